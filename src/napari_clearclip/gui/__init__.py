@@ -1,0 +1,1 @@
+"""The napari panel; the only place that imports Qt and napari."""
