@@ -17,9 +17,7 @@ SCREEN = ["-screen", "0", "1400x900x24", "+extension", "GLX", "-nolisten", "tcp"
 def run_on_virtual_screen(command: list[str]) -> int:
     """The command's exit code, with ``DISPLAY`` set to a new Xvfb that lives as long as it."""
     read, write = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), *SCREEN], pass_fds=[write], stderr=subprocess.DEVNULL
-    )
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), *SCREEN], pass_fds=[write], stderr=subprocess.DEVNULL)
     os.close(write)
     try:
         with os.fdopen(read) as pipe:
