@@ -1,0 +1,334 @@
+"""Cosines to scores, scores to masks: what competes with what is said here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from napari_clearclip.edits import Edits, Mask, Plane, Region
+    from napari_clearclip.engine.windows import Frame
+    from napari_clearclip.settings import Deciding, Prompt
+
+# Pixels times phrases that are looked at together: about 32 MB.
+_STRIP = 8_000_000
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Everything that can win a cell.
+
+    Attributes
+    ----------
+    cosines : (Q, h, w) float32 tensor
+        One map a phrase, on cells.
+    owner : tuple of int
+        For each phrase its prompt: 0 to ``objects - 1`` are object prompts, the rest distractors.
+    objects : int
+        Number of object prompts.
+    key : str
+        Names the contents, for caches.
+    """
+
+    cosines: torch.Tensor
+    owner: tuple[int, ...]
+    objects: int
+    key: str = ""
+
+    def of(self, prompt: int, maps: torch.Tensor) -> torch.Tensor:
+        """The maps (n, ...) of one prompt's phrases."""
+        return maps[[index for index, owner in enumerate(self.owner) if owner == prompt]]
+
+    @property
+    def prompts(self) -> int:
+        """Number of prompts, distractors included."""
+        return max(self.owner, default=-1) + 1
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Who wins each pixel.
+
+    Attributes
+    ----------
+    winner : (H, W) uint8 array
+        0 = a distractor, i + 1 = object prompt i.
+    score : (H, W) float32 array
+        The winner's score; 0 where a distractor wins.
+    margin : (H, W) float32 array
+        Its lead over the second best prompt or distractor, tanh(scale * difference of cosines / 2): the difference of
+        their probabilities in a softmax over these two. 1 where there is no second.
+    """
+
+    winner: npt.NDArray[np.uint8]
+    score: npt.NDArray[np.float32]
+    margin: npt.NDArray[np.float32]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays in bytes."""
+        return self.winner.nbytes + self.score.nbytes + self.margin.nbytes
+
+
+def _shared(maps: torch.Tensor, candidates: Candidates, deciding: Deciding) -> torch.Tensor | None:
+    """Log-sum-exp of the competitors that are the same for every prompt: distractors, or all phrases."""
+    first = 0 if deciding.competitors == "all" else candidates.objects
+    rivals = maps[[index for index, owner in enumerate(candidates.owner) if owner >= first]]
+    return torch.logsumexp(deciding.scale * rivals, dim=0) if len(rivals) else None
+
+
+def _score(own: torch.Tensor, shared: torch.Tensor | None, deciding: Deciding) -> torch.Tensor:
+    """max over own phrases of softmax(scale * cosine) over the competitors: own (n, ...) -> (...)."""
+    scaled = deciding.scale * own
+    total = shared
+    if shared is None or deciding.competitors == "distractors":
+        total = torch.logsumexp(scaled, dim=0)
+        if shared is not None:
+            total = torch.logaddexp(total, shared)
+    return torch.exp(scaled.amax(dim=0) - total)
+
+
+def score_cells(candidates: Candidates, deciding: Deciding) -> torch.Tensor:
+    """Scores of the object prompts on the cells.
+
+    Parameters
+    ----------
+    candidates : Candidates
+        All phrases' cosines.
+    deciding : Deciding
+        `competitors` and `scale` are read.
+
+    Returns
+    -------
+    (P, h, w) float32 tensor
+        ``score = max over own phrases of softmax(scale * cosine)`` in [0, 1]. With ``competitors="distractors"`` the
+        softmax is over the own phrases and the distractors, so that a prompt's score does not depend on other prompts;
+        with ``"all"`` it is over all phrases of all prompts.
+
+    References
+    ----------
+    ClearCLIP and SCLIP, released evaluation: softmax over all queries, the best synonym counts (``"all"``).
+    """
+    shared = _shared(candidates.cosines, candidates, deciding)
+    scores = [
+        _score(candidates.of(prompt, candidates.cosines), shared, deciding) for prompt in range(candidates.objects)
+    ]
+    return torch.stack(scores) if scores else candidates.cosines.new_zeros((0, *candidates.cosines.shape[1:]))
+
+
+def valid_cells(valid: Mask, cells: tuple[int, int]) -> Mask:
+    """The cells (h, w) that touch a valid pixel of (H, W)."""
+    pixels = torch.from_numpy(valid).float()[None, None]
+    return np.asarray(functional.adaptive_max_pool2d(pixels, cells)[0, 0].numpy() > 0)
+
+
+def _strips(candidates: Candidates, frame: Frame) -> Iterator[tuple[slice, torch.Tensor]]:
+    """The cosines upsampled to image pixels, some rows at a time: (Q, n, W)."""
+    height, width = frame.image
+    step = max(_STRIP // (max(len(candidates.owner), 1) * width), 1)
+    for start in range(0, height, step):
+        rows = slice(start, min(start + step, height))
+        upper, lower, weight = (torch.from_numpy(part) for part in frame.rows_of(rows))
+        maps = candidates.cosines
+        maps = torch.lerp(maps[:, upper], maps[:, lower], weight.to(maps)[:, None])  # (Q, n, cw)
+        maps = functional.interpolate(maps[None], size=(maps.shape[1], width), mode="bilinear", align_corners=False)[0]
+        yield rows, maps  # (Q, n, W)
+
+
+def _contest(maps: torch.Tensor, candidates: Candidates, dropped: frozenset[int]) -> tuple[torch.Tensor, ...]:
+    """Best prompt (n, W), its cosine, and the second best cosine (-2 where there is none)."""
+    best = maps.new_full(maps.shape[1:], -2.0)
+    second, winner = best.clone(), torch.full_like(best, -1, dtype=torch.int16)
+    for prompt in range(candidates.prompts):
+        if prompt in dropped:
+            continue
+        cosine = candidates.of(prompt, maps).amax(dim=0)
+        wins = cosine > best
+        second = torch.where(wins, best, torch.maximum(second, cosine))
+        best = torch.where(wins, cosine, best)
+        winner.masked_fill_(wins, prompt)
+    return winner, best, second
+
+
+def _assign_once(
+    candidates: Candidates, frame: Frame, deciding: Deciding, dropped: frozenset[int]
+) -> Generator[None, None, Assignment]:
+    """One pass over the image in which some prompts do not take part."""
+    result = Assignment(
+        np.zeros(frame.image, np.uint8), np.zeros(frame.image, np.float32), np.zeros(frame.image, np.float32)
+    )
+    for rows, maps in _strips(candidates, frame):
+        winner, best, second = _contest(maps, candidates, dropped)
+        score = torch.zeros_like(best)
+        shared = _shared(maps, candidates, deciding)
+        for prompt in range(candidates.objects):
+            wins = winner == prompt
+            if wins.any():
+                rival = None if shared is None else shared[wins]
+                score[wins] = _score(candidates.of(prompt, maps)[:, wins], rival, deciding)
+        winner = torch.where(winner < candidates.objects, winner + 1, 0)
+        margin = torch.where(second < -1.5, 1.0, torch.tanh(deciding.scale * (best - second) / 2))
+        result.winner[rows] = winner.to(torch.uint8).cpu().numpy()
+        result.score[rows], result.margin[rows] = score.cpu().numpy(), margin.cpu().numpy()
+        yield
+    return result
+
+
+def assign_steps(
+    candidates: Candidates, frame: Frame, deciding: Deciding, valid: Mask | None
+) -> Generator[None, None, Assignment]:
+    """Who wins each pixel, computed in strips; yields after each.
+
+    Parameters
+    ----------
+    candidates : Candidates
+        All phrases' cosines on cells; they are upsampled bilinearly before anything is decided, as in the papers.
+    frame : Frame
+        Coordinates.
+    deciding : Deciding
+        `competitors`, `scale` and `area` are read.
+    valid : (H, W) bool array or None
+        Pixels with data, for the area share.
+
+    Returns
+    -------
+    Assignment
+        The winner has the highest cosine of all prompts and distractors; of equals, the first. With ``area > 0`` prompts
+        whose share of the pixels won by objects is at most `area` are taken out, and the rest compete again.
+
+    References
+    ----------
+    SCLIP, released code: ``area_thd``.
+    """
+    result = yield from _assign_once(candidates, frame, deciding, frozenset())
+    if deciding.area:
+        won = result.winner if valid is None else result.winner[valid]
+        counts = np.bincount(won.ravel(), minlength=candidates.objects + 1)[1:]
+        small = frozenset(np.flatnonzero(counts <= deciding.area * counts.sum()).tolist())
+        if small:
+            result = yield from _assign_once(candidates, frame, deciding, small)
+    return result
+
+
+def threshold(
+    assignment: Assignment, thresholds: Sequence[float], lead: float, valid: Mask | None
+) -> npt.NDArray[np.uint8]:
+    """Exclusive labels.
+
+    Parameters
+    ----------
+    assignment : Assignment
+        Who wins.
+    thresholds : sequence of P float
+        A winner below its own threshold leaves the pixel empty; the runner-up does not get it.
+    lead : float
+        Smallest margin.
+    valid : (H, W) bool array or None
+        Pixels without data stay empty.
+
+    Returns
+    -------
+    (H, W) uint8 array
+        0 = nothing, i + 1 = object prompt i.
+    """
+    needed = np.array([np.inf, *thresholds], np.float32)[assignment.winner]
+    keep = (assignment.score >= needed) & (assignment.margin >= np.float32(lead))
+    if valid is not None:
+        keep &= valid
+    return np.where(keep, assignment.winner, np.uint8(0))
+
+
+def overlap_steps(
+    candidates: Candidates, frame: Frame, deciding: Deciding, thresholds: Sequence[float], valid: Mask | None
+) -> Generator[None, None, npt.NDArray[np.uint8]]:
+    """Overlapping masks, each prompt by its own threshold, computed in strips; yields after each.
+
+    Returns
+    -------
+    (P, H, ceil(W / 8)) uint8 array
+        Masks as packed bits (`numpy.packbits` along the rows). A positive ``lead`` is asked for over the best distractor.
+    """
+    bits = np.zeros((candidates.objects, frame.image[0], -(-frame.image[1] // 8)), np.uint8)
+    for rows, maps in _strips(candidates, frame):
+        shared = _shared(maps, candidates, deciding)
+        rivals = [index for index, owner in enumerate(candidates.owner) if owner >= candidates.objects]
+        for prompt, least in enumerate(thresholds):
+            own = candidates.of(prompt, maps)
+            keep = _score(own, shared, deciding) >= least
+            if deciding.lead and rivals:
+                keep &= torch.tanh(deciding.scale * (own.amax(0) - maps[rivals].amax(0)) / 2) >= deciding.lead
+            mask = keep.cpu().numpy()
+            bits[prompt, rows] = np.packbits(mask if valid is None else mask & valid[rows], axis=-1)
+        yield
+    return bits
+
+
+def combine(bits: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
+    """Overlapping masks (P, H, ceil(W / 8)) as one (H, W) uint8 map; where several meet, the first prompt is shown."""
+    labels = np.zeros((bits.shape[1], width), np.uint8)
+    for index in reversed(range(len(bits))):
+        labels[np.unpackbits(bits[index], axis=-1, count=width).view(bool)] = index + 1
+    return labels
+
+
+def apply_edits(
+    labels: npt.NDArray[np.uint8],
+    overlaps: npt.NDArray[np.uint8] | None,
+    prompts: Sequence[Prompt],
+    edits: Edits,
+    plane: Plane,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+    """Labels and overlaps after what was done by hand; the arguments are left as they are.
+
+    Painted pixels win over the model, and the masks of locked prompts win over both.
+
+    Parameters
+    ----------
+    labels : (H, W) uint8 array
+        0 = nothing, i + 1 = prompt i.
+    overlaps : (P, H, ceil(W / 8)) uint8 array or None
+        Packed masks where prompts may overlap.
+    prompts : sequence of P Prompt
+        The object prompts, in order.
+    edits : Edits
+        What was done by hand.
+    plane : tuple of int
+        The plane that the labels belong to.
+    """
+    place = {prompt.id: index for index, prompt in enumerate(prompts)}
+    held = {prompt.id for prompt in prompts if prompt.locked}
+    frozen = [(place[item.prompt], item.mask) for item in edits.locked if item.plane == plane and item.prompt in held]
+    painted = [item for item in edits.painted if item.plane == plane and item.prompt in place]
+    changes = [(place[item.prompt], item.off, False) for item in painted]
+    changes += [(place[item.prompt], item.on, True) for item in painted]
+    if overlaps is not None:
+        overlaps = overlaps.copy()
+        for index, region, on in changes:
+            _set_bits(overlaps[index], region, on, labels.shape)
+        for index, region in frozen:
+            overlaps[index] = np.packbits(region.mask(labels.shape), axis=-1)
+        return combine(overlaps, labels.shape[1]), overlaps
+    labels = labels.copy()
+    for index, region, on in changes:
+        mask = region.mask(labels.shape)
+        labels[mask if on else mask & (labels == index + 1)] = index + 1 if on else 0
+    for index, region in frozen:
+        labels[labels == index + 1] = 0
+    for index, region in frozen:
+        region.paint(labels, index + 1)
+    return labels, None
+
+
+def _set_bits(bits: npt.NDArray[np.uint8], region: Region, on: bool, shape: tuple[int, int]) -> None:
+    """Switch a region of a packed mask (H, ceil(W / 8)) on or off, in place."""
+    packed = np.packbits(region.mask(shape), axis=-1)
+    if on:
+        bits |= packed
+    else:
+        bits &= ~packed

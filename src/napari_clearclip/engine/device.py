@@ -1,0 +1,50 @@
+"""Where to compute: the device that a name stands for on this machine, and why."""
+
+from __future__ import annotations
+
+
+def resolve_device(name: str = "auto") -> tuple[str, str]:
+    """The device to use and one sentence that says why.
+
+    Parameters
+    ----------
+    name : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Returns
+    -------
+    device, reason : str
+        A torch device and a sentence for the user.
+
+    Raises
+    ------
+    ValueError
+        If a GPU is asked for that torch cannot use here.
+    """
+    import torch
+
+    cuda = torch.cuda.is_available()
+    mps = torch.backends.mps.is_available()
+    if name == "cpu":
+        return "cpu", "The CPU was chosen."
+    if name.startswith("cuda"):
+        index = int(name.partition(":")[2] or 0)
+        if not cuda:
+            built = torch.version.cuda
+            why = "no NVIDIA GPU or driver was found" if built else "this build of torch has no CUDA support"
+            raise ValueError(f"device {name!r} cannot be used: {why}; choose auto or cpu")
+        if index >= torch.cuda.device_count():
+            raise ValueError(f"device {name!r} does not exist: there are {torch.cuda.device_count()} CUDA devices")
+        return f"cuda:{index}", f"{torch.cuda.get_device_name(index)} was chosen."
+    if name == "mps":
+        if not mps:
+            raise ValueError("device 'mps' cannot be used: this is no Apple GPU that torch supports; choose auto or cpu")
+        return "mps", "The Apple GPU was chosen."
+    if name != "auto":
+        raise ValueError(f"unknown device {name!r}; choose auto, cpu, cuda, cuda:N or mps")
+    if cuda:
+        return "cuda:0", f"{torch.cuda.get_device_name(0)} was found."
+    if mps:
+        return "mps", "An Apple GPU was found."
+    why = "torch found no NVIDIA GPU or driver" if torch.version.cuda else "this build of torch has no CUDA support"
+    return "cpu", f"The CPU is used: {why}."

@@ -1,0 +1,163 @@
+"""Phrases to unit text vectors: templates, tokens and the text tower in cut context."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from napari_clearclip import domains
+from napari_clearclip.engine.encoder import drain
+
+if TYPE_CHECKING:
+    from napari_clearclip.engine.model import Clip
+
+# Sentences that are read together; a CPU needs about half a second for them with a base model.
+_CHUNK = 32
+
+
+class CompactVocabulary:
+    """The few token ids that a small model was trained on, renumbered without gaps.
+
+    Row r stands for ``token_ids[r]``; then come one row that all unknown tokens share, the start of text, and the end of
+    text, which has the highest number because open_clip pools at the arg max.
+
+    Parameters
+    ----------
+    token_ids : sequence of int
+        Ids of open_clip's tokenizer, without its start and end tokens.
+    """
+
+    def __init__(self, token_ids: Sequence[int]) -> None:
+        self._rows = {token: row for row, token in enumerate(token_ids)}
+        self.unknown = len(self._rows)
+        self.start = self.unknown + 1
+        self.end = self.unknown + 2
+        self.size = self.unknown + 3
+
+    def rows(self, token_ids: Sequence[int]) -> list[int]:
+        """The model's rows for ids of the full tokenizer."""
+        return [self._rows.get(token, self.unknown) for token in token_ids]
+
+
+@lru_cache(maxsize=1)
+def _byte_pairs() -> Any:
+    import open_clip
+
+    return open_clip.SimpleTokenizer()
+
+
+class Tokenizer:
+    """CLIP's byte-pair tokenizer for a model's context and vocabulary.
+
+    Parameters
+    ----------
+    context : int
+        Most tokens a text may have, start and end included.
+    compact : CompactVocabulary, optional
+        The rows of a model that kept only part of the token table.
+    """
+
+    def __init__(self, context: int, compact: CompactVocabulary | None = None) -> None:
+        self.context = context
+        self.compact = compact
+
+    def tokens(self, text: str) -> list[int]:
+        """The text's token ids, from start to end token.
+
+        Raises
+        ------
+        ValueError
+            If the text has more tokens than the model reads; nothing is cut off silently.
+        """
+        pairs = _byte_pairs()
+        body = pairs.encode(text)
+        if len(body) + 2 > self.context:
+            raise ValueError(
+                f"{text!r} has {len(body) + 2} tokens, the model reads at most {self.context}; use fewer words"
+            )
+        if self.compact is None:
+            return [pairs.sot_token_id, *body, pairs.eot_token_id]
+        return [self.compact.start, *self.compact.rows(body), self.compact.end]
+
+
+def sentences(templates: str | Sequence[str]) -> tuple[str, ...]:
+    """The sentences of a template set, with {} for the phrase.
+
+    Parameters
+    ----------
+    templates : str or sequence of str
+        ``imagenet`` (the 80 of OpenAI), ``single`` ("a photo of a {}."), ``microscopy``, ``aerial``, or own sentences.
+    """
+    if not isinstance(templates, str):
+        return tuple(templates)
+    if templates == "imagenet":
+        import open_clip
+
+        return tuple(template("{}") for template in open_clip.OPENAI_IMAGENET_TEMPLATES)
+    return domains.templates("photograph" if templates == "single" else templates)
+
+
+@torch.inference_mode()
+def _encode(clip: Clip, texts: Sequence[str]) -> torch.Tensor:
+    """Unit vectors (B, D) of texts, float32.
+
+    The text tower is causal, so that only the tokens up to the longest text's end are needed: the rest of the context
+    is left out (open_clip's own ``encode_text`` refuses short input).
+    """
+    model = clip.model
+    rows = [clip.tokenizer.tokens(text) for text in texts]
+    length = max(len(row) for row in rows)
+    padded = torch.tensor([row + [0] * (length - len(row)) for row in rows], device=clip.device)  # (B, T)
+    dtype = model.transformer.get_cast_dtype()
+    tokens = (model.token_embedding(padded) + model.positional_embedding[:length]).to(dtype)  # (B, T, C)
+    tokens = model.ln_final(model.transformer(tokens, attn_mask=model.attn_mask[:length, :length]))
+    ends = torch.tensor([len(row) - 1 for row in rows], device=clip.device)
+    pooled = tokens[torch.arange(len(rows), device=clip.device), ends]  # (B, C)
+    projection = model.text_projection
+    pooled = projection(pooled) if isinstance(projection, torch.nn.Linear) else pooled @ projection
+    return functional.normalize(pooled.float(), dim=-1)  # (B, D)
+
+
+def embed_steps(
+    clip: Clip, phrase: str, templates: str | Sequence[str]
+) -> Generator[None, None, torch.Tensor]:
+    """As `embed` for one phrase, (D,), yielding after each part of the templates."""
+    texts = [template.replace("{}", phrase) for template in sentences(templates)]
+    parts = []
+    for start in range(0, len(texts), _CHUNK):
+        parts.append(_encode(clip, texts[start : start + _CHUNK]))
+        yield
+    return functional.normalize(torch.cat(parts).mean(dim=0), dim=-1).cpu()
+
+
+def embed(clip: Clip, phrases: Sequence[str], templates: str | Sequence[str]) -> torch.Tensor:
+    """Unit text vectors of phrases.
+
+    Parameters
+    ----------
+    clip : Clip
+        The model.
+    phrases : sequence of Q str
+        Any text; each is put into every template.
+    templates : str or sequence of str
+        See `sentences`.
+
+    Returns
+    -------
+    (Q, D) float32 tensor, on the CPU
+        The mean over the templates of unit vectors, normalised again.
+
+    Raises
+    ------
+    ValueError
+        If a phrase has more tokens in a template than the model reads.
+
+    References
+    ----------
+    Radford et al., ICML 2021, section 3.1.4: prompt ensembling in the embedding space.
+    """
+    return torch.stack([drain(embed_steps(clip, phrase, templates)) for phrase in phrases])

@@ -1,0 +1,148 @@
+"""Stored data looked at through a `View`: three channels in [0, 1] and a validity mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clearclip.edits import Mask, View
+
+# Enough pixels for steady percentiles; more would only cost time on large images.
+_SAMPLE = 4_000_000
+
+
+def _channels_first(image: Any, view: View) -> Any:
+    """The plane that the view names, as (C, H, W) or (H, W) without a channel axis."""
+    shape = tuple(image.shape)
+    plane_ndim = 2 if view.channel_axis is None else 3
+    if len(shape) - len(view.plane) != plane_ndim:
+        wanted = "(H, W)" if plane_ndim == 2 else "(H, W) and channels"
+        raise ValueError(
+            f"an image of shape {shape} with plane {view.plane} and channel_axis {view.channel_axis} is not {wanted}; "
+            f"give one index in `plane` for each leading axis, and name the channel axis if there is one"
+        )
+    if any(index >= size for index, size in zip(view.plane, shape, strict=False)):
+        raise ValueError(f"plane {view.plane} lies outside an image of shape {shape}")
+    plane = image[view.plane] if view.plane else image
+    if view.channel_axis is None:
+        return plane
+    axis = view.channel_axis % 3
+    return plane.transpose(axis, *(other for other in range(3) if other != axis))
+
+
+def plane_shape(image: Any, view: View) -> tuple[int, int]:
+    """Height and width of the plane that the view names.
+
+    Raises
+    ------
+    ValueError
+        If plane and channel axis do not leave (H, W), or a side is 0.
+    """
+    height, width = _channels_first(image, view).shape[-2:]
+    if not height or not width:
+        raise ValueError(f"the image is empty: its shape is {tuple(image.shape)}")
+    return int(height), int(width)
+
+
+def _valid(channels: npt.NDArray[np.generic], alpha: npt.NDArray[np.generic] | None, nodata: float | None) -> Mask:
+    """Where the chosen channels (C, H, W) are finite, not all nodata, and not transparent."""
+    valid = np.isfinite(channels).all(axis=0)
+    if nodata is not None and np.isfinite(nodata):
+        valid &= (channels != nodata).any(axis=0)
+    if alpha is not None:
+        valid &= alpha != 0
+    return np.asarray(valid, bool)
+
+
+def _read(image: Any, view: View, rows: slice, cols: slice) -> tuple[npt.NDArray[np.generic], Mask]:
+    """The chosen channels (C, h, w) of a part of the plane, and where they are valid."""
+    planes = _channels_first(image, view)
+    if view.channel_axis is None:
+        planes = planes[None]
+    channels = np.stack([np.asarray(planes[index, rows, cols]) for index in view.channels or (0,)])
+    alpha = None if view.alpha is None else np.asarray(planes[view.alpha, rows, cols])
+    return channels, _valid(channels, alpha, view.nodata)
+
+
+def _limits(channels: npt.NDArray[np.generic], valid: Mask) -> tuple[tuple[float, float], ...]:
+    """Contrast limits of each channel: the range of the type where it is small, else percentiles of valid pixels."""
+    if channels.dtype == np.bool_:
+        return ((0.0, 1.0),) * len(channels)
+    if channels.dtype == np.uint8:
+        return ((0.0, 255.0),) * len(channels)
+    limits = []
+    for channel in channels:
+        values = channel[valid].astype(np.float64)
+        low, high = np.percentile(values, (0.1, 99.9)) if values.size else (0.0, 1.0)
+        limits.append((float(low), float(high if high > low else np.nextafter(low + 1, np.inf))))
+    return tuple(limits)
+
+
+def resolve_view(image: Any, view: View) -> View:
+    """The view with every field filled in that the image decides.
+
+    Parameters
+    ----------
+    image : array-like
+        (..., H, W) with channels where `view` says; any real type.
+    view : View
+        Empty channels become the first three (two, one); empty limits become each channel's range.
+
+    Raises
+    ------
+    TypeError
+        If the image is not of real numbers.
+    ValueError
+        If the view does not fit the image's shape, or a channel does not exist.
+    """
+    if np.dtype(image.dtype).kind not in "buif":
+        raise TypeError(f"an image of type {image.dtype} cannot be shown; convert it to integers or floats")
+    height, width = plane_shape(image, view)
+    planes = _channels_first(image, view)
+    count = 1 if view.channel_axis is None else int(planes.shape[0])
+    for index in (*view.channels, *(() if view.alpha is None else (view.alpha,))):
+        if index >= count:
+            raise ValueError(f"channel {index} does not exist: the image has {count}, counted from 0")
+    usable = [index for index in range(count) if index != view.alpha]
+    view = view.replace(channels=view.channels or tuple(usable[:3]))
+    if view.limits is None:
+        step = max(int(np.sqrt(height * width / _SAMPLE)), 1)
+        view = view.replace(limits=_limits(*_read(image, view, slice(None, None, step), slice(None, None, step))))
+    if view.limits is not None and len(view.limits) != len(view.channels):
+        raise ValueError(f"{len(view.limits)} contrast limits for {len(view.channels)} channels; give one pair each")
+    return view
+
+
+def render(image: Any, view: View, rows: slice, cols: slice) -> tuple[npt.NDArray[np.float32], Mask]:
+    """A part of the image as the model sees it.
+
+    Parameters
+    ----------
+    image : array-like
+        The stored image.
+    view : View
+        A view that `resolve_view` has filled in.
+    rows, cols : slice
+        The part, in pixels of the plane.
+
+    Returns
+    -------
+    (h, w, 3) float32 array
+        Red, green and blue in [0, 1]; one channel is repeated, the third of two is 0, and pixels without data are 0.5.
+    (h, w) bool array
+        Where there are data.
+    """
+    channels, valid = _read(image, view, rows, cols)
+    shown = np.empty((*valid.shape, 3), np.float32)
+    shown[..., 2] = 0
+    for index, ((low, high), channel) in enumerate(zip(view.limits or (), channels, strict=True)):
+        with np.errstate(invalid="ignore", over="ignore"):
+            scaled = (channel.astype(np.float64) - low) / (high - low)
+        scaled = np.clip(np.where(valid, scaled, 0.5), 0, 1) ** view.gamma
+        shown[..., index] = scaled
+    if len(channels) == 1:
+        shown[..., 1] = shown[..., 2] = shown[..., 0]
+    shown[~valid] = 0.5
+    return shown, valid

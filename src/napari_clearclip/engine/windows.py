@@ -1,0 +1,226 @@
+"""All coordinates of a run (`Frame`), and how windows are cut from an image and stitched to a map."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import torch
+
+Box = tuple[int, int, int, int]
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+# The papers' Resize(scale=(2048, 448)): the long side is at most this many short sides, or narrow strips explode.
+LONGEST_OVER_SHORT = 2048 / 448
+
+
+def resized_shape(shape: tuple[int, int], short_side: int | str) -> tuple[int, int]:
+    """The size (h, w) at which an image of `shape` (H, W) is read.
+
+    The aspect ratio is kept; the short side becomes `short_side` unless the long one would exceed 2048/448 times that.
+    ``native`` keeps the size. Sides are rounded half up and at least 1, as in mmcv's rescaling.
+    """
+    if isinstance(short_side, str):
+        return shape
+    factor = min(short_side * LONGEST_OVER_SHORT / max(shape), short_side / min(shape))
+    return max(int(shape[0] * factor + 0.5), 1), max(int(shape[1] * factor + 0.5), 1)
+
+
+def _starts(length: int, window: int, stride: int) -> list[int]:
+    """First pixels of the windows along one side; the last window is pushed back inside."""
+    count = max(length - window + stride - 1, 0) // stride + 1
+    return [max(min(i * stride + window, length) - window, 0) for i in range(count)]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The one place for coordinates between image, resized image, windows, patches and cells; order is (row, col).
+
+    Attributes
+    ----------
+    image : tuple of 2 int
+        Shape (H, W) of the image in pixels.
+    resized : tuple of 2 int
+        Shape (h, w) at which the model reads it.
+    window, stride : int
+        Side of a window and step between windows, in resized pixels.
+    patch : int
+        Side of a patch in resized pixels.
+    cell : int
+        Asked-for side of an output cell in resized pixels; `cells` of them cover the resized image exactly.
+    """
+
+    image: tuple[int, int]
+    resized: tuple[int, int]
+    window: int
+    stride: int
+    patch: int
+    cell: int
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """Windows as (y0, x0, y1, x1) in resized pixels, row by row; all of one size, together covering everything."""
+        height, width = self.resized
+        return tuple(
+            (y, x, min(y + self.window, height), min(x + self.window, width))
+            for y in _starts(height, self.window, self.stride)
+            for x in _starts(width, self.window, self.stride)
+        )
+
+    @property
+    def window_shape(self) -> tuple[int, int]:
+        """Shape of every window: the window's side, or less where the image is smaller."""
+        return min(self.window, self.resized[0]), min(self.window, self.resized[1])
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Patches along a window, once it is padded to whole patches."""
+        return -(-self.window_shape[0] // self.patch), -(-self.window_shape[1] // self.patch)
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Rows and columns of padding before a window; an odd rest goes behind it."""
+        return (
+            (self.grid[0] * self.patch - self.window_shape[0]) // 2,
+            (self.grid[1] * self.patch - self.window_shape[1]) // 2,
+        )
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of output cells."""
+        return -(-self.resized[0] // self.cell), -(-self.resized[1] // self.cell)
+
+    @property
+    def cell_size(self) -> tuple[float, float]:
+        """Height and width of a cell in image pixels."""
+        return self.image[0] / self.cells[0], self.image[1] / self.cells[1]
+
+    def cells_in(self, box: Box) -> tuple[slice, slice]:
+        """The cells whose centres lie in a window."""
+        return (
+            self._cells_between(box[0], box[2], 0),
+            self._cells_between(box[1], box[3], 1),
+        )
+
+    def _cells_between(self, start: int, stop: int, axis: int) -> slice:
+        """The cells along an axis whose centres lie in [start, stop), in resized pixels."""
+        count, length = self.cells[axis], self.resized[axis]
+        first, last = (math.ceil(edge * count / length - 0.5) for edge in (start, stop))
+        return slice(max(first, 0), min(last, count))
+
+    def sampling(self, box: Box) -> tuple[FloatArray, FloatArray]:
+        """Bilinear weights from a window's patches to the cells in it.
+
+        Returns
+        -------
+        (n, gh) and (m, gw) float32 arrays
+            Rows sum to 1; ``rows @ map @ cols.T`` samples a (gh, gw) map at the centres of `cells_in` (n by m cells).
+        """
+        weights = []
+        for axis in (0, 1):
+            inside = self._cells_between(box[axis], box[axis + 2], axis)
+            centres = (np.arange(inside.start, inside.stop) + 0.5) * self.resized[axis] / self.cells[axis]
+            places = (centres - box[axis] + self.padding[axis]) / self.patch - 0.5
+            weights.append(bilinear(places, self.grid[axis]))
+        return weights[0], weights[1]
+
+    def rows_of(self, rows: slice) -> tuple[IntArray, IntArray, FloatArray]:
+        """Where the image's rows read the cells' rows: see `taps`."""
+        return taps((np.arange(rows.start, rows.stop) + 0.5) / self.cell_size[0] - 0.5, self.cells[0])
+
+
+def taps(places: npt.NDArray[np.float64], count: int) -> tuple[IntArray, IntArray, FloatArray]:
+    """The two samples between which fractional places lie, and the weight of the second.
+
+    Parameters
+    ----------
+    places : (n,) float64 array
+        Places among `count` samples at 0, 1, ...; beyond the outermost their values stay constant.
+
+    Returns
+    -------
+    (n,) int64, (n,) int64, (n,) float32 array
+        Left and right sample, and the right one's weight.
+    """
+    places = np.clip(places, 0, count - 1)
+    left = np.minimum(places.astype(np.int64), max(count - 2, 0))
+    return left, np.minimum(left + 1, count - 1), (places - left).astype(np.float32)
+
+
+def bilinear(places: npt.NDArray[np.float64], count: int) -> FloatArray:
+    """The weights of `taps` as a (len(places), count) matrix whose rows sum to 1."""
+    left, right, weight = taps(places, count)
+    weights = np.zeros((len(places), count), np.float32)
+    rows = np.arange(len(places))
+    weights[rows, left] = 1 - weight
+    weights[rows, right] += weight
+    return weights
+
+
+def resampling(length: int, new: int, start: int, stop: int) -> tuple[slice, FloatArray]:
+    """Antialiased bilinear weights for some pixels of a side that is resized.
+
+    Parameters
+    ----------
+    length, new : int
+        Pixels of the whole side before and after.
+    start, stop : int
+        Pixels after resizing that are wanted.
+
+    Returns
+    -------
+    slice, (stop - start, n) float32 array
+        The n source pixels that are needed, and their weights; rows sum to 1.
+
+    Notes
+    -----
+    A triangle as wide as the larger of a source and a new pixel, as in Pillow and torch's ``antialias=True``. Weights
+    depend on the whole side only, so a window is the same whether it is resized alone or with the whole image.
+    """
+    scale = length / new
+    reach = max(scale, 1.0)
+    centres = (np.arange(start, stop) + 0.5) * scale
+    first = max(int(np.floor(centres[0] - reach)), 0)
+    last = min(int(np.ceil(centres[-1] + reach)), length)
+    distance = np.abs(np.arange(first, last) + 0.5 - centres[:, None]) / reach
+    weights = np.maximum(1 - distance, 0)
+    return slice(first, last), (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def stitch_into(total: torch.Tensor, frame: Frame, box: Box, map_: torch.Tensor) -> None:
+    """Add a window's map to the running sum, in place.
+
+    Parameters
+    ----------
+    total : (h, w) float32 tensor
+        Sum over windows on the cells of the frame; divide by `coverage` when all windows are in.
+    box : tuple of 4 int
+        The window.
+    map_ : (gh, gw) float32 tensor
+        The window's map on its patches.
+
+    Notes
+    -----
+    Each window's map is sampled at the cell centres and overlaps are averaged; with a cell of one pixel that is the
+    published order: upsample each window bilinearly, then average.
+    """
+    import torch
+
+    rows, cols = (torch.from_numpy(weights).to(map_) for weights in frame.sampling(box))
+    total[frame.cells_in(box)] += rows @ map_ @ cols.T  # (n, m)
+
+
+def coverage(frame: Frame, boxes: Iterable[Box]) -> IntArray:
+    """How many of the windows contain each cell's centre: (h, w) int64 array."""
+    count = np.zeros(frame.cells, np.int64)
+    for box in boxes:
+        count[frame.cells_in(box)] += 1
+    return count

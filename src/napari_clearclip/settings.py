@@ -1,0 +1,279 @@
+"""What the user wants, as frozen values: every default, range and help text stands here once."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import uuid
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Term = Literal["qk", "qq", "kk", "vv", "identity"]
+TemplateSet = Literal["imagenet", "single", "microscopy", "aerial"]
+
+# Okabe and Ito's colours, told apart with every common colour blindness.
+COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
+
+MOST_PROMPTS = 100
+
+
+class Value(BaseModel):
+    """A frozen, validated value; a change makes a new one with ``model_copy`` or `replace`."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, ser_json_bytes="base64", val_json_bytes="base64"
+    )
+
+    def replace(self, **changes: Any) -> Self:
+        """The same value with some fields changed, validated again.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If a field does not exist or a value is outside its range.
+        """
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_validate({**fields, **changes})
+
+
+class Model(Value):
+    """Which CLIP to use."""
+
+    name: str = Field(
+        "demo",
+        description="open_clip architecture (ViT-B-16), hf-hub:ORGANISATION/NAME, or demo. "
+        "Empty for a local file with its configuration beside it.",
+    )
+    pretrained: str = Field("", description="Published tag (openai, laion2b_s34b_b88k, ...) or a local weights file.")
+    precision: Literal["float32", "float16", "bfloat16"] = Field(
+        "float32", description="Arithmetic on a GPU; a CPU always computes in float32."
+    )
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if not self.name and not self.pretrained:
+            raise ValueError("model needs a name or a weights file in `pretrained`")
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> Model:
+        """The model that a short text names.
+
+        Parameters
+        ----------
+        text : str
+            ``demo``, ``ViT-B-16/openai`` (architecture/tag), ``hf-hub:ORGANISATION/NAME``, a weights file, or
+            ``ViT-B-32/weights.pt`` (architecture/file, for a bare state dict).
+
+        Raises
+        ------
+        ValueError
+            If the text is empty.
+        """
+        text = text.strip()
+        if not text:
+            raise ValueError("model is empty; give demo, ARCHITECTURE/TAG, hf-hub:ORGANISATION/NAME or a weights file")
+        if text == "demo" or text.startswith("hf-hub:"):
+            return cls(name=text)
+        is_file = re.search(r"\.(pt|pth|bin|ckpt|safetensors|json)$", text, re.IGNORECASE) is not None
+        head, slash, tail = text.partition("/")
+        if is_file and not (slash and re.fullmatch(r"(roberta-|xlm-roberta-.*|nllb-.*)?ViT-[\w.-]+", head)):
+            return cls(name="", pretrained=text)
+        return cls(name=head, pretrained=tail)
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.name, self.pretrained) if part)
+
+
+class Attention(Value):
+    """How the last block looks at the image: one row of the table of variants.
+
+    The last block's output is ``z = residual * x + alpha * O(A v)``, then ``z + ffn * MLP(LN(z))``, with
+    ``A = gain * sum of softmax(a b^T / (temperature * sqrt(d)))`` over the pairs ``ab`` in `terms`.
+    """
+
+    terms: tuple[Term, ...] = Field(
+        ("qq",), min_length=1, description="Pairs whose softmax is summed; identity takes each patch's own value."
+    )
+    gain: float = Field(1.0, gt=0, le=100, description="Factor on the summed attention.")
+    temperature: float = Field(1.0, gt=0, le=100, description="Divides the attention logits; below 1 is sharper.")
+    residual: float = Field(0.0, ge=0, le=100, description="Weight of the residual connection (RC): 0 drops it.")
+    ffn: float = Field(0.0, ge=0, le=100, description="Weight of the feed-forward network (FFN): 0 drops it.")
+    alpha: float = Field(1.0, ge=0, le=1000, description="Weight of the attention output.")
+    blocks: int = Field(
+        1, ge=1, le=6, description="Attention outputs of this many last blocks are summed; the path itself is unchanged."
+    )
+    bias: float = Field(
+        0.0, ge=0, le=100, description="Gaussian neighbourhood bias (NACLIP): standard deviation in patches, 0 = none."
+    )
+
+
+class Tiling(Value):
+    """At which size and in which windows the image is read; empty fields take what the model recommends."""
+
+    short_side: int | Literal["native"] | None = Field(
+        None, description="The image's shorter side in pixels when the model reads it; native = not resized."
+    )
+    window: int | None = Field(None, ge=8, le=4096, description="Side of a window in resized pixels.")
+    stride: int | None = Field(None, ge=4, le=4096, description="Step between windows in resized pixels.")
+    positions: Literal["dino_scale", "size", "size_antialias", "bilinear"] = Field(
+        "dino_scale", description="How position embeddings are resampled to another grid; dino_scale as in the papers."
+    )
+
+    @field_validator("short_side")
+    @classmethod
+    def _is_sensible(cls, value: int | str | None) -> int | str | None:
+        if isinstance(value, int) and not 8 <= value <= 65536:
+            raise ValueError(f"short_side is {value}; it must be from 8 to 65536 pixels, or native")
+        return value
+
+    @model_validator(mode="after")
+    def _covers(self) -> Self:
+        if self.window is not None and self.stride is not None and self.stride > self.window:
+            raise ValueError(
+                f"stride is {self.stride}, larger than the window of {self.window}: pixels between windows would be lost"
+            )
+        return self
+
+
+def clean_phrase(text: str) -> str:
+    """A phrase with Unicode composed and white space single: what is compared, embedded and shown."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+class Prompt(Value):
+    """A phrase to find (object) or to compete with (distractor)."""
+
+    id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12], min_length=1, description="Stable for life.")
+    phrase: Annotated[str, Field(max_length=500, description="What to look for.")]
+    synonyms: tuple[str, ...] = Field((), max_length=50, description="Other words for the same; the best one counts.")
+    kind: Literal["object", "distractor"] = Field("object", description="A distractor only competes; it gets no mask.")
+    threshold: float = Field(0.2, ge=0, le=1, description="A pixel belongs to the prompt from this score on.")
+    color: str = Field(COLORS[0], pattern=r"^#[0-9A-Fa-f]{6}$", description="Colour of mask and heat map.")
+    visible: bool = Field(True, description="Whether its layers are shown.")
+    locked: bool = Field(False, description="Whether its mask is kept as it is.")
+    muted: bool = Field(False, description="A muted distractor does not compete.")
+
+    @field_validator("phrase")
+    @classmethod
+    def _phrase_is_not_empty(cls, value: str) -> str:
+        if not (value := clean_phrase(value)):
+            raise ValueError("a phrase is empty; write what to look for")
+        return value
+
+    @field_validator("synonyms")
+    @classmethod
+    def _synonyms_are_clean(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(phrase for text in value if (phrase := clean_phrase(text)))
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """The phrase and its synonyms, each once."""
+        return tuple(dict.fromkeys((self.phrase, *self.synonyms)))
+
+    @classmethod
+    def parse(cls, text: str, **fields: Any) -> Prompt:
+        """The prompt that a line of comma-separated synonyms makes; the first is its name.
+
+        Examples
+        --------
+        >>> Prompt.parse("tree, bush").phrases
+        ('tree', 'bush')
+        """
+        first, *synonyms = text.split(",")
+        return cls(phrase=first, synonyms=tuple(synonyms), **fields)
+
+
+class Comparing(Value):
+    """How phrases are put into words and compared with patches."""
+
+    templates: TemplateSet | tuple[str, ...] | None = Field(
+        None, description="Named template set or your own sentences with {} for the phrase; empty = the model's own."
+    )
+    cell: int | None = Field(
+        None, ge=1, le=256, description="Side of an output cell in resized pixels; empty = one patch, 1 = as in the papers."
+    )
+
+    @field_validator("templates")
+    @classmethod
+    def _have_a_place(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if isinstance(value, tuple):
+            if not value:
+                raise ValueError("templates is an empty list; give at least one sentence with {} in it")
+            for template in value:
+                if template.count("{}") != 1:
+                    raise ValueError(f"template {template!r} needs exactly one {{}} where the phrase goes")
+        return value
+
+
+class Deciding(Value):
+    """How cosines become scores and scores become masks."""
+
+    competitors: Literal["distractors", "all"] = Field(
+        "distractors",
+        description="What a prompt competes with in the softmax: the distractors only, "
+        "or all phrases of all prompts as in the papers.",
+    )
+    scale: float = Field(50.0, gt=0, le=1000, description="Factor on the cosines before the softmax.")
+    exclusive: bool = Field(True, description="Each pixel belongs to at most one prompt.")
+    lead: float = Field(
+        0.0, ge=0, le=1, description="Smallest lead over the second best: tanh(scale * difference of cosines / 2)."
+    )
+    area: float = Field(
+        0.0, ge=0, lt=1, description="Prompts that win at most this share of the labelled area are dropped (SCLIP)."
+    )
+
+
+class Settings(Value):
+    """Everything the user wants; with an image, its `View` and the `Edits` it determines the result."""
+
+    model: Model = Model()
+    attention: Attention = Attention()
+    tiling: Tiling = Tiling()
+    prompts: tuple[Prompt, ...] = ()
+    comparing: Comparing = Comparing()
+    deciding: Deciding = Deciding()
+
+    @field_validator("prompts")
+    @classmethod
+    def _are_distinct(cls, prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+        if len({prompt.id for prompt in prompts}) < len(prompts):
+            raise ValueError("two prompts have the same id; give each its own")
+        objects = [prompt for prompt in prompts if prompt.kind == "object"]
+        if len(objects) > MOST_PROMPTS:
+            raise ValueError(f"{len(objects)} prompts; at most {MOST_PROMPTS} can be compared at once")
+        seen: dict[tuple[str, str], str] = {}
+        for prompt in prompts:
+            for phrase in prompt.phrases:
+                if (key := (prompt.kind, phrase.casefold())) in seen:
+                    raise ValueError(f"the phrase {phrase!r} is given twice; remove one")
+                seen[key] = prompt.id
+        return prompts
+
+    @property
+    def objects(self) -> tuple[Prompt, ...]:
+        """The prompts that get masks, in order."""
+        return tuple(prompt for prompt in self.prompts if prompt.kind == "object")
+
+    @property
+    def distractors(self) -> tuple[Prompt, ...]:
+        """The distractors that compete: not muted, and no phrase of theirs asked for by a prompt."""
+        asked = {phrase.casefold() for prompt in self.objects for phrase in prompt.phrases}
+        return tuple(
+            prompt
+            for prompt in self.prompts
+            if prompt.kind == "distractor"
+            and not prompt.muted
+            and asked.isdisjoint(phrase.casefold() for phrase in prompt.phrases)
+        )
+
+
+class Runtime(Value):
+    """What changes only speed and memory; never part of a session."""
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:N or mps.")
+    batch_size: int | None = Field(None, ge=1, le=4096, description="Windows at once; empty = by their cost.")
+    cache_bytes: int = Field(2 * 1024**3, ge=0, description="Memory for what can be reused, in bytes.")
+    cache_folder: str | None = Field(None, description="Folder for text vectors; empty = the user's cache folder.")
+    storage: Literal["float32", "float16"] = Field("float32", description="How cached features are stored.")
