@@ -1,4 +1,4 @@
-"""What suits which world: template sets, distractors and small vocabularies, read from the package's data (no torch)."""
+"""What suits which world: template sets, distractors and small vocabularies, from the package's data (no torch)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from typing import Any
 from napari_clearclip.settings import Model, Prompt
 
 # Published checkpoints and files whose names tell that they were trained on another world than photographs.
-_WORLDS = {"aerial": ("remoteclip", "georsclip", "skyclip", "rs5m", "skyscript"), "microscopy": ("biomed", "pmc", "quilt", "plip")}
+_WORLDS = {
+    "aerial": ("remoteclip", "georsclip", "skyclip", "rs5m", "skyscript"),
+    "microscopy": ("biomed", "pmc", "quilt", "plip"),
+}
 _DISTRACTOR_COLOR = "#808080"
 
 
@@ -73,7 +76,9 @@ def distractors_for(model: Model) -> tuple[str, ...]:
 def as_prompts(phrases: tuple[str, ...] | list[str]) -> tuple[Prompt, ...]:
     """Distractor prompts for some phrases; the id follows from the phrase, so that the same list is the same value."""
     return tuple(
-        Prompt.parse(phrase, id=f"not-{'-'.join(phrase.casefold().split())}", kind="distractor", color=_DISTRACTOR_COLOR)
+        Prompt.parse(
+            phrase, id=f"not-{'-'.join(phrase.casefold().split())}", kind="distractor", color=_DISTRACTOR_COLOR
+        )
         for phrase in phrases
     )
 

@@ -51,7 +51,8 @@ class Scores:
 
     def of(self, prompt: str) -> npt.NDArray[np.float32]:
         """The (h, w) scores of one prompt."""
-        return self.values[self.prompts.index(prompt)]
+        scores: npt.NDArray[np.float32] = self.values[self.prompts.index(prompt)]
+        return scores
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Segmentation:
             raise ValueError(f"no prompt has the id {prompt!r}; there are {ids}")
         index = ids.index(prompt)
         if self.overlaps is None:
-            return self.labels == index + 1
+            return np.equal(self.labels, index + 1)
         return np.unpackbits(self.overlaps[index], axis=-1, count=self.labels.shape[1]).view(bool)
 
     def coverage(self, prompt: str) -> float:

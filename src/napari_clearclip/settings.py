@@ -102,7 +102,10 @@ class Attention(Value):
     ffn: float = Field(0.0, ge=0, le=100, description="Weight of the feed-forward network (FFN): 0 drops it.")
     alpha: float = Field(1.0, ge=0, le=1000, description="Weight of the attention output.")
     blocks: int = Field(
-        1, ge=1, le=6, description="Attention outputs of this many last blocks are summed; the path itself is unchanged."
+        1,
+        ge=1,
+        le=6,
+        description="Attention outputs of this many last blocks are summed; the path itself is unchanged.",
     )
     bias: float = Field(
         0.0, ge=0, le=100, description="Gaussian neighbourhood bias (NACLIP): standard deviation in patches, 0 = none."
@@ -132,7 +135,7 @@ class Tiling(Value):
     def _covers(self) -> Self:
         if self.window is not None and self.stride is not None and self.stride > self.window:
             raise ValueError(
-                f"stride is {self.stride}, larger than the window of {self.window}: pixels between windows would be lost"
+                f"stride {self.stride} is larger than the window of {self.window}: pixels between windows would be lost"
             )
         return self
 
@@ -192,7 +195,10 @@ class Comparing(Value):
         None, description="Named template set or your own sentences with {} for the phrase; empty = the model's own."
     )
     cell: int | None = Field(
-        None, ge=1, le=256, description="Side of an output cell in resized pixels; empty = one patch, 1 = as in the papers."
+        None,
+        ge=1,
+        le=256,
+        description="Side of an output cell in resized pixels; empty = one patch, 1 = as in the papers.",
     )
 
     @field_validator("templates")

@@ -44,7 +44,9 @@ VARIANTS: dict[str, Variant] = {
         Attention(terms=("kk",), bias=5), "Keys attend to keys, nearer patches more; no residual, no FFN.", _NACLIP
     ),
     "maskclip": Variant(
-        Attention(terms=("identity",)), "Each patch keeps its own value; no residual, no feed-forward network.", _MASKCLIP
+        Attention(terms=("identity",)),
+        "Each patch keeps its own value; no residual, no feed-forward network.",
+        _MASKCLIP,
     ),
     "maskclip_official": Variant(
         Attention(terms=("identity",), residual=1, ffn=1),

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import torch
 
     from napari_clearclip.engine.encoder import Features
 
 
-def compare(features: Features, vector: torch.Tensor) -> torch.Tensor:
+def compare(features: Features, vector: npt.NDArray[np.float32] | torch.Tensor) -> torch.Tensor:
     """Cosines of each patch with one phrase.
 
     Parameters
     ----------
     features : Features
         Of B windows.
-    vector : (D,) float32 tensor
+    vector : (D,) float32 array or tensor
         The phrase's unit vector.
 
     Returns
@@ -33,4 +35,7 @@ def compare(features: Features, vector: torch.Tensor) -> torch.Tensor:
     ----------
     MaskCLIP Eq. (3); ClearCLIP Eq. (7).
     """
-    return features.vectors.float() @ vector  # (B, gh, gw)
+    import torch
+
+    unit = torch.as_tensor(vector, device=features.vectors.device)
+    return features.vectors.float() @ unit  # (B, gh, gw)

@@ -12,9 +12,9 @@ import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from napari_clearclip.edits import Edits, Mask, Plane, Region
+    from napari_clearclip.edits import Mask
     from napari_clearclip.engine.windows import Frame
-    from napari_clearclip.settings import Deciding, Prompt
+    from napari_clearclip.settings import Deciding
 
 # Pixels times phrases that are looked at together: about 32 MB.
 _STRIP = 8_000_000
@@ -40,6 +40,11 @@ class Candidates:
     owner: tuple[int, ...]
     objects: int
     key: str = ""
+
+    @classmethod
+    def join(cls, maps: Sequence[torch.Tensor], owner: tuple[int, ...], objects: int, key: str = "") -> Candidates:
+        """Candidates from one (h, w) map a phrase."""
+        return cls(torch.stack(list(maps)), owner, objects, key)
 
     def of(self, prompt: int, maps: torch.Tensor) -> torch.Tensor:
         """The maps (n, ...) of one prompt's phrases."""
@@ -84,13 +89,11 @@ def _shared(maps: torch.Tensor, candidates: Candidates, deciding: Deciding) -> t
 
 
 def _score(own: torch.Tensor, shared: torch.Tensor | None, deciding: Deciding) -> torch.Tensor:
-    """max over own phrases of softmax(scale * cosine) over the competitors: own (n, ...) -> (...)."""
+    """Max over own phrases of softmax(scale * cosine) over the competitors: own (n, ...) -> (...)."""
     scaled = deciding.scale * own
-    total = shared
-    if shared is None or deciding.competitors == "distractors":
-        total = torch.logsumexp(scaled, dim=0)
-        if shared is not None:
-            total = torch.logaddexp(total, shared)
+    total = torch.logsumexp(scaled, dim=0)
+    if shared is not None:
+        total = shared if deciding.competitors == "all" else torch.logaddexp(total, shared)
     return torch.exp(scaled.amax(dim=0) - total)
 
 
@@ -199,8 +202,8 @@ def assign_steps(
     Returns
     -------
     Assignment
-        The winner has the highest cosine of all prompts and distractors; of equals, the first. With ``area > 0`` prompts
-        whose share of the pixels won by objects is at most `area` are taken out, and the rest compete again.
+        The winner has the highest cosine of all prompts and distractors; of equals, the first. With ``area > 0``
+        prompts whose share of the pixels won by objects is at most `area` are taken out, and the rest compete again.
 
     References
     ----------
@@ -252,7 +255,8 @@ def overlap_steps(
     Returns
     -------
     (P, H, ceil(W / 8)) uint8 array
-        Masks as packed bits (`numpy.packbits` along the rows). A positive ``lead`` is asked for over the best distractor.
+        Masks as packed bits (`numpy.packbits` along the rows). A positive ``lead`` is asked for over the best
+        distractor.
     """
     bits = np.zeros((candidates.objects, frame.image[0], -(-frame.image[1] // 8)), np.uint8)
     for rows, maps in _strips(candidates, frame):
@@ -267,68 +271,3 @@ def overlap_steps(
             bits[prompt, rows] = np.packbits(mask if valid is None else mask & valid[rows], axis=-1)
         yield
     return bits
-
-
-def combine(bits: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
-    """Overlapping masks (P, H, ceil(W / 8)) as one (H, W) uint8 map; where several meet, the first prompt is shown."""
-    labels = np.zeros((bits.shape[1], width), np.uint8)
-    for index in reversed(range(len(bits))):
-        labels[np.unpackbits(bits[index], axis=-1, count=width).view(bool)] = index + 1
-    return labels
-
-
-def apply_edits(
-    labels: npt.NDArray[np.uint8],
-    overlaps: npt.NDArray[np.uint8] | None,
-    prompts: Sequence[Prompt],
-    edits: Edits,
-    plane: Plane,
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-    """Labels and overlaps after what was done by hand; the arguments are left as they are.
-
-    Painted pixels win over the model, and the masks of locked prompts win over both.
-
-    Parameters
-    ----------
-    labels : (H, W) uint8 array
-        0 = nothing, i + 1 = prompt i.
-    overlaps : (P, H, ceil(W / 8)) uint8 array or None
-        Packed masks where prompts may overlap.
-    prompts : sequence of P Prompt
-        The object prompts, in order.
-    edits : Edits
-        What was done by hand.
-    plane : tuple of int
-        The plane that the labels belong to.
-    """
-    place = {prompt.id: index for index, prompt in enumerate(prompts)}
-    held = {prompt.id for prompt in prompts if prompt.locked}
-    frozen = [(place[item.prompt], item.mask) for item in edits.locked if item.plane == plane and item.prompt in held]
-    painted = [item for item in edits.painted if item.plane == plane and item.prompt in place]
-    changes = [(place[item.prompt], item.off, False) for item in painted]
-    changes += [(place[item.prompt], item.on, True) for item in painted]
-    if overlaps is not None:
-        overlaps = overlaps.copy()
-        for index, region, on in changes:
-            _set_bits(overlaps[index], region, on, labels.shape)
-        for index, region in frozen:
-            overlaps[index] = np.packbits(region.mask(labels.shape), axis=-1)
-        return combine(overlaps, labels.shape[1]), overlaps
-    labels = labels.copy()
-    for index, region, on in changes:
-        mask = region.mask(labels.shape)
-        labels[mask if on else mask & (labels == index + 1)] = index + 1 if on else 0
-    for index, region in frozen:
-        labels[labels == index + 1] = 0
-    for index, region in frozen:
-        region.paint(labels, index + 1)
-    return labels, None
-
-
-def _set_bits(bits: npt.NDArray[np.uint8], region: Region, on: bool, shape: tuple[int, int]) -> None:
-    """Switch a region of a packed mask (H, ceil(W / 8)) on or off, in place."""
-    packed = np.packbits(region.mask(shape), axis=-1)
-    if on:
-        bits |= packed
-    else:
-        bits &= ~packed

@@ -38,7 +38,9 @@ def resolve_device(name: str = "auto") -> tuple[str, str]:
         return f"cuda:{index}", f"{torch.cuda.get_device_name(index)} was chosen."
     if name == "mps":
         if not mps:
-            raise ValueError("device 'mps' cannot be used: this is no Apple GPU that torch supports; choose auto or cpu")
+            raise ValueError(
+                "device 'mps' cannot be used: this is no Apple GPU that torch supports; choose auto or cpu"
+            )
         return "mps", "The Apple GPU was chosen."
     if name != "auto":
         raise ValueError(f"unknown device {name!r}; choose auto, cpu, cuda, cuda:N or mps")
@@ -48,3 +50,11 @@ def resolve_device(name: str = "auto") -> tuple[str, str]:
         return "mps", "An Apple GPU was found."
     why = "torch found no NVIDIA GPU or driver" if torch.version.cuda else "this build of torch has no CUDA support"
     return "cpu", f"The CPU is used: {why}."
+
+
+def free_memory() -> None:
+    """Give memory that is no longer used back to the GPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from napari_clearclip.engine.attention import attend, neighbourhood_bias
+from napari_clearclip.engine.device import free_memory
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.model import Clip
@@ -34,6 +35,11 @@ class Trunk:
 
     def __getitem__(self, index: int) -> Trunk:
         return Trunk(self.tokens[index : index + 1], self.grid, self.blocks)
+
+    @classmethod
+    def join(cls, parts: Sequence[Trunk]) -> Trunk:
+        """Several windows' trunks, of one grid and depth, as one."""
+        return cls(torch.cat([part.tokens for part in parts]), parts[0].grid, parts[0].blocks)
 
     def stored(self, storage: str) -> Trunk:
         """A copy in main memory, as float32 or float16."""
@@ -197,7 +203,7 @@ def _attention_output(block: torch.nn.Module, tokens: torch.Tensor, row: Attenti
         if letter in letters:
             part = slice(index * tokens.shape[-1], (index + 1) * tokens.shape[-1])
             flat = functional.linear(normed, attention.in_proj_weight[part], attention.in_proj_bias[part])
-            projections[letter] = flat.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, M, L, d)
+            projections[letter] = flat.reshape(*flat.shape[:2], heads, -1).transpose(1, 2)  # (B, M, L, d)
     joined = attend(projections, row, bias).transpose(1, 2).flatten(2)  # (B, L, C)
     return block.ls_1(attention.out_proj(joined))  # type: ignore[operator]
 
@@ -225,7 +231,7 @@ def project(clip: Clip, trunk: Trunk, row: Attention) -> Features:
     Raises
     ------
     ValueError
-        If the trunk was encoded for another number of blocks.
+        If the model has too few blocks, or the trunk was encoded for another number of blocks.
 
     Notes
     -----
@@ -236,6 +242,8 @@ def project(clip: Clip, trunk: Trunk, row: Attention) -> Features:
     ----------
     ClearCLIP, Eqs. (4) to (6) and Table 1.
     """
+    if row.blocks >= clip.depth:
+        raise ValueError(f"the variant reads the last {row.blocks} blocks, but the model has {clip.depth}")
     if trunk.blocks != row.blocks:
         raise ValueError(f"the trunk ends before the last {trunk.blocks} blocks, but the variant reads {row.blocks}")
     visual = clip.model.visual
@@ -255,8 +263,8 @@ def project(clip: Clip, trunk: Trunk, row: Attention) -> Features:
     joint = (visual.ln_post(mixed) @ visual.proj).float()  # (B, L, D)
     norms = joint.norm(dim=-1, keepdim=True)
     unit = joint / norms.clamp_min(1e-12)
-    patches = unit[:, 1:].unflatten(1, trunk.grid)  # (B, gh, gw, D)
-    return Features(patches, norms[:, 1:, 0].unflatten(1, trunk.grid), unit[:, 0])
+    shape = (len(unit), *trunk.grid)
+    return Features(unit[:, 1:].reshape(*shape, -1), norms[:, 1:, 0].reshape(shape), unit[:, 0])
 
 
 def embed_images(clip: Clip, images: torch.Tensor) -> torch.Tensor:
@@ -276,5 +284,4 @@ def halving(work: Callable[[int], Generator[Any, None, T]], size: int) -> Genera
             if size == 1:
                 raise
             size //= 2
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            free_memory()

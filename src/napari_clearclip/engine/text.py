@@ -22,8 +22,8 @@ _CHUNK = 32
 class CompactVocabulary:
     """The few token ids that a small model was trained on, renumbered without gaps.
 
-    Row r stands for ``token_ids[r]``; then come one row that all unknown tokens share, the start of text, and the end of
-    text, which has the highest number because open_clip pools at the arg max.
+    Row r stands for ``token_ids[r]``; then come one row that all unknown tokens share, the start of text, and the end
+    of text, which has the highest number because open_clip pools at the arg max.
 
     Parameters
     ----------
@@ -122,9 +122,7 @@ def _encode(clip: Clip, texts: Sequence[str]) -> torch.Tensor:
     return functional.normalize(pooled.float(), dim=-1)  # (B, D)
 
 
-def embed_steps(
-    clip: Clip, phrase: str, templates: str | Sequence[str]
-) -> Generator[None, None, torch.Tensor]:
+def embed_steps(clip: Clip, phrase: str, templates: str | Sequence[str]) -> Generator[None, None, torch.Tensor]:
     """As `embed` for one phrase, (D,), yielding after each part of the templates."""
     texts = [template.replace("{}", phrase) for template in sentences(templates)]
     parts = []

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_clearclip.engine.view import render
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     import torch
+
+    from napari_clearclip.edits import View
 
 Box = tuple[int, int, int, int]
 FloatArray = npt.NDArray[np.float32]
@@ -195,32 +199,63 @@ def resampling(length: int, new: int, start: int, stop: int) -> tuple[slice, Flo
     return slice(first, last), (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def stitch_into(total: torch.Tensor, frame: Frame, box: Box, map_: torch.Tensor) -> None:
-    """Add a window's map to the running sum, in place.
+def cut(image: Any, view: View, frame: Frame, boxes: Sequence[Box]) -> torch.Tensor:
+    """Windows of an image at the size that the model reads.
 
     Parameters
     ----------
-    total : (h, w) float32 tensor
-        Sum over windows on the cells of the frame; divide by `coverage` when all windows are in.
-    box : tuple of 4 int
-        The window.
-    map_ : (gh, gw) float32 tensor
-        The window's map on its patches.
+    image : array-like
+        The stored image; only the pixels that the windows need are read.
+    view : View
+        A view that `napari_clearclip.engine.view.resolve_view` has filled in.
+    frame : Frame
+        Coordinates.
+    boxes : sequence of B boxes
+        Windows of the frame.
 
-    Notes
-    -----
-    Each window's map is sampled at the cell centres and overlaps are averaged; with a cell of one pixel that is the
-    published order: upsample each window bilinearly, then average.
+    Returns
+    -------
+    (B, h, w, 3) float32 tensor
+        Values in [0, 1].
     """
     import torch
 
-    rows, cols = (torch.from_numpy(weights).to(map_) for weights in frame.sampling(box))
-    total[frame.cells_in(box)] += rows @ map_ @ cols.T  # (n, m)
-
-
-def coverage(frame: Frame, boxes: Iterable[Box]) -> IntArray:
-    """How many of the windows contain each cell's centre: (h, w) int64 array."""
-    count = np.zeros(frame.cells, np.int64)
+    windows = []
     for box in boxes:
-        count[frame.cells_in(box)] += 1
-    return count
+        (rows, down), (cols, across) = (
+            resampling(frame.image[axis], frame.resized[axis], box[axis], box[axis + 2]) for axis in (0, 1)
+        )
+        shown = torch.from_numpy(render(image, view, rows, cols)[0])  # (r, c, 3)
+        narrowed = torch.from_numpy(down) @ shown.flatten(1)  # (h, c * 3)
+        windows.append(torch.einsum("hcd,wc->hwd", narrowed.reshape(len(narrowed), -1, 3), torch.from_numpy(across)))
+    return torch.stack(windows)
+
+
+class Stitcher:
+    """Collects the maps of a frame's windows into one map on its cells.
+
+    Notes
+    -----
+    Each window's map is sampled bilinearly at the cell centres and overlaps are averaged; with a cell of one pixel that
+    is the published order: upsample each window, then average.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        import torch
+
+        self._frame = frame
+        self._total = torch.zeros(frame.cells)
+        self._count = torch.zeros(frame.cells)
+
+    def add(self, box: Box, map_: torch.Tensor) -> None:
+        """Add the map (gh, gw) of the window `box`."""
+        import torch
+
+        rows, cols = (torch.from_numpy(weights) for weights in self._frame.sampling(box))
+        inside = self._frame.cells_in(box)
+        self._total[inside] += rows @ map_.cpu() @ cols.T  # (n, m)
+        self._count[inside] += 1
+
+    def mean(self) -> torch.Tensor:
+        """The mean over the windows that were added: (h, w) float32 tensor, NaN where no window was."""
+        return self._total / self._count

@@ -1,0 +1,83 @@
+"""What a run works on: image, view and settings with everything filled in that image and model decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_clearclip.cache import key_of
+from napari_clearclip.settings import Settings, Tiling
+
+if TYPE_CHECKING:
+    from napari_clearclip.edits import Edits, Mask, View
+    from napari_clearclip.engine.model import Clip
+    from napari_clearclip.engine.windows import Frame
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run works on, with everything filled in that image and model decide.
+
+    `valid` is (H, W) bool, or None where all pixels have data; `key` names image, view, weights and all else that
+    changes what a window's tokens are, except the window itself.
+    """
+
+    image: Any
+    view: View
+    settings: Settings
+    edits: Edits
+    clip: Clip
+    frame: Frame
+    valid: Mask | None
+    key: str
+
+    @property
+    def phrases(self) -> tuple[tuple[int, str], ...]:
+        """Each phrase with the position of its prompt: objects first, then distractors."""
+        prompts = (*self.settings.objects, *self.settings.distractors)
+        return tuple((index, phrase) for index, prompt in enumerate(prompts) for phrase in prompt.phrases)
+
+
+def image_key(image: Any, view: View) -> str:
+    """Names the content of the plane that is looked at."""
+    if isinstance(image, np.ndarray):
+        return key_of(image[view.plane])
+    from dask.base import tokenize
+
+    return key_of(tokenize(image), view.plane)
+
+
+def filled_in(settings: Settings, clip: Clip) -> Settings:
+    """The settings with every empty field as the model recommends it."""
+    tiling = settings.tiling
+    given = {name: value for name in Tiling.model_fields if (value := getattr(tiling, name)) is not None}
+    merged = {**clip.tiling.model_dump(), **given}
+    if tiling.stride is None:
+        merged["stride"] = min(merged["stride"], merged["window"])
+    comparing = settings.comparing.replace(
+        templates=settings.comparing.templates or clip.templates, cell=settings.comparing.cell or clip.patch
+    )
+    return settings.replace(tiling=Tiling(**merged), comparing=comparing)
+
+
+def valid_pixels(image: Any, view: View, shape: tuple[int, int]) -> Mask | None:
+    """Pixels with data, (H, W); None if all have."""
+    from napari_clearclip.engine.view import render
+
+    valid = np.ones(shape, bool)
+    step = max(4_000_000 // shape[1], 1)
+    for start in range(0, shape[0], step):
+        valid[start : start + step] = render(image, view, slice(start, start + step), slice(None))[1]
+    return None if valid.all() else valid
+
+
+def frame_of(shape: tuple[int, int], settings: Settings, patch: int) -> Frame:
+    """The coordinates of a run on an image of `shape` (H, W), from settings that `filled_in` has completed."""
+    from napari_clearclip.engine.windows import Frame, resized_shape
+
+    tiling, cell = settings.tiling, settings.comparing.cell
+    if tiling.short_side is None or tiling.window is None or tiling.stride is None or cell is None:
+        raise ValueError("tiling and cell must be filled in before coordinates can be made")
+    return Frame(shape, resized_shape(shape, tiling.short_side), tiling.window, tiling.stride, patch, cell)

@@ -1,0 +1,33 @@
+"""How long work says how far it is, and how it is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Cancelled(Exception):  # noqa: N818  # not an error: the user asked for it
+    """Raised inside work that was cancelled."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: a stage in words, and units done of a total (0 if unknown)."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+
+
+def counted(steps: Generator[None, None, T], state: Progress) -> Generator[Progress, None, T]:
+    """The same steps and result, yielding `state` for each."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        yield state
