@@ -29,12 +29,14 @@ class Loader:
         self._kept = None
 
     def steps(self, model: Model, device: str) -> Generator[Progress, None, Clip]:
-        """The model on a device, yielding while it is read or downloaded; closing the generator stops a download.
+        """The model on a device (a name for `resolve_device`), yielding while it is read or downloaded; closing the generator stops a download.
 
         Raises
         ------
         napari_clearclip.engine.model.ModelError
             If the model cannot be loaded.
+        ValueError
+            If the device cannot be used.
         """
         if self._kept is not None and self._kept[0] == (model, device):
             return self._kept[1]
@@ -49,9 +51,10 @@ class Loader:
                 raise Cancelled
 
         def work() -> Clip:
+            from napari_clearclip.engine.device import resolve_device
             from napari_clearclip.engine.model import load
 
-            return load(model, device, report)
+            return load(model, resolve_device(device)[0], report)
 
         future: Future[Clip] = self._thread.submit(work)
         try:

@@ -165,7 +165,7 @@ class Pipeline:
         content = image_key(image, view)
         view = self._cached(("view", content, view), lambda: resolve_view(image, view))
         valid = self._cached(("valid", content, view), lambda: valid_pixels(image, view, shape))
-        clip = yield from self._loader.steps(settings.model, self.device)
+        clip = yield from self._loader.steps(settings.model, self.runtime.device)
         settings = filled_in(settings, clip)
         frame = frame_of(shape, settings, clip.patch)
         key = key_of(content, view, clip.key, frame.resized, settings.tiling.positions, self.runtime.storage)
