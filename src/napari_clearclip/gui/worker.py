@@ -1,0 +1,57 @@
+"""Work in a thread of napari's, reported in the thread of the window."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+
+def in_thread(
+    work: Generator[Any, None, Any], progress: Callable[[Any], None], finished: Callable[[Any], None]
+) -> None:
+    """Run a generator in a worker thread.
+
+    Parameters
+    ----------
+    work : generator
+        What to run; it must not raise.
+    progress : callable
+        Called with each value that is yielded, in the thread of the window.
+    finished : callable
+        Called once with what is returned, or None if napari stopped the worker, in the thread of the window.
+    """
+    from napari.qt.threading import create_worker
+
+    def steps() -> Generator[Any, None, Any]:
+        keep_llvm_apart()
+        return (yield from work)
+
+    results: list[Any] = []
+    worker = create_worker(steps, _start_thread=False, _ignore_errors=True)
+    worker.yielded.connect(progress)
+    worker.returned.connect(results.append)
+    worker.finished.connect(lambda: finished(results[0] if results else None))
+    worker.start()
+
+
+@cache
+def keep_llvm_apart() -> None:
+    """Let triton, which importing torch's compiler loads, use its own LLVM rather than that of the canvas.
+
+    Notes
+    -----
+    Mesa draws in software with LLVM. Its symbols are global once a canvas is open, triton exports the same names, and
+    loading it then without RTLD_DEEPBIND ends the process with a segmentation fault.
+    """
+    spec = find_spec("triton") if sys.platform == "linux" else None
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        for library in Path(folder, "_C").glob("libtriton*.so"):
+            with suppress(OSError):
+                ctypes.CDLL(str(library), mode=os.RTLD_NOW | getattr(os, "RTLD_DEEPBIND", 0))
