@@ -13,8 +13,8 @@ from napari_clearclip.edits import Mask, View
 _SAMPLE = 4_000_000
 
 
-def _channels_first(image: Any, view: View) -> Any:
-    """The plane that the view names, as (C, H, W) or (H, W) without a channel axis."""
+def _layout(image: Any, view: View) -> tuple[int, int, int]:
+    """Channels, height and width of the plane that the view names."""
     shape = tuple(image.shape)
     plane_ndim = 2 if view.channel_axis is None else 3
     if len(shape) - len(view.plane) != plane_ndim:
@@ -25,11 +25,17 @@ def _channels_first(image: Any, view: View) -> Any:
         )
     if any(index >= size for index, size in zip(view.plane, shape, strict=False)):
         raise ValueError(f"plane {view.plane} lies outside an image of shape {shape}")
-    plane = image[view.plane] if view.plane else image
-    if view.channel_axis is None:
-        return plane
-    axis = view.channel_axis % 3
-    return plane.transpose(axis, *(other for other in range(3) if other != axis))
+    sides = [int(side) for side in shape[len(view.plane) :]]
+    channels = 1 if view.channel_axis is None else sides.pop(view.channel_axis % 3)
+    return channels, sides[0], sides[1]
+
+
+def _channel(image: Any, view: View, channel: int, rows: slice, cols: slice) -> npt.NDArray[np.generic]:
+    """One channel (h, w) of a part of the plane; of a lazy image nothing else is read."""
+    index: list[int | slice] = [rows, cols]
+    if view.channel_axis is not None:
+        index.insert(view.channel_axis % 3, channel)
+    return np.asarray(image[(*view.plane, *index)])
 
 
 def plane_shape(image: Any, view: View) -> tuple[int, int]:
@@ -40,10 +46,10 @@ def plane_shape(image: Any, view: View) -> tuple[int, int]:
     ValueError
         If plane and channel axis do not leave (H, W), or a side is 0.
     """
-    height, width = _channels_first(image, view).shape[-2:]
+    _, height, width = _layout(image, view)
     if not height or not width:
         raise ValueError(f"the image is empty: its shape is {tuple(image.shape)}")
-    return int(height), int(width)
+    return height, width
 
 
 def _valid(channels: npt.NDArray[np.generic], alpha: npt.NDArray[np.generic] | None, nodata: float | None) -> Mask:
@@ -58,11 +64,8 @@ def _valid(channels: npt.NDArray[np.generic], alpha: npt.NDArray[np.generic] | N
 
 def _read(image: Any, view: View, rows: slice, cols: slice) -> tuple[npt.NDArray[np.generic], Mask]:
     """The chosen channels (C, h, w) of a part of the plane, and where they are valid."""
-    planes = _channels_first(image, view)
-    if view.channel_axis is None:
-        planes = planes[None]
-    channels = np.stack([np.asarray(planes[index, rows, cols]) for index in view.channels or (0,)])
-    alpha = None if view.alpha is None else np.asarray(planes[view.alpha, rows, cols])
+    channels = np.stack([_channel(image, view, index, rows, cols) for index in view.channels or (0,)])
+    alpha = None if view.alpha is None else _channel(image, view, view.alpha, rows, cols)
     return channels, _valid(channels, alpha, view.nodata)
 
 
@@ -100,8 +103,7 @@ def resolve_view(image: Any, view: View) -> View:
     if np.dtype(image.dtype).kind not in "buif":
         raise TypeError(f"an image of type {image.dtype} cannot be shown; convert it to integers or floats")
     height, width = plane_shape(image, view)
-    planes = _channels_first(image, view)
-    count = 1 if view.channel_axis is None else int(planes.shape[0])
+    count, *_ = _layout(image, view)
     for index in (*view.channels, *(() if view.alpha is None else (view.alpha,))):
         if index >= count:
             raise ValueError(f"channel {index} does not exist: the image has {count}, counted from 0")
