@@ -1,0 +1,402 @@
+"""Every row of the table against a loop written from the formula, the authors' tensors, and open_clip itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from napari_clearclip.engine.attention import (
+    VARIANTS,
+    attend,
+    neighbourhood_bias,
+    register_variant,
+    variant,
+    variant_name,
+)
+from napari_clearclip.engine.encoder import embed_images, encode, prepare, project, resample_positions
+from napari_clearclip.settings import Attention
+
+State = dict[str, torch.Tensor]
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The reference: float64, one head and one image at a time, written from the formulas.
+
+
+class Reference:
+    """A vision tower in float64 whose last blocks are computed by loops."""
+
+    def __init__(self, state: State, head_width: int, quick_gelu: bool) -> None:
+        visual = {key: value for key, value in state.items() if key.startswith("visual.")}
+        self.state = {key.removeprefix("visual."): value.double() for key, value in visual.items()}
+        self.heads = self.state["class_embedding"].numel() // head_width
+        self.quick_gelu = quick_gelu
+        self.depth = 1 + max(int(key.split(".")[2]) for key in self.state if key.startswith("transformer.resblocks."))
+
+    def norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
+        spread = x - x.mean(-1, keepdim=True)
+        unit = spread / torch.sqrt((spread**2).mean(-1, keepdim=True) + 1e-5)
+        return unit * self.state[f"{name}.weight"] + self.state[f"{name}.bias"]
+
+    def mlp(self, x: torch.Tensor, block: str) -> torch.Tensor:
+        hidden = x @ self.state[f"{block}.mlp.c_fc.weight"].T + self.state[f"{block}.mlp.c_fc.bias"]
+        if self.quick_gelu:
+            hidden = hidden / (1 + torch.exp(-1.702 * hidden))
+        else:
+            hidden = hidden * (1 + torch.special.erf(hidden / math.sqrt(2))) / 2
+        return hidden @ self.state[f"{block}.mlp.c_proj.weight"].T + self.state[f"{block}.mlp.c_proj.bias"]
+
+    def attention(self, x: torch.Tensor, block: str, row: Attention, grid: tuple[int, int]) -> torch.Tensor:
+        """O(A v) of one image's tokens x (L, C)."""
+        packed = self.norm(x, f"{block}.ln_1") @ self.state[f"{block}.attn.in_proj_weight"].T
+        q, k, v = (packed + self.state[f"{block}.attn.in_proj_bias"]).chunk(3, dim=-1)
+        width = q.shape[1] // self.heads
+        outputs = []
+        for head in range(self.heads):
+            part = slice(head * width, (head + 1) * width)
+            views = {"q": q[:, part], "k": k[:, part], "v": v[:, part]}
+            weights = torch.zeros(len(x), len(x), dtype=torch.float64)
+            for term in row.terms:
+                if term == "identity":
+                    weights += torch.eye(len(x), dtype=torch.float64)
+                    continue
+                logits = views[term[0]] @ views[term[1]].T / (row.temperature * math.sqrt(width))
+                for i in range(1, len(x)) if row.bias else ():
+                    for j in range(1, len(x)):
+                        (y, x_), (y2, x2) = divmod(i - 1, grid[1]), divmod(j - 1, grid[1])
+                        logits[i, j] += math.exp(-((y - y2) ** 2 + (x_ - x2) ** 2) / (2 * row.bias**2))
+                exponents = torch.exp(logits - logits.max(dim=1, keepdim=True).values)
+                weights += exponents / exponents.sum(dim=1, keepdim=True)
+            outputs.append(row.gain * weights @ v[:, part])
+        joined = torch.cat(outputs, dim=1)
+        output = joined @ self.state[f"{block}.attn.out_proj.weight"].T + self.state[f"{block}.attn.out_proj.bias"]
+        return output * self.state.get(f"{block}.ls_1.gamma", torch.ones(1, dtype=torch.float64))
+
+    def feed_forward(self, x: torch.Tensor, block: str) -> torch.Tensor:
+        scale = self.state.get(f"{block}.ls_2.gamma", torch.ones(1, dtype=torch.float64))
+        return self.mlp(self.norm(x, f"{block}.ln_2"), block) * scale
+
+    def trained_block(self, x: torch.Tensor, block: str, grid: tuple[int, int]) -> torch.Tensor:
+        x = x + self.attention(x, block, Attention(terms=("qk",)), grid)
+        return x + self.feed_forward(x, block)
+
+    def features(self, image: torch.Tensor, row: Attention) -> torch.Tensor:
+        """Unnormalised joint vectors (L, D), class token first, of one image (3, H, W) at the trained size."""
+        kernel = self.state["conv1.weight"]
+        side = kernel.shape[-1]
+        grid = (image.shape[1] // side, image.shape[2] // side)
+        patches = [
+            (kernel * image[None, :, y * side : (y + 1) * side, x * side : (x + 1) * side].double()).sum((1, 2, 3))
+            for y in range(grid[0])
+            for x in range(grid[1])
+        ]
+        x = torch.stack([self.state["class_embedding"], *patches]) + self.state["positional_embedding"]
+        x = self.norm(x, "ln_pre")
+        blocks = [f"transformer.resblocks.{index}" for index in range(self.depth)]
+        for block in blocks[: -row.blocks]:
+            x = self.trained_block(x, block, grid)
+        total = torch.zeros_like(x)
+        for block in blocks[-row.blocks :]:
+            total = total + self.attention(x, block, row, grid)
+            if block != blocks[-1]:
+                x = self.trained_block(x, block, grid)
+        z = row.residual * x + row.alpha * total
+        y = z + row.ffn * self.feed_forward(z, blocks[-1])
+        return self.norm(y, "ln_post") @ self.state["proj"]
+
+
+@pytest.fixture(scope="session")
+def references(clips: dict[str, Any], architectures: dict[str, Any]) -> dict[str, Reference]:
+    return {
+        name: Reference(
+            state, architectures[name]["vision_cfg"]["head_width"], architectures[name].get("quick_gelu", False)
+        )
+        for name, (_, _, state) in clips.items()
+    }
+
+
+def images_for(clip: Any, number: int = 2) -> torch.Tensor:
+    side = [clip.grid[0] * clip.patch, clip.grid[1] * clip.patch]
+    return torch.randn(number, 3, *side, generator=torch.Generator().manual_seed(5))
+
+
+def check(clip: Any, reference: Reference, row: Attention) -> None:
+    """Vectors, norms and class token of `project` against the loop."""
+    images = images_for(clip)
+    features = project(clip, encode(clip, images, row.blocks), row)
+    for index, image in enumerate(images):
+        expected = reference.features(image, row)
+        norms = expected.norm(dim=1)
+        unit = (expected / norms[:, None]).float()
+        torch.testing.assert_close(features.vectors[index].flatten(0, 1), unit[1:], atol=1e-5, rtol=0)
+        torch.testing.assert_close(features.cls[index], unit[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(features.norms[index].flatten(), norms[1:].float(), atol=1e-4, rtol=1e-4)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The table
+
+
+@pytest.mark.parametrize("architecture", ["patch8", "patch16", "patch14"])
+@pytest.mark.parametrize("name", list(VARIANTS))
+def test_every_variant_is_its_formula(
+    name: str, architecture: str, clips: dict[str, Any], references: dict[str, Reference]
+) -> None:
+    check(clips[architecture][0], references[architecture], variant(name))
+
+
+# terms, residual, ffn, bias as published; everything else is at its default.
+PUBLISHED = {
+    "vanilla": (("qk",), 1, 1, 0),
+    "maskclip": (("identity",), 0, 0, 0),
+    "maskclip_official": (("identity",), 1, 1, 0),
+    "sclip": (("qq", "kk"), 1, 1, 0),
+    "sclip_clear": (("qq", "kk"), 0, 0, 0),
+    "clearclip": (("qq",), 0, 0, 0),
+    "naclip": (("kk",), 0, 0, 5),
+    "qk": (("qk",), 0, 0, 0),
+    "qq": (("qq",), 0, 0, 0),
+    "kk": (("kk",), 0, 0, 0),
+    "vv": (("vv",), 0, 0, 0),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_rows_are_the_published_ones(name: str) -> None:
+    terms, residual, ffn, bias = PUBLISHED[name]
+    assert variant(name) == Attention(terms=terms, residual=residual, ffn=ffn, bias=bias)
+
+
+def test_the_table_is_complete_and_clearclip_is_the_default() -> None:
+    assert set(VARIANTS) == set(PUBLISHED)
+    assert Attention() == variant("clearclip")
+
+
+CELLS = {
+    "RC and FFN": Attention(terms=("qq",), residual=1, ffn=1),
+    "RC only": Attention(terms=("qq",), residual=1, ffn=0),
+    "FFN only": Attention(terms=("qq",), residual=0, ffn=1),
+    "neither": Attention(terms=("qq",), residual=0, ffn=0),
+}
+CUSTOM = {
+    "gain": Attention(terms=("qq", "kk", "vv"), gain=1 / 3),
+    "sharp": Attention(terms=("kk",), temperature=0.25),
+    "flat": Attention(terms=("qk", "identity"), temperature=3, residual=1),
+    "alpha": Attention(terms=("qq",), residual=1, alpha=10),
+    "no attention": Attention(terms=("qq",), residual=1, alpha=0),
+    "half of each": Attention(terms=("vv",), residual=0.5, alpha=2, ffn=0.5),
+    "narrow bias": Attention(terms=("kk", "qq"), bias=0.7, ffn=1),
+    "two blocks": Attention(terms=("qq",), blocks=2),
+    "two blocks, all parts": Attention(terms=("kk", "identity"), blocks=2, residual=1, ffn=1, bias=2, gain=0.5),
+}
+
+
+@pytest.mark.parametrize("architecture", ["patch8", "patch16"])
+@pytest.mark.parametrize("row", [*CELLS.values(), *CUSTOM.values()], ids=[*CELLS, *CUSTOM])
+def test_every_number_of_a_row_is_read(
+    row: Attention, architecture: str, clips: dict[str, Any], references: dict[str, Reference]
+) -> None:
+    check(clips[architecture][0], references[architecture], row)
+
+
+def test_six_blocks(clips: dict[str, Any], references: dict[str, Reference]) -> None:
+    check(clips["patch14"][0], references["patch14"], Attention(terms=("vv",), blocks=6))
+
+
+def test_the_four_cells_differ(clips: dict[str, Any]) -> None:
+    clip = clips["patch8"][0]
+    trunk = encode(clip, images_for(clip))
+    outputs = [project(clip, trunk, row).vectors for row in CELLS.values()]
+    for index, one in enumerate(outputs):
+        for other in outputs[index + 1 :]:
+            assert (one - other).abs().max() > 1e-2
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The authors' tensors
+
+TERMS = {"vanilla": ("qk",), "MaskCLIP": ("identity",), "SCLIP": ("qq", "kk"), "ClearCLIP": ("qq",)}
+KEPT = {"attn_only": 0, "residual_ffn": 1}
+
+
+@pytest.mark.parametrize("size", ["32x32", "40x56"])
+@pytest.mark.parametrize("kept", KEPT)
+@pytest.mark.parametrize("method", TERMS)
+def test_golden_single_window(method: str, kept: str, size: str, golden: Path, golden_clip: Any) -> None:
+    images = load_file(golden / "vit_tiny_inputs.safetensors")[f"input.{size}"]
+    expected = load_file(golden / "vit_tiny_outputs.safetensors")[f"{method}.{kept}.{size}"]  # (B, h*w, D)
+    row = Attention(terms=TERMS[method], residual=KEPT[kept], ffn=KEPT[kept])
+    features = project(golden_clip, encode(golden_clip, images), row)
+    actual = (features.vectors * features.norms[..., None]).flatten(1, 2)
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# open_clip itself
+
+
+@pytest.mark.parametrize("architecture", ["patch8", "patch16", "patch14"])
+def test_vanilla_class_token_is_encode_image(architecture: str, clips: dict[str, Any]) -> None:
+    clip, model, _ = clips[architecture]
+    images = images_for(clip, 3)
+    with torch.inference_mode():
+        expected = model.encode_image(images, normalize=True)
+    torch.testing.assert_close(embed_images(clip, images), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_no_variant_modifies_the_model(blocks: int, clips: dict[str, Any]) -> None:
+    clip, _, state = clips["patch8"]
+    images = images_for(clip)
+    for entry in VARIANTS.values():
+        row = entry.row.replace(blocks=blocks)
+        project(clip, encode(clip, images, blocks), row)
+    after = clip.model.state_dict()
+    assert after.keys() == state.keys()
+    assert all(torch.equal(after[name], state[name]) for name in state)
+
+
+def test_a_trunk_for_other_blocks_is_refused(clips: dict[str, Any]) -> None:
+    clip = clips["patch8"][0]
+    trunk = encode(clip, images_for(clip), blocks=1)
+    with pytest.raises(ValueError, match="trunk ends before the last 1 blocks, but the variant reads 2"):
+        project(clip, trunk, Attention(blocks=2))
+
+
+def test_one_window_of_a_batch_is_the_window_alone(clips: dict[str, Any]) -> None:
+    clip = clips["patch16"][0]
+    images = images_for(clip, 3)
+    trunk = encode(clip, images)
+    features = project(clip, trunk, Attention())
+    alone = project(clip, encode(clip, images[1:2]), Attention())
+    assert trunk[1].tokens.shape == (1, *trunk.tokens.shape[1:])
+    assert trunk.nbytes == trunk.tokens.nelement() * 4
+    assert features[1].nbytes * 3 == features.nbytes
+    torch.testing.assert_close(features[1].vectors, alone.vectors, atol=1e-5, rtol=0)
+    torch.testing.assert_close(features[1].norms, alone.norms, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(features[1].cls, alone.cls, atol=1e-5, rtol=0)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Parts
+
+
+def test_attend_by_hand() -> None:
+    """One head, two tokens of width 1: softmax of [[1, 2], [2, 4]] over values 10 and 20."""
+    q, v = torch.tensor([[[[1.0], [2.0]]]]), torch.tensor([[[[10.0], [20.0]]]])
+    first = (10 * math.e + 20 * math.e**2) / (math.e + math.e**2)
+    second = (10 * math.e**2 + 20 * math.e**4) / (math.e**2 + math.e**4)
+    actual = attend({"q": q, "v": v}, Attention(terms=("qq",)), None)
+    assert actual.flatten().tolist() == pytest.approx([first, second], rel=1e-6)
+
+
+def test_terms_are_summed_not_averaged() -> None:
+    """Rows of A total the number of terms times the gain: constant values show it."""
+    parts = {letter: torch.randn(2, 3, 5, 4) for letter in "qk"} | {"v": torch.ones(2, 3, 5, 4)}
+    for terms, gain, total in [(("qq",), 1, 1), (("qq", "kk"), 1, 2), (("qq", "kk", "identity"), 0.5, 1.5)]:
+        actual = attend(parts, Attention(terms=terms, gain=gain), None)
+        torch.testing.assert_close(actual, torch.full_like(actual, total))
+
+
+def test_bias_is_a_gaussian_of_patch_distance() -> None:
+    bias = neighbourhood_bias((2, 3), 5)
+    assert bias.shape == (7, 7)
+    assert not bias[0].any()
+    assert not bias[:, 0].any()
+    assert bias[1, 1] == 1
+    assert bias[1, 6].item() == pytest.approx(math.exp(-(1 + 4) / 50))  # patches (0, 0) and (1, 2)
+    assert torch.equal(bias, bias.T)
+
+
+def test_register_variant(clips: dict[str, Any], references: dict[str, Reference]) -> None:
+    row = Attention(terms=("vv", "identity"), gain=0.5)
+    register_variant("mine", row, "Half and half.", "nobody 2026")
+    try:
+        assert variant("mine") == row
+        assert variant_name(row) == "mine"
+        assert VARIANTS["mine"].summary == "Half and half."
+        register_variant("mine", row)  # the same row again does no harm
+        with pytest.raises(ValueError, match="'mine' exists with another row"):
+            register_variant("mine", Attention())
+        check(clips["patch8"][0], references["patch8"], variant("mine"))
+    finally:
+        del VARIANTS["mine"]
+
+
+def test_variant_names_are_identifiers_and_known() -> None:
+    with pytest.raises(ValueError, match="variant name 'a b' must be letters"):
+        register_variant("a b", Attention())
+    with pytest.raises(ValueError, match="unknown variant 'clipclear'; known are clearclip, sclip"):
+        variant("clipclear")
+
+
+def test_rows_are_found_by_value() -> None:
+    assert variant_name(Attention(terms=("qq",))) == "clearclip"
+    assert variant_name(Attention(terms=("qq",), alpha=2)) == "custom"
+    assert all(variant_name(entry.row) in {name, "clearclip", "qq", "kk"} for name, entry in VARIANTS.items())
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Positions for another grid
+
+
+def cubic(t: float, a: float) -> float:
+    """Keys' cubic kernel."""
+    t = abs(t)
+    if t < 1:
+        return (a + 2) * t**3 - (a + 3) * t**2 + 1
+    return a * (t**3 - 5 * t**2 + 8 * t - 4) if t < 2 else 0.0
+
+
+def axis_weights(new: int, old: int, mode: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(new, old) weights along one axis; the lattice of ``dino_scale`` is as if there were new + 0.1 samples."""
+    weights = np.zeros((new, old))
+    scale = old / (new + 0.1) if mode == "dino_scale" else old / new
+    for i in range(new):
+        centre = (i + 0.5) * scale - 0.5
+        if mode == "size_antialias":  # PyTorch, like Pillow, uses a = -0.5 here, widens the kernel and cuts it off
+            wide = max(scale, 1.0)
+            row = np.array([cubic((j - centre) / wide, -0.5) for j in range(old)])
+            weights[i] = row / row.sum()
+        elif mode == "bilinear":
+            centre = min(max(centre, 0), old - 1)
+            weights[i] = [max(1 - abs(j - centre), 0) for j in range(old)]
+        else:
+            for j in range(math.floor(centre) - 1, math.floor(centre) + 3):
+                weights[i, min(max(j, 0), old - 1)] += cubic(j - centre, -0.75)
+    return weights
+
+
+@pytest.mark.parametrize("grid", [(5, 7), (2, 3), (8, 4), (2, 8)])
+@pytest.mark.parametrize("mode", ["dino_scale", "size", "size_antialias", "bilinear"])
+def test_positions_are_resampled(mode: str, grid: tuple[int, int]) -> None:
+    table = torch.randn(17, 6, generator=torch.Generator().manual_seed(1))
+    actual = resample_positions(table, grid, (4, 4), mode)
+    rows, cols = axis_weights(grid[0], 4, mode), axis_weights(grid[1], 4, mode)
+    expected = np.einsum("ia,jb,abc->ijc", rows, cols, table[1:].double().reshape(4, 4, 6).numpy())
+    assert torch.equal(actual[0], table[0])
+    torch.testing.assert_close(actual[1:].reshape(*grid, 6).double(), torch.from_numpy(expected), atol=1e-4, rtol=0)
+
+
+def test_the_trained_grid_keeps_its_table() -> None:
+    table = torch.randn(17, 6)
+    assert resample_positions(table, (4, 4), (4, 4), "dino_scale") is table
+
+
+def test_windows_are_normalised_then_padded_evenly(clips: dict[str, Any]) -> None:
+    clip = clips["patch8"][0]
+    pixels = torch.rand(1, 13, 16, 3)
+    images = prepare(clip, pixels)
+    assert images.shape == (1, 3, 16, 16)
+    assert not images[:, :, 0].any()  # 3 rows are missing: one above, two below
+    assert not images[:, :, -2:].any()
+    for channel, (mean, std) in enumerate(
+        [(0.48145466, 0.26862954), (0.4578275, 0.26130258), (0.40821073, 0.27577711)]
+    ):
+        expected = (pixels[0, :, :, channel] - mean) / std
+        torch.testing.assert_close(images[0, channel, 1:14], expected, atol=1e-6, rtol=1e-5)
