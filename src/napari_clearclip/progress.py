@@ -9,8 +9,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Cancelled(Exception):  # noqa: N818  # not an error: the user asked for it
-    """Raised inside work that was cancelled."""
+class Cancelled(BaseException):
+    """Raised inside work that was cancelled; no error, so that no ``except Exception`` on the way takes it for one."""
 
 
 @dataclass(frozen=True)

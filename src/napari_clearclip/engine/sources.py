@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import open_clip
 
@@ -149,10 +153,9 @@ def _fetch(repository: str, names: tuple[str, ...], progress: Progress | None) -
 
     try:
         for name in names:
-            try:
+            with suppress(LocalEntryNotFoundError):
                 return Path(hf_hub_download(repository, name, local_files_only=True))
-            except LocalEntryNotFoundError:
-                continue
+        _check_connection(repository)
         for name in names:
             try:
                 return Path(hf_hub_download(repository, name, tqdm_class=_reporting(progress)))
@@ -160,14 +163,36 @@ def _fetch(repository: str, names: tuple[str, ...], progress: Progress | None) -
                 raise
             except EntryNotFoundError:
                 continue
-    except (OSError, ValueError, HFValidationError) as error:
-        if isinstance(error, ModelError):
-            raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"{repository} could not be downloaded: {reason} Check the connection, or load a weights file instead"
-        ) from error
+    except ModelError:
+        raise
+    except HFValidationError as error:
+        raise ModelError(f"hf-hub:{repository} is no name of a repository; write hf-hub:ORGANISATION/NAME") from error
+    except Exception as error:  # the hub's client raises its own, its HTTP library's and the system's errors
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise _unreachable(repository, reason) from error
     raise ModelError(f"{repository} has no {' or '.join(names)}; it is no open_clip checkpoint. {SUPPORTED}")
+
+
+def _check_connection(repository: str) -> None:
+    """Refuse at once where the hub cannot be found: its client would try for half a minute."""
+    from huggingface_hub import constants
+
+    host = urlsplit(constants.ENDPOINT).hostname
+    if constants.HF_HUB_OFFLINE:
+        raise _unreachable(repository, "HF_HUB_OFFLINE is set.")
+    if getproxies():
+        return
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError as error:
+        raise _unreachable(repository, f"{host} cannot be reached.") from error
+
+
+def _unreachable(repository: str, reason: str) -> ModelError:
+    return ModelError(
+        f"{repository} is not on this machine and could not be downloaded: {reason.rstrip('.')}. "
+        f"Check the connection and try again, or load a weights file instead"
+    )
 
 
 def _reporting(progress: Progress | None) -> Any:

@@ -79,7 +79,7 @@ def fill(clip: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> N
     missing = [name for name in wanted if name not in state]
     surplus = [name for name in state if name not in wanted]
     wrong = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
-    for names, what in ((missing, "lacks"), (surplus, "has besides"), (wrong, "has in another size")):
+    for names, what in ((missing, "lacks"), (surplus, "has a surplus"), (wrong, "has another size of")):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise ModelError(f"{path.name} does not fit the architecture: it {what} {names[0]}{more}")
