@@ -1,0 +1,237 @@
+"""Images from files, as they are stored, with what the file says about how to look at them."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clearclip.edits import Plane, View
+from napari_clearclip.io.placement import Placement, placement_of
+from napari_clearclip.result import Georeference
+
+if TYPE_CHECKING:
+    from tifffile import TiffPage
+
+Array = npt.NDArray[np.generic]
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_NUMPY = b"\x93NUMPY"
+_ALPHA = (1, 2)  # ExtraSamples: associated and unassociated alpha; 0 is just another band
+_GDAL_METADATA, _GDAL_NODATA = 42112, 42113
+
+
+class UnreadableImageError(OSError):
+    """An image file that is missing, damaged or in no known format; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image file's content.
+
+    Attributes
+    ----------
+    name : str
+        File name without its ending.
+    data : array
+        Stored values; axes of the stack first, then rows, columns and channels as `view` says.
+    view : View
+        How the file says it is to be looked at: channel axis, order of channels, nodata, alpha; no plane.
+    placement : Placement
+        Where the pixels lie, as a TIFF says it, for every TIFF made from this one.
+    georeference : Georeference or None
+        The same as coordinate system and transform, where it is known.
+    """
+
+    name: str
+    data: Array
+    view: View = View()
+    placement: Placement = field(default_factory=Placement)
+    georeference: Georeference | None = None
+
+    @property
+    def stack(self) -> tuple[int, ...]:
+        """Lengths of the leading axes; () for a single plane."""
+        return self.data.shape[: self.data.ndim - (2 if self.view.channel_axis is None else 3)]
+
+    @property
+    def planes(self) -> tuple[Plane, ...]:
+        """The index of every plane, in order; ((),) for a single one."""
+        return tuple(np.ndindex(self.stack))
+
+
+def read_image(path: Path) -> Picture:
+    """The image in a file: TIFF (any axes), PNG, JPEG and what imageio reads, or a NumPy array.
+
+    Parameters
+    ----------
+    path : Path
+        The format is known by the content, not by the ending.
+
+    Returns
+    -------
+    Picture
+        Channels are those the file declares. A fourth band is transparency only if the file says so.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the file is missing, empty, damaged or no image.
+
+    Notes
+    -----
+    An array file declares no axes: (H, W, 3) and (H, W, 4) have channels last, (3, H, W) and (4, H, W) first, and all
+    other leading axes are a stack.
+    """
+    if path.is_dir():
+        raise UnreadableImageError(f"{path} is a folder; give the image files in it")
+    try:
+        head = path.open("rb").read(8)
+    except FileNotFoundError as error:
+        raise UnreadableImageError(f"{path} does not exist") from error
+    except OSError as error:
+        raise UnreadableImageError(f"{path} cannot be read: {error.strerror}") from error
+    if not head:
+        raise UnreadableImageError(f"{path} is empty (0 bytes)")
+    read = _read_tiff if head[:4] in _TIFF else _read_array if head.startswith(_NUMPY) else _read_other
+    try:
+        picture = read(path)
+    except MemoryError as error:
+        raise UnreadableImageError(f"{path} does not fit into memory") from error
+    except Exception as error:  # decoders raise anything on damaged files: struct.error, SyntaxError, KeyError, ...
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableImageError(f"{path} cannot be read as an image: {reason[:300]}") from error
+    if not picture.data.size:
+        raise UnreadableImageError(f"{path} holds no pixels: its shape is {picture.data.shape}")
+    return picture
+
+
+def _stem(path: Path) -> str:
+    """The file's name without its ending, and without the .ome of .ome.tif."""
+    return path.stem.removesuffix(".ome") or path.stem
+
+
+def _read_array(path: Path) -> Picture:
+    """The content of a .npy file."""
+    data = np.load(path, allow_pickle=False)
+    if data.ndim < 2:
+        raise ValueError(f"an array of shape {data.shape} is no image; it needs rows and columns")
+    axis = None
+    if data.ndim >= 3 and data.shape[-1] in (3, 4):
+        axis = 2
+    elif data.ndim >= 3 and data.shape[-3] in (3, 4):
+        axis = 0
+    return Picture(_stem(path), data, View(channel_axis=axis))
+
+
+def _read_other(path: Path) -> Picture:
+    """The content of a photograph or drawing; several frames make a stack."""
+    import imageio.v3 as imageio
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of large images; the user asked for this one
+        stored = str(imageio.immeta(path).get("mode", ""))
+        foreign = stored in ("CMYK", "YCbCr", "LAB", "HSV")
+        data = np.asarray(imageio.imread(path, mode="RGB") if foreign else imageio.imread(path))
+    channels = data.ndim >= 3 and data.shape[-1] in (2, 3, 4)
+    alpha = data.shape[-1] - 1 if channels and data.shape[-1] in (2, 4) else None
+    return Picture(_stem(path), data, View(channel_axis=2 if channels else None, alpha=alpha))
+
+
+def _read_tiff(path: Path) -> Picture:
+    """The first series of a TIFF; what tifffile cannot decode alone (LZW, JPEG) is left to Pillow where it can."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as tif:
+        series = tif.series[0]
+        page = series.keyframe
+        axes = series.axes
+        placement, georeference = placement_of(page, tif.imagej_metadata)
+        try:
+            data = np.asarray(series.asarray())
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
+            data = _decode_with_pillow(path, series.shape, page)
+        if page.colormap is not None and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+            data, axes = _coloured(data, page.colormap), axes + "S"
+        data, axis, leading = _arrange(data, axes)
+        placement = replace(placement, axes=leading)
+        return Picture(_stem(path), data, _view_of(page, data, axis, "S" in axes), placement, georeference)
+
+
+def _decode_with_pillow(path: Path, shape: Sequence[int], page: TiffPage) -> Array:
+    """The pixels of a compressed TIFF in the same order as tifffile would give them."""
+    import imageio.v3 as imageio
+
+    name = str(getattr(page.compression, "name", page.compression))
+    try:
+        data = np.asarray(imageio.imread(path, plugin="pillow"))
+    except (OSError, ValueError, TypeError, KeyError, SyntaxError) as error:
+        raise ValueError(f"its compression ({name}) needs the package imagecodecs: pip install imagecodecs") from error
+    if data.shape != tuple(shape) or data.dtype != page.dtype:
+        raise ValueError(f"its compression ({name}) needs the package imagecodecs: pip install imagecodecs")
+    return data
+
+
+def _coloured(data: Array, colormap: npt.NDArray[np.uint16]) -> Array:
+    """Colours (..., 3) uint8 of palette indices."""
+    return np.moveaxis((colormap >> 8).astype(np.uint8)[:, data], 0, -1)
+
+
+def _arrange(data: Array, axes: str) -> tuple[Array, int | None, str]:
+    """The data with stack axes first, the channels' place among the last three axes, and the stack's letters."""
+    channel = "S" if "S" in axes else "C" if "C" in axes else None
+    if channel is not None and data.shape[axes.index(channel)] == 1:
+        data, axes, channel = data.squeeze(axes.index(channel)), axes.replace(channel, ""), None
+    plane = [letter for letter in axes if letter in ("Y", "X", channel)]
+    order = [letter for letter in axes if letter not in plane] + (["Y", "X"] if channel is None else plane)
+    if channel is not None and plane.index("Y") > plane.index("X"):
+        order[-3:] = ["Y", "X", channel]
+    data = data.transpose([axes.index(letter) for letter in order])
+    axis = None if channel is None else order[-3:].index(channel)
+    return data, axis, "".join(order[: data.ndim - (2 if axis is None else 3)])
+
+
+def _view_of(page: TiffPage, data: Array, axis: int | None, samples: bool) -> View:
+    """Nodata, alpha and the order of colours that a page declares."""
+    roles = _roles(page)
+    alpha, channels = roles.get("alpha"), tuple(roles[name] for name in ("red", "green", "blue") if name in roles)
+    if samples:
+        extras = [int(extra) for extra in page.extrasamples]
+        first = page.samplesperpixel - len(extras)
+        alpha = next((first + place for place, extra in enumerate(extras) if extra in _ALPHA), alpha)
+    count = 1 if axis is None else data.shape[axis - 3]
+    if axis is None or any(index >= count for index in (*channels, *(() if alpha is None else (alpha,)))):
+        alpha, channels = None, ()
+    return View(
+        channel_axis=axis, channels=channels if len(channels) == 3 else (), alpha=alpha, nodata=_nodata(page, data)
+    )
+
+
+def _roles(page: TiffPage) -> dict[str, int]:
+    """The band of each colour that GDAL's metadata name."""
+    tag = page.tags.get(_GDAL_METADATA)
+    items = re.findall(r"<Item\b([^>]*)>([^<]*)</Item>", str(tag.value)) if tag else []
+    roles: dict[str, int] = {}
+    for attributes, text in items:
+        sample = re.search(r'sample="(\d+)"', attributes)
+        if 'role="colorinterp"' in attributes and sample:
+            roles.setdefault(text.strip().casefold(), int(sample[1]))
+    return roles
+
+
+def _nodata(page: TiffPage, data: Array) -> float | None:
+    """The declared value of pixels without data; not-a-number needs no declaration."""
+    tag = page.tags.get(_GDAL_NODATA)
+    try:
+        value = float(str(tag.value).strip("\0 ")) if tag else None
+    except ValueError:
+        return None
+    return value if value is not None and np.isfinite(value) and data.dtype.kind in "buif" else None

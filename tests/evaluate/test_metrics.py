@@ -1,0 +1,83 @@
+"""Metrics agree with loops written from their definitions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from napari_clearclip.evaluate.metrics import accuracy, confusion_matrix, iou, mean_iou
+
+
+def naive_confusion(truth, predicted, classes, ignore):
+    counts = [[0] * classes for _ in range(classes)]
+    for row in range(truth.shape[0]):
+        for col in range(truth.shape[1]):
+            if truth[row, col] != ignore:
+                counts[truth[row, col]][predicted[row, col]] += 1
+    return counts
+
+
+def naive_iou(truth, predicted, name, ignore):
+    both = either = 0
+    for true, given in zip(truth.ravel().tolist(), predicted.ravel().tolist(), strict=True):
+        if true != ignore:
+            both += true == name and given == name
+            either += true == name or given == name
+    return both / either if either else math.nan
+
+
+@pytest.fixture(params=[0, 1, 2])
+def labels(request):
+    rng = np.random.default_rng(request.param)
+    truth = rng.integers(0, 5, (13, 17)).astype(np.uint8)
+    truth[rng.random(truth.shape) < 0.1] = 255
+    return truth, rng.integers(0, 4, (13, 17)).astype(np.uint8)  # class 4 is never given, class 5 never occurs
+
+
+def test_confusion_matrix_counts_as_the_loop_does(labels):
+    assert confusion_matrix(*labels, classes=6, ignore=255).tolist() == naive_confusion(*labels, 6, 255)
+
+
+def test_iou_is_intersection_over_union(labels):
+    values = iou(confusion_matrix(*labels, classes=6, ignore=255))
+    np.testing.assert_allclose(values, [naive_iou(*labels, name, 255) for name in range(6)])
+    assert math.isnan(values[5])
+
+
+def test_mean_iou_is_over_classes_that_occur(labels):
+    confusion = confusion_matrix(*labels, classes=6, ignore=255)
+    expected = [naive_iou(*labels, name, 255) for name in range(5)]
+    assert mean_iou(confusion) == pytest.approx(sum(expected) / 5)
+    assert mean_iou(confusion, exclude=(0,)) == pytest.approx(sum(expected[1:]) / 4)
+
+
+def test_mean_iou_of_added_matrices_is_that_of_all_pixels(labels):
+    truth, predicted = labels
+    parts = sum(confusion_matrix(truth[rows], predicted[rows], 6, 255) for rows in (slice(0, 5), slice(5, None)))
+    assert mean_iou(parts) == mean_iou(confusion_matrix(truth, predicted, 6, 255))
+
+
+def test_accuracy_is_the_share_of_right_pixels():
+    confusion = confusion_matrix(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1]), classes=3)
+    assert accuracy(confusion) == 0.5
+
+
+def test_perfect_and_empty():
+    truth = np.array([[0, 1], [2, 2]])
+    assert mean_iou(confusion_matrix(truth, truth, 3)) == 1
+    nothing = confusion_matrix(truth, truth, 3, ignore=2) * 0
+    assert math.isnan(mean_iou(nothing))
+    assert math.isnan(accuracy(nothing))
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ValueError, match=r"truth has shape \(2,\), but predicted has \(3,\)"):
+        confusion_matrix(np.zeros(2, int), np.zeros(3, int), 1)
+
+
+@pytest.mark.parametrize(("truth", "predicted", "name"), [(5, 0, "truth"), (0, 5, "predicted"), (-1, 0, "truth")])
+def test_values_must_be_classes(truth, predicted, name):
+    with pytest.raises(ValueError, match=rf"{name} has values from .* classes are 0 to 1"):
+        confusion_matrix(np.array([truth]), np.array([predicted]), 2)
