@@ -38,9 +38,8 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(
-            f"{path} cannot be read as weights, it may be damaged: {str(error).splitlines()[0]}"
-        ) from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ModelError(f"{path} cannot be read as weights, it may be damaged: {reason}") from error
     except Exception as error:
         if type(error).__module__.startswith("safetensors"):
             raise ModelError(f"{path} cannot be read as weights, it may be damaged: {error}") from error
