@@ -2,120 +2,31 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator, Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Hashable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from psygnal import Signal
 
-from napari_clearclip.edits import Edits, View
-from napari_clearclip.result import Segmentation
-from napari_clearclip.settings import Model, Runtime, Settings, Tiling
+from napari_clearclip.gui.history import History, State
+from napari_clearclip.gui.jobs import Job, Outcome, Reading, Source, Spot, question
+from napari_clearclip.settings import Runtime, Settings
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from napari_clearclip.pipeline import Pipeline
     from napari_clearclip.progress import Progress
 
-_HISTORY = 200
-
-Spot = tuple[Hashable, tuple[int, ...]]
 Work = Generator["Progress", None, "Outcome | Exception | None"]
 
 
 class Executor(Protocol):
     """Runs a generator to its end somewhere else and reports in the caller's thread."""
 
-    def __call__(self, work: Work, progress: Callable[[Any], None], finished: Callable[[Any], None]) -> None:
+    def __call__(
+        self, work: Generator[Any, None, Any], progress: Callable[[Any], None], finished: Callable[[Any], None]
+    ) -> None:
         """Start `work`; call `progress` with each value it yields and `finished` once, with what it returns."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """An image as it was looked at when it was asked for.
-
-    Attributes
-    ----------
-    key : hashable
-        What its results and edits belong to; the same for each plane of a stack.
-    view : View
-        How the stored array is looked at.
-    read : callable
-        Returns the stored array; called in the worker, so that lazy arrays are computed there.
-    """
-
-    key: Hashable
-    view: View
-    read: Callable[[], np.ndarray]
-
-    @property
-    def spot(self) -> Spot:
-        """The image and the plane of it."""
-        return self.key, self.view.plane
-
-
-@dataclass(frozen=True)
-class State:
-    """One entry of the history: the settings, and what was done by hand to each image."""
-
-    settings: Settings = field(default_factory=Settings)
-    edits: Mapping[Hashable, Edits] = field(default_factory=dict)
-
-    def edits_of(self, key: Hashable) -> Edits:
-        """What was done by hand to an image."""
-        return self.edits.get(key, Edits())
-
-    def with_edits(self, key: Hashable, edits: Edits) -> State:
-        """The state with other edits of one image."""
-        return replace(self, edits={**self.edits, key: edits})
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A finished segmentation, the image it was started for, and each prompt's share of it."""
-
-    source: Source
-    segmentation: Segmentation
-    coverage: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """What decides how the image is encoded; a change takes effect at the next Run."""
-
-    model: Model
-    tiling: Tiling
-    blocks: int
-    view: View
-
-    @classmethod
-    def of(cls, settings: Settings, source: Source) -> _Reading:
-        return cls(settings.model, settings.tiling, settings.attention.blocks, source.view)
-
-    def applied(self, settings: Settings) -> Settings:
-        """The settings, read as in this reading."""
-        attention = settings.attention.replace(blocks=self.blocks)
-        return settings.replace(model=self.model, tiling=self.tiling, attention=attention)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A run that was asked for; `before` is the reading to fall back on if it does not come to its end."""
-
-    source: Source
-    settings: Settings
-    edits: Edits
-    before: _Reading | None
-    stop: threading.Event = field(default_factory=threading.Event)
-
-
-def _asked(settings: Settings) -> Hashable:
-    """What of the settings the result depends on, beside what is read anew at a Run."""
-    prompts = tuple((p.id, p.phrases, p.kind, p.threshold, p.locked, p.muted) for p in settings.prompts)
-    return settings.attention.replace(blocks=1), settings.comparing, settings.deciding, prompts
 
 
 class Controller:
@@ -155,14 +66,12 @@ class Controller:
         self._pipeline: tuple[Runtime, Pipeline] | None = None
         self._runtime = Runtime()
         self._device: tuple[str, str] | None = None
-        self._history = [state or State()]
-        self._tags = [""]
-        self._at = 0
+        self._history = History(state or State())
         self._generation = 0
-        self._running: _Job | None = None
-        self._pending: _Job | None = None
+        self._running: Job | None = None
+        self._pending: Job | None = None
         self._source: Source | None = None
-        self._readings: dict[Spot, _Reading] = {}
+        self._readings: dict[Spot, Reading] = {}
         self._shown: dict[Spot, Hashable] = {}
         self._closed = False
 
@@ -171,7 +80,7 @@ class Controller:
     @property
     def state(self) -> State:
         """The value as it stands."""
-        return self._history[self._at]
+        return self._history.state
 
     @property
     def settings(self) -> Settings:
@@ -198,7 +107,7 @@ class Controller:
         """Whether model, tiling or the look of the image have changed since the last Run."""
         if self._source is None or not self.has_run:
             return False
-        return self._readings[self._source.spot] != _Reading.of(self.settings, self._source)
+        return self._readings[self._source.spot] != Reading.of(self.settings, self._source)
 
     @property
     def device(self) -> tuple[str, str] | None:
@@ -233,31 +142,30 @@ class Controller:
         old = self.state
         if new == old:
             return
-        kept = self._at if tag and tag == self._tags[self._at] else self._at + 1
-        self._history[kept:] = [new]
-        self._tags[kept:] = [tag]
-        surplus = max(len(self._history) - _HISTORY, 0)
-        del self._history[:surplus], self._tags[:surplus]
-        self._at = len(self._history) - 1
+        self._history.push(new, tag)
         self._announce(old)
 
     @property
     def can_undo(self) -> bool:
         """Whether there is an earlier value."""
-        return self._at > 0
+        return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether there is a value that was undone."""
-        return self._at < len(self._history) - 1
+        return self._history.can_redo
 
     def undo(self) -> None:
         """Go back to the value before."""
-        self._go(self._at - 1)
+        old = self.state
+        self._history.undo()
+        self._announce(old)
 
     def redo(self) -> None:
         """Take back an undo."""
-        self._go(self._at + 1)
+        old = self.state
+        self._history.redo()
+        self._announce(old)
 
     def look_at(self, source: Source | None) -> None:
         """Say which image and plane are looked at, and how."""
@@ -277,8 +185,8 @@ class Controller:
             return
         self._stop()
         before = self._readings.get(source.spot)
-        self._readings[source.spot] = _Reading.of(self.settings, source)
-        self._submit(_Job(source, self.settings, self.state.edits_of(source.key), before))
+        self._readings[source.spot] = Reading.of(self.settings, source)
+        self._submit(Job(source, self.settings, self.state.edits_of(source.key), before))
 
     def cancel(self) -> None:
         """Stop the running job; the last result stays."""
@@ -302,12 +210,9 @@ class Controller:
 
     # How it is done
 
-    def _go(self, at: int) -> None:
-        if 0 <= at < len(self._history):
-            old, self._at = self.state, at
-            self._announce(old)
-
     def _announce(self, old: State) -> None:
+        if old == self.state:
+            return
         self.changed.emit(old, self.state)
         source = self._source
         if source is not None and self._shown.get(source.spot) != self._question(source):
@@ -315,7 +220,7 @@ class Controller:
 
     def _question(self, source: Source) -> Hashable:
         """What was asked about an image, in short."""
-        return _asked(self.settings), self.state.edits_of(source.key)
+        return question(self.settings, self.state.edits_of(source.key))
 
     def _refresh(self) -> None:
         """Ask again about what is looked at, read as in its last Run; nothing before the first."""
@@ -325,10 +230,10 @@ class Controller:
         settings = reading.applied(self.settings)
         seen = replace(source, view=reading.view)
         waiting = self._pending or self._running
-        before = waiting.before if waiting is not None and waiting.source.spot == source.spot else reading
-        self._submit(_Job(seen, settings, self.state.edits_of(source.key), before))
+        before = waiting.before if waiting is not None and waiting.spot == source.spot else reading
+        self._submit(Job(seen, settings, self.state.edits_of(source.key), before))
 
-    def _submit(self, job: _Job) -> None:
+    def _submit(self, job: Job) -> None:
         if not self._closed:
             self._pending = job
             self._next()
@@ -346,17 +251,17 @@ class Controller:
             self._work(job), partial(self._on_progress, generation), partial(self._on_finished, generation, job)
         )
 
-    def _work(self, job: _Job) -> Work:
+    def _work(self, job: Job) -> Work:
         """The job's steps, in the worker: an error is returned, and None when it was stopped."""
         try:
-            steps = self._opened().steps(job.source.read(), job.settings, job.source.view, job.edits)
+            pipeline = self._opened()
+            steps = pipeline.steps(job.source.read(), job.settings, job.source.view, job.edits)
             try:
                 while not job.stop.is_set():
                     yield next(steps)
             except StopIteration as end:
-                result: Segmentation = end.value
-                coverage = {prompt.id: float(result.coverage(prompt.id)) for prompt in result.settings.objects}
-                return Outcome(job.source, result, coverage)
+                self._device = pipeline.device, pipeline.device_reason
+                return Outcome.of(job.source, end.value)
             finally:
                 steps.close()
         except Exception as error:  # the worker's boundary: whatever it is, the panel says it
@@ -367,9 +272,7 @@ class Controller:
         """The pipeline for the chosen device."""
         if self._pipeline is None or self._pipeline[0] != self._runtime:
             self._release()
-            pipeline = self._open_pipeline(self._runtime)
-            self._device = pipeline.device, pipeline.device_reason
-            self._pipeline = (self._runtime, pipeline)
+            self._pipeline = (self._runtime, self._open_pipeline(self._runtime))
         return self._pipeline[1]
 
     def _release(self) -> None:
@@ -386,17 +289,17 @@ class Controller:
         self._generation += 1
         self._pending = None
 
-    def _fall_back(self, job: _Job) -> None:
+    def _fall_back(self, job: Job) -> None:
         if job.before is None:
-            self._readings.pop(job.source.spot, None)
+            self._readings.pop(job.spot, None)
         else:
-            self._readings[job.source.spot] = job.before
+            self._readings[job.spot] = job.before
 
     def _on_progress(self, generation: int, progress: Progress) -> None:
         if generation == self._generation:
             self.progress.emit(progress)
 
-    def _on_finished(self, generation: int, job: _Job, result: Outcome | Exception | None) -> None:
+    def _on_finished(self, generation: int, job: Job, result: Outcome | Exception | None) -> None:
         """Tell the result unless it is late, then start the job that waits."""
         if generation == self._generation and not self._closed:
             if isinstance(result, Outcome):
@@ -410,21 +313,19 @@ class Controller:
         if self._closed:
             self._release()
 
-    def _accept(self, job: _Job, outcome: Outcome) -> None:
+    def _accept(self, job: Job, outcome: Outcome) -> None:
         """Tell a result; what waits for the same image may now fall back on its reading."""
-        spot = job.source.spot
-        self._shown[spot] = _asked(job.settings), job.edits
-        if self._pending is not None and self._pending.source.spot == spot:
-            self._pending = replace(self._pending, before=_Reading.of(job.settings, job.source))
+        spot = job.spot
+        self._shown[spot] = job.question
+        if self._pending is not None and self._pending.spot == spot:
+            self._pending = replace(self._pending, before=job.reading)
         self.result_changed.emit(outcome)
 
-    def _give_up(self, job: _Job, error: Exception | None) -> None:
+    def _give_up(self, job: Job, error: Exception | None) -> None:
         """Go back to the reading before, without what waits for the one that failed, and say why."""
         self._fall_back(job)
         waiting = self._pending
-        if waiting is not None and self._readings.get(waiting.source.spot) != _Reading.of(
-            waiting.settings, waiting.source
-        ):
+        if waiting is not None and self._readings.get(waiting.spot) != waiting.reading:
             self._pending = None
         if error is not None:
             self.failed.emit(error)

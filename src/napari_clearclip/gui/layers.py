@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from qtpy.QtCore import QTimer
 
 from napari_clearclip.edits import Edits, Plane
 from napari_clearclip.gui import prompt_list
-from napari_clearclip.gui.controller import Controller, Outcome, State
+from napari_clearclip.gui.controller import Controller
+from napari_clearclip.gui.history import State
+from napari_clearclip.gui.jobs import Outcome
 from napari_clearclip.gui.sources import KEY, apply_placement, is_source, key_of, placement, shape_of
 from napari_clearclip.result import Segmentation
 from napari_clearclip.settings import Prompt
@@ -60,12 +63,14 @@ class Results:
         self._outcomes: dict[str, Outcome] = {}
         self._selected: str | None = None
         self._writing = False
+        self._closed = False
         controller.result_changed.connect(self.show)
         controller.changed.connect(self._on_changed)
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
         """Let go of viewer and controller; the layers stay."""
+        self._closed = True
         self._controller.result_changed.disconnect(self.show)
         self._controller.changed.disconnect(self._on_changed)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
@@ -101,6 +106,8 @@ class Results:
 
     def collect(self, key: str) -> None:
         """Take what was painted into the layers of an image over into the controller's edits."""
+        if self._closed:
+            return
         before = self._controller.state
         edits = before.edits_of(key)
         for layer in self._of(key):
@@ -226,7 +233,9 @@ class Results:
         self._controller.redo()
 
     def _on_paint(self, event: Any) -> None:
-        self.collect(_tag(event.source)[1])
+        """Take a stroke over once it is in the data: napari tells of a fill or a polygon before it is drawn."""
+        key = _tag(event.source)[1]
+        QTimer.singleShot(0, lambda: self.collect(key))
 
     def _on_visible(self, event: Any) -> None:
         """The eye in the layer list is the check box of the prompt."""

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_clearclip.domains import as_prompts, distractors_for, unknown_words
 from napari_clearclip.gui import prompt_list
-from napari_clearclip.gui.controller import Controller, Executor, Outcome, State
+from napari_clearclip.gui.controller import Controller, Executor
+from napari_clearclip.gui.history import State
+from napari_clearclip.gui.image_section import ImageSection
+from napari_clearclip.gui.images import Images
+from napari_clearclip.gui.jobs import Outcome, Source
 from napari_clearclip.gui.layers import Results
-from napari_clearclip.gui.prompt_list import sentence
-from napari_clearclip.gui.sections import ImageSection, Message, PromptSection, SegmentSection
-from napari_clearclip.gui.sources import KEY, is_source, key_of, shape_of, source_of
-from napari_clearclip.gui.worker import in_thread
+from napari_clearclip.gui.prompt_section import PromptSection
+from napari_clearclip.gui.sections import Message
+from napari_clearclip.gui.segment_section import SegmentSection
+from napari_clearclip.gui.sources import KEY, describe, key_of
+from napari_clearclip.gui.worker import in_thread, machine
 from napari_clearclip.settings import Model, Runtime, Settings
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.layers import Image
 
 _LOG = logging.getLogger(__name__)
 _SHORTCUT = "Ctrl+Return"
+NOTHING_FOUND = "Nothing scored above its threshold: lower the thresholds, mute distractors, or use other words."
 
 
 def start_settings() -> Settings:
@@ -46,40 +53,33 @@ class Panel(QWidget):
 
     def __init__(self, napari_viewer: ViewerModel, executor: Executor = in_thread) -> None:
         super().__init__()
-        self.viewer = napari_viewer
-        self.executor = executor
+        self._executor = executor
         self.controller = Controller(executor, state=State(start_settings()))
         self.results = Results(napari_viewer, self.controller)
+        self.images = Images(napari_viewer)
+        self.image, self.prompts, self.segment = ImageSection(), PromptSection(), SegmentSection()
+        self.message = Message()
         self._taken: set[str] = set()
-        self._coverage: dict[Any, dict[str, float]] = {}
+        self._coverage: dict[Hashable, Mapping[str, float]] = {}
         self._asked = False
         self._closed = False
         self._lay_out()
         self._connect_sections()
-        self._connect_controller()
-        self._connect_viewer(True)
-        self._on_changed(self.controller.state, self.controller.state)
-        self._on_layers()
+        self._connect_values()
         self.segment.show_busy(False)
+        self._show()
+        self.images.refresh()
 
-    # Layout
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Wide enough that a phrase and its slider can be read."""
+        return QSize(380, 840)
 
     def _lay_out(self) -> None:
-        self.image, self.prompts, self.segment, self.message = (
-            ImageSection(),
-            PromptSection(),
-            SegmentSection(),
-            Message(),
-        )
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(8, 8, 8, 8)
-        column.setSpacing(10)
-        for at, section in enumerate((self.image, self.prompts, self.segment)):
-            if at:
-                line = QFrame()
-                line.setFrameShape(QFrame.Shape.HLine)
-                column.addWidget(line)
+        column.setSpacing(14)
+        for section in (self.image, self.prompts, self.segment):
             column.addWidget(section)
         column.addStretch(1)
         scroll = QScrollArea()
@@ -93,13 +93,13 @@ class Panel(QWidget):
         outer.addWidget(self.message)
         self.setMinimumWidth(300)
         keys = QKeySequence(_SHORTCUT)
-        self._shortcut = QShortcut(keys, self, self._run, context=Qt.ShortcutContext.WindowShortcut)
-        self.segment.run_button.setText(f"Run  {keys.toString(QKeySequence.SequenceFormat.NativeText)}")
+        QShortcut(keys, self, self._run, context=Qt.ShortcutContext.WindowShortcut)
+        self.segment.run_button.setText(f"Run   {keys.toString(QKeySequence.SequenceFormat.NativeText)}")
 
     # Wiring
 
     def _connect_sections(self) -> None:
-        self.image.image_chosen.connect(self._choose_image)
+        self.image.image_chosen.connect(self.images.choose)
         self.image.model_chosen.connect(self._choose_model)
         self.image.device_chosen.connect(self._choose_device)
         self.prompts.added.connect(self._add_prompt)
@@ -114,39 +114,15 @@ class Panel(QWidget):
         self.segment.run.connect(self._run)
         self.segment.cancel.connect(self.controller.cancel)
 
-    def _connect_controller(self) -> None:
-        self.controller.changed.connect(self._on_changed)
+    def _connect_values(self) -> None:
+        self.images.listed.connect(self._on_listed)
+        self.images.looked.connect(self._on_looked)
+        self.controller.changed.connect(self._show)
         self.controller.source_changed.connect(self._on_source)
         self.controller.result_changed.connect(self._on_result)
         self.controller.progress.connect(self._on_progress)
         self.controller.failed.connect(self._on_failed)
         self.controller.busy_changed.connect(self._on_busy)
-
-    def _connect_viewer(self, on: bool) -> None:
-        layers = self.viewer.layers
-        pairs = [
-            (layers.events.inserted, self._on_layers),
-            (layers.events.removed, self._on_layers),
-            (layers.events.reordered, self._on_layers),
-            (layers.selection.events.active, self._on_active),
-            (self.viewer.dims.events.point, self._look),
-        ]
-        for emitter, slot in pairs:
-            (emitter.connect if on else emitter.disconnect)(slot)
-        for layer in layers:
-            self._connect_image(layer, on)
-
-    def _connect_image(self, layer: Any, on: bool) -> None:
-        if is_source(layer):
-            for emitter, slot in (
-                (layer.events.name, self._on_layers),
-                (layer.events.contrast_limits, self._look),
-                (layer.events.gamma, self._look),
-                (layer.events.data, self._look),
-            ):
-                emitter.disconnect(slot)
-                if on:
-                    emitter.connect(slot)
 
     # What the user does
 
@@ -155,16 +131,16 @@ class Panel(QWidget):
         try:
             settings = make(self.controller.settings)
         except ValueError as error:
-            self.message.say(sentence(error))
-            self._show(self.controller.state)
+            self.message.say(prompt_list.sentence(error))
+            self._show()
             return False
         self.message.clear()
         self.controller.update(settings, tag=tag)
         return True
 
-    def _add_prompt(self, text: str, kind: str) -> None:
+    def _add_prompt(self, text: str, kind: prompt_list.Kind) -> None:
         entry = self.prompts.entry if kind == "object" else self.prompts.other_entry
-        if self._change(lambda settings: prompt_list.added(settings, text, kind)):  # type: ignore[arg-type]
+        if self._change(lambda settings: prompt_list.added(settings, text, kind)):
             entry.line.clear()
             if kind == "object":
                 self.prompts.table.select_prompt(self.controller.settings.objects[-1].id)
@@ -186,77 +162,52 @@ class Panel(QWidget):
 
     def _choose_model(self, model: Model | None) -> None:
         if model is None:
-            self._show(self.controller.state)
+            self._show()
         else:
             self._change(lambda settings: prompt_list.with_model(settings, model))
 
     def _choose_device(self, device: str) -> None:
         self.controller.runtime = Runtime(device=device)
-        self._ask_about(device, [])
-
-    def _choose_image(self, key: str | None) -> None:
-        image = self.results.image(key) if key else None
-        self._take_prompts(image)
-        self._source_of(image)
+        self._ask_machine(device)
 
     def _run(self) -> None:
         self.message.clear()
-        self._look()
+        self.controller.look_at(self.images.source)
         self.controller.run()
 
-    # The viewer
+    # Images
 
-    def _on_layers(self, event: Any = None) -> None:
-        """Keep the list of images; a new image is looked at if it brings prompts or is the first."""
-        images = [layer for layer in self.viewer.layers if is_source(layer)]
-        for layer in images:
-            self._connect_image(layer, True)
-        keys = [key_of(layer) for layer in images]
-        source = self.controller.source
-        current = str(source.key) if source is not None and source.key in keys else (keys[-1] if keys else None)
-        self.image.set_images([(layer.name, key_of(layer)) for layer in reversed(images)], current)
-        self._choose_image(current)
+    def _on_listed(self) -> None:
+        current = self.images.current
+        names = [(layer.name, key_of(layer)) for layer in self.images.layers]
+        self.image.set_images(names, None if current is None else key_of(current))
 
-    def _on_active(self, event: Any = None) -> None:
-        """The image that is selected in the layer list is the one that is looked at."""
-        active = self.viewer.layers.selection.active
-        if active is not None and is_source(active):
-            self.image.images.setCurrentIndex(self.image.images.findData(key_of(active)))
-            self._choose_image(key_of(active))
-
-    def _look(self, event: Any = None) -> None:
-        """Take the image as it is looked at now."""
-        key = self.image.images.currentData()
-        self._source_of(self.results.image(key) if key else None)
-
-    def _source_of(self, image: Any) -> None:
-        source = None if image is None else source_of(image, self.viewer.dims.point)
-        self.image.about_image.setText("" if image is None or source is None else _about(image, source.view.plane))
+    def _on_looked(self, image: Image | None) -> None:
+        self._take_prompts(image)
+        source = self.images.source
+        self.image.about_image.setText("" if image is None or source is None else describe(image, source.view.plane))
         self.controller.look_at(source)
 
-    def _take_prompts(self, image: Any) -> None:
+    def _take_prompts(self, image: Image | None) -> None:
         """Take over the prompts that a sample carries, once."""
-        if image is None or key_of(image) in self._taken:
+        carried = {} if image is None else image.metadata.get(KEY, {})
+        if image is None or not carried.get("prompts") or key_of(image) in self._taken:
             return
-        carried = image.metadata.get(KEY, {})
-        if carried.get("prompts"):
-            self._taken.add(key_of(image))
-            self._change(lambda s: prompt_list.with_phrases(s, carried["prompts"], carried.get("distractors", ())))
-            if self.controller.settings.objects:
-                self.prompts.table.select_prompt(self.controller.settings.objects[0].id)
+        self._taken.add(key_of(image))
+        others = carried.get("distractors", ())
+        if self._change(lambda settings: prompt_list.with_phrases(settings, carried["prompts"], others)):
+            self.prompts.table.select_prompt(self.controller.settings.objects[0].id)
 
     # The controller
 
-    def _on_changed(self, old: State, new: State) -> None:
-        self._show(new)
-
-    def _show(self, state: State) -> None:
-        settings = state.settings
+    def _show(self, *_: State) -> None:
+        """Show the settings as they stand."""
+        settings = self.controller.settings
         self.prompts.show_settings(settings)
         unknown = {
             prompt.id: words
             for prompt in settings.prompts
-            if (words := tuple(w for phrase in prompt.phrases for w in unknown_words(settings.model, phrase)))
+            if (words := tuple(word for phrase in prompt.phrases for word in unknown_words(settings.model, phrase)))
         }
         for model in (self.prompts.objects, self.prompts.distractors):
             model.set_unknown(unknown)
@@ -266,41 +217,36 @@ class Panel(QWidget):
         self.prompts.redo_button.setEnabled(self.controller.can_redo)
         self._show_stale()
 
-    def _on_source(self, source: Any) -> None:
-        self.prompts.objects.set_coverage(self._coverage.get(source.spot, {}) if source is not None else {})
-        self._show_stale()
-
     def _show_stale(self) -> None:
-        stale = self.controller.stale
-        self.segment.stale.setText(
-            "Model, detail or contrast have changed since: press Run to look again." if stale else ""
-        )
-        self.segment.stale.setVisible(stale)
+        self.segment.stale.setVisible(self.controller.stale)
         self.segment.run_button.setEnabled(self.controller.source is not None)
 
+    def _on_source(self, source: Source | None) -> None:
+        self.prompts.objects.set_coverage({} if source is None else self._coverage.get(source.spot, {}))
+        self._show_stale()
+
     def _on_result(self, outcome: Outcome) -> None:
-        self._coverage[outcome.source.spot] = dict(outcome.coverage)
+        self._coverage[outcome.source.spot] = outcome.coverage
         self._on_source(self.controller.source)
         if not any(outcome.coverage.values()):
-            self.message.say(
-                "Nothing scored above its threshold: lower the thresholds, mute distractors, or use other words."
-            )
+            self.message.say(NOTHING_FOUND)
+        elif self.message.label.text() == NOTHING_FOUND:
+            self.message.clear()
 
     def _on_progress(self, progress: Any) -> None:
         self.segment.show_progress(progress.stage, progress.done, progress.total)
-        self._show_device()
 
     def _on_busy(self, busy: bool) -> None:
         self.segment.show_busy(busy)
-        if not busy:
-            self._show_device()
-            self._show_stale()
+        if self.controller.device is not None:
+            self.image.show_device(*self.controller.device)
+        self._show_stale()
 
     def _on_failed(self, error: Exception) -> None:
         from napari.utils.notifications import show_error
 
         _LOG.debug("A run failed", exc_info=error)
-        text = sentence(error)
+        text = prompt_list.sentence(error)
         self.message.say(text)
         self._show_stale()
         show_error(text)
@@ -312,40 +258,25 @@ class Panel(QWidget):
         super().showEvent(event)
         if not self._asked:
             self._asked = True
-            QTimer.singleShot(0, lambda: self._ask_about("auto", [Model()]))
+            QTimer.singleShot(0, lambda: self._ask_machine("auto"))
 
-    def _ask_about(self, device: str, models: list[Model]) -> None:
-        def work() -> Generator[Any, None, Any]:
-            try:
-                from napari_clearclip.engine.device import resolve_device
+    def _ask_machine(self, device: str) -> None:
+        self._executor(machine(device), lambda _: None, self._on_machine)
 
-                found = resolve_device(device)
-                yield None
-                from napari_clearclip.engine.model import cached_models
-
-                return found, cached_models()
-            except Exception as error:  # the worker's boundary
-                return error
-
-        def finished(result: Any) -> None:
-            if self._closed or result is None:
-                return
-            if isinstance(result, Exception):
-                self._on_failed(result)
-            else:
-                self.image.show_device(*result[0])
-                self.image.add_models(result[1])
-
-        self.executor(work(), lambda _: None, finished)
-
-    def _show_device(self) -> None:
-        if self.controller.device is not None:
-            self.image.show_device(*self.controller.device)
+    def _on_machine(self, found: Any) -> None:
+        if self._closed or found is None:
+            return
+        if isinstance(found, Exception):
+            self._on_failed(found)
+        else:
+            (device, reason), models = found
+            self.image.show_device(device, reason)
+            self.image.add_models(models)
 
     # The end
 
     def event(self, event: QEvent) -> bool:
-        """Stop the worker when the dock is closed: it tells so by taking the widget out of its parent only."""
+        """Stop the worker when the dock is closed, which a docked widget notices by losing its parent only."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.close_down()
         return bool(super().event(event))
@@ -354,14 +285,6 @@ class Panel(QWidget):
         """Stop the worker, free the model and let go of the viewer."""
         if not self._closed:
             self._closed = True
-            self._connect_viewer(False)
+            self.images.close()
             self.results.close()
             self.controller.close()
-
-
-def _about(image: Any, plane: tuple[int, ...]) -> str:
-    """Size, type and plane of an image in a line."""
-    *leading, height, width = shape_of(image)
-    planes = ", ".join(f"plane {at + 1} of {size}" for at, size in zip(plane, leading, strict=True))
-    parts = (f"{height} × {width} pixels", "colour" if image.rgb else "", str(image.dtype), planes)
-    return ", ".join(part for part in parts if part)

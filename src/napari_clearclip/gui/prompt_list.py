@@ -52,11 +52,23 @@ def added(settings: Settings, text: str, kind: Kind = "object") -> Settings:
     ValueError
         If the text is empty or a phrase is there already.
     """
-    prompt = Prompt.parse(text, kind=kind, color=next_color(settings), threshold=shared_threshold(settings))
+    if kind == "object":
+        prompt = Prompt.parse(text, color=next_color(settings), threshold=shared_threshold(settings))
+    else:
+        (prompt,) = as_prompts((text,))
+    _refuse_doubles(settings, prompt)
     objects = [item for item in settings.prompts if item.kind == "object"]
     others = [item for item in settings.prompts if item.kind == "distractor"]
     (objects if kind == "object" else others).append(prompt)
     return settings.replace(prompts=(*objects, *others))
+
+
+def _refuse_doubles(settings: Settings, prompt: Prompt) -> None:
+    """Refuse a phrase that the list has."""
+    listed = {phrase.casefold() for other in settings.prompts if other.kind == prompt.kind for phrase in other.phrases}
+    for phrase in prompt.phrases:
+        if phrase.casefold() in listed:
+            raise ValueError(f"“{phrase}” is in the list already; change its threshold there, or type another phrase.")
 
 
 def changed(settings: Settings, ids: Collection[str], **fields: Any) -> Settings:
@@ -64,6 +76,9 @@ def changed(settings: Settings, ids: Collection[str], **fields: Any) -> Settings
     if "text" in fields:
         typed = Prompt.parse(fields.pop("text"))
         fields |= {"phrase": typed.phrase, "synonyms": typed.synonyms}
+        for prompt in settings.prompts:
+            if prompt.id in ids:
+                _refuse_doubles(removed(settings, ids), prompt.replace(**fields))
     prompts = (prompt.replace(**fields) if prompt.id in ids else prompt for prompt in settings.prompts)
     return settings.replace(prompts=tuple(prompts))
 

@@ -1,20 +1,13 @@
-"""The prompt table: a Qt model over the settings' prompts, how it is drawn, and its view."""
+"""The prompt table: a Qt model over the settings' prompts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from enum import IntEnum
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QRect, Qt, Signal
-from qtpy.QtGui import QColor, QPainter, QPalette, QPen
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QColorDialog,
-    QHeaderView,
-    QStyle,
-    QStyledItemDelegate,
-    QTableView,
     QWidget,
 )
 
@@ -54,6 +47,7 @@ class PromptModel(QAbstractTableModel):
         self._prompts: tuple[Prompt, ...] = ()
         self._coverage: Mapping[str, float] = {}
         self._unknown: Mapping[str, tuple[str, ...]] = {}
+        self._aside: Set[str] = frozenset()
 
     def set_prompts(self, prompts: tuple[Prompt, ...]) -> None:
         """Show these prompts; rows stay where their prompts stay."""
@@ -80,6 +74,10 @@ class PromptModel(QAbstractTableModel):
     def _touch(self, row: int) -> None:
         self.dataChanged.emit(self.index(row, 0), self.index(row, len(Column) - 1))
 
+    def _touch_all(self) -> None:
+        for row in range(len(self._prompts)):
+            self._touch(row)
+
     def set_coverage(self, coverage: Mapping[str, float]) -> None:
         """Show the share of the image that each prompt has; a dash where it is not known."""
         self._coverage = dict(coverage)
@@ -90,8 +88,17 @@ class PromptModel(QAbstractTableModel):
         """Flag prompts with words that the model does not know, by id."""
         if unknown != self._unknown:
             self._unknown = dict(unknown)
-            for row in range(len(self._prompts)):
-                self._touch(row)
+            self._touch_all()
+
+    def set_aside(self, aside: Set[str]) -> None:
+        """Show distractors that do not compete because a prompt asks for the same, by id."""
+        if aside != self._aside:
+            self._aside = frozenset(aside)
+            self._touch_all()
+
+    def works(self, prompt: Prompt) -> bool:
+        """Whether a prompt is shown, or a distractor competes."""
+        return prompt.visible if self.kind == "object" else not prompt.muted and prompt.id not in self._aside
 
     def prompt(self, row: int) -> Prompt:
         """The prompt in a row."""
@@ -116,6 +123,8 @@ class PromptModel(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal:
             return None
         title, tip = _TITLES[Column(section)]
+        if role == Qt.ItemDataRole.TextAlignmentRole and section == Column.PHRASE:
+            return Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.DisplayRole:
             return title
         return tip if role == Qt.ItemDataRole.ToolTipRole else None
@@ -143,6 +152,8 @@ class PromptModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.CheckStateRole and column == Column.SHOWN:
             shown = prompt.visible if self.kind == "object" else not prompt.muted
             return Qt.CheckState.Checked if shown else Qt.CheckState.Unchecked
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return f"{_TITLES[column][1]}: {self._text(prompt, column) or ''}"
         if role == Qt.ItemDataRole.TextAlignmentRole and column == Column.COVERAGE:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -166,8 +177,12 @@ class PromptModel(QAbstractTableModel):
     def _tip(self, prompt: Prompt, column: Column) -> str | None:
         words = self._unknown.get(prompt.id, ())
         if column == Column.PHRASE:
-            known = f"\nThe model has never seen: {', '.join(words)}" if words else ""
-            return as_text(prompt) + known
+            lines = [as_text(prompt)]
+            if words:
+                lines.append(f"The model has never seen: {', '.join(words)}")
+            if prompt.id in self._aside:
+                lines.append("Steps aside while a prompt asks for the same")
+            return "\n".join(lines)
         return _TITLES[column][1]
 
     def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:  # noqa: N802
@@ -191,237 +206,8 @@ class PromptModel(QAbstractTableModel):
 
 
 def percent(share: float) -> str:
-    """A share for people: 0 %, 0.03 %, 4.2 %, 37 %."""
+    """A share for people: 0 %, <0.1 %, 4.2 %, 37 %."""
     hundred = 100 * share
     if hundred == 0 or hundred >= 9.95:
         return f"{hundred:.0f} %"
-    return "< 0.01 %" if hundred < 0.01 else f"{hundred:.{1 if hundred >= 0.995 else 2}f} %"
-
-
-class PromptDelegate(QStyledItemDelegate):
-    """Draws swatches, sliders and flags; everything else is Qt's."""
-
-    def paint(self, painter: QPainter, option: Any, index: QModelIndex) -> None:
-        """Draw a cell."""
-        column = Column(index.column())
-        if column not in (Column.COLOR, Column.THRESHOLD, Column.PHRASE):
-            super().paint(painter, option, index)
-            return
-        self.initStyleOption(option, index)
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        text = option.text
-        option.text = ""
-        option.widget.style().drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
-        prompt: Prompt = index.data(PROMPT)
-        ink = self._ink(option, prompt)
-        if column == Column.COLOR:
-            _draw_swatch(painter, option.rect, prompt, ink)
-        elif column == Column.THRESHOLD:
-            _draw_slider(painter, option.rect, prompt, text, ink)
-        else:
-            self._draw_phrase(painter, option, index, prompt, text, ink)
-        painter.restore()
-
-    def _ink(self, option: Any, prompt: Prompt) -> QColor:
-        """The colour of text: as in the theme, faint for what is hidden or muted."""
-        selected = bool(option.state & QStyle.StateFlag.State_Selected)
-        role = QPalette.ColorRole.HighlightedText if selected else QPalette.ColorRole.Text
-        ink = QColor(option.palette.color(role))
-        shown = prompt.visible if prompt.kind == "object" else not prompt.muted
-        ink.setAlphaF(1.0 if shown else 0.5)
-        return ink
-
-    def _draw_phrase(
-        self, painter: QPainter, option: Any, index: QModelIndex, prompt: Prompt, text: str, ink: QColor
-    ) -> None:
-        area = option.rect.adjusted(4, 0, -4, 0)
-        words = index.model().unknown(index)
-        font = option.font
-        font.setStrikeOut(prompt.muted)
-        painter.setFont(font)
-        if words:
-            mark = QRect(area.right() - 15, area.center().y() - 7, 15, 15)
-            area.setRight(mark.left() - 4)
-            _draw_flag(painter, mark)
-        painter.setPen(ink)
-        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, area.width())
-        painter.drawText(area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
-
-
-def slider_area(rect: QRect) -> QRect:
-    """Where the groove of a threshold slider lies in its cell; the number stands right of it."""
-    return rect.adjusted(10, 0, -42, 0)
-
-
-def _draw_swatch(painter: QPainter, rect: QRect, prompt: Prompt, ink: QColor) -> None:
-    side = min(rect.width() - 4, rect.height() - 10, 16)
-    box = QRect(0, 0, side, side)
-    box.moveCenter(rect.center())
-    painter.setPen(QPen(ink, 1))
-    painter.setBrush(QColor(prompt.color))
-    painter.drawRoundedRect(box, 3, 3)
-
-
-def _draw_slider(painter: QPainter, rect: QRect, prompt: Prompt, text: str, ink: QColor) -> None:
-    groove = slider_area(rect)
-    middle = groove.center().y() + 1
-    at = groove.left() + round(prompt.threshold * groove.width())
-    faint = QColor(ink)
-    faint.setAlphaF(0.35)
-    painter.setPen(QPen(faint, 3, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
-    painter.drawLine(groove.left(), middle, groove.right(), middle)
-    painter.setPen(QPen(ink, 3, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
-    painter.drawLine(groove.left(), middle, at, middle)
-    painter.setPen(QPen(ink, 1.5))
-    painter.setBrush(QColor(prompt.color))
-    painter.drawEllipse(QRect(at - 6, middle - 6, 12, 12))
-    painter.setPen(ink)
-    number = QRect(groove.right() + 6, rect.top(), rect.right() - groove.right() - 8, rect.height())
-    painter.drawText(number, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, text)
-
-
-def _draw_flag(painter: QPainter, mark: QRect) -> None:
-    """A round warning sign: form and sign say it, not only the colour."""
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor("#E69F00"))
-    painter.drawEllipse(mark)
-    painter.setPen(QColor("#000000"))
-    font = painter.font()
-    font.setBold(True)
-    font.setStrikeOut(False)
-    painter.setFont(font)
-    painter.drawText(mark, Qt.AlignmentFlag.AlignCenter, "?")
-
-
-class PromptView(QTableView):
-    """The table: one row a prompt, all of it within reach of the keyboard.
-
-    Delete removes the selected rows, F2 or a double click edits, Left and Right move the threshold of the current row,
-    Space shows or hides (mutes) it.
-    """
-
-    removed = Signal(list)
-    current_changed = Signal(object)
-
-    def __init__(self, model: PromptModel, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._dragged = QModelIndex()
-        self.setModel(model)
-        self.setItemDelegate(PromptDelegate(self))
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked | QAbstractItemView.EditTrigger.EditKeyPressed)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setMouseTracking(True)
-        rows = self.verticalHeader()
-        rows.hide()
-        rows.setDefaultSectionSize(max(self.fontMetrics().height() + 10, 26))
-        columns = self.horizontalHeader()
-        columns.setHighlightSections(False)
-        columns.setMinimumSectionSize(20)
-        columns.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        columns.setSectionResizeMode(Column.PHRASE, QHeaderView.ResizeMode.Stretch)
-        wide = self.fontMetrics().horizontalAdvance
-        for column, width in (
-            (Column.SHOWN, 26),
-            (Column.COLOR, 24),
-            (Column.THRESHOLD, wide("0.00") + 86),
-            (Column.COVERAGE, wide("< 0.01 %") + 8),
-        ):
-            self.setColumnWidth(column, width)
-        if model.kind == "distractor":
-            for column in (Column.COLOR, Column.THRESHOLD, Column.COVERAGE):
-                self.hideColumn(column)
-            columns.hide()
-        self.doubleClicked.connect(self._choose_color)
-
-    def prompt_model(self) -> PromptModel:
-        """The model, with its own type."""
-        model: PromptModel = self.model()
-        return model
-
-    def selected_ids(self) -> list[str]:
-        """The ids of the selected rows, from top to bottom."""
-        rows = sorted({index.row() for index in self.selectionModel().selectedRows()})
-        return [self.prompt_model().prompt(row).id for row in rows]
-
-    def current_id(self) -> str | None:
-        """The id of the current row, or None."""
-        index = self.currentIndex()
-        return self.prompt_model().prompt(index.row()).id if index.isValid() else None
-
-    def select_prompt(self, prompt: str | None) -> None:
-        """Make a prompt's row the current one."""
-        row = self.prompt_model().row_of(prompt or "")
-        if row >= 0:
-            self.setCurrentIndex(self.prompt_model().index(row, Column.PHRASE))
-
-    def currentChanged(self, current: QModelIndex, previous: QModelIndex) -> None:  # noqa: N802
-        """Tell which prompt is the current one."""
-        super().currentChanged(current, previous)
-        if current.row() != previous.row():
-            self.current_changed.emit(self.current_id())
-
-    # Mouse: a press on a slider drags it
-
-    def mousePressEvent(self, event: Any) -> None:  # noqa: N802
-        """Take hold of a slider."""
-        super().mousePressEvent(event)
-        index = self.indexAt(event.position().toPoint())
-        if event.button() == Qt.MouseButton.LeftButton and index.column() == Column.THRESHOLD:
-            self._dragged = index
-            self._drag_to(event)
-
-    def mouseMoveEvent(self, event: Any) -> None:  # noqa: N802
-        """Move the slider that is held."""
-        if self._dragged.isValid():
-            self._drag_to(event)
-        else:
-            super().mouseMoveEvent(event)
-
-    def mouseReleaseEvent(self, event: Any) -> None:  # noqa: N802
-        """Let go of the slider."""
-        self._dragged = QModelIndex()
-        super().mouseReleaseEvent(event)
-
-    def _drag_to(self, event: Any) -> None:
-        groove = slider_area(self.visualRect(self._dragged))
-        share = (event.position().x() - groove.left()) / max(groove.width(), 1)
-        self.model().setData(self._dragged, share)
-
-    # Keyboard
-
-    def keyPressEvent(self, event: Any) -> None:  # noqa: N802
-        """Delete, edit, show or hide, move the threshold; the rest is Qt's."""
-        key, index = event.key(), self.currentIndex()
-        if key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self.selected_ids():
-            self.removed.emit(self.selected_ids())
-        elif key in (Qt.Key.Key_F2, Qt.Key.Key_Return, Qt.Key.Key_Enter) and index.isValid():
-            self.edit(index.siblingAtColumn(Column.PHRASE))
-        elif key == Qt.Key.Key_Space and index.isValid():
-            self._toggle(index.siblingAtColumn(Column.SHOWN))
-        elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right) and index.isValid():
-            size = (10 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1) * STEP
-            self._move_threshold(index, size if key == Qt.Key.Key_Right else -size)
-        else:
-            super().keyPressEvent(event)
-
-    def _move_threshold(self, index: QModelIndex, by: float) -> None:
-        if not self.isColumnHidden(Column.THRESHOLD):
-            threshold = self.prompt_model().prompt(index.row()).threshold
-            self.model().setData(index.siblingAtColumn(Column.THRESHOLD), threshold + by)
-
-    def _toggle(self, index: QModelIndex) -> None:
-        on = Qt.CheckState(index.data(Qt.ItemDataRole.CheckStateRole)) == Qt.CheckState.Checked
-        value = Qt.CheckState.Unchecked if on else Qt.CheckState.Checked
-        self.model().setData(index, value, Qt.ItemDataRole.CheckStateRole)
-
-    def _choose_color(self, index: QModelIndex) -> None:
-        if index.column() == Column.COLOR:
-            chosen = QColorDialog.getColor(QColor(index.data(PROMPT).color), self, "Colour of mask and heat map")
-            if chosen.isValid():
-                self.model().setData(index, chosen.name())
+    return "<0.1 %" if hundred < 0.05 else f"{hundred:.1f} %"

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.edits import View
-from napari_clearclip.gui.controller import Source
+from napari_clearclip.gui.jobs import Source
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
@@ -134,3 +134,11 @@ def apply_placement(layer: Layer, where: dict[str, Any]) -> None:
     """Move a layer to where `placement` says."""
     for name, value in where.items():
         setattr(layer, name, value)
+
+
+def describe(layer: Image, plane: tuple[int, ...]) -> str:
+    """Size, type and plane of an image in a line."""
+    *leading, height, width = shape_of(layer)
+    planes = ", ".join(f"plane {at + 1} of {size}" for at, size in zip(plane, leading, strict=True))
+    parts = (f"{height} × {width} pixels", "colour" if layer.rgb else "", str(layer.dtype), planes)
+    return ", ".join(part for part in parts if part)

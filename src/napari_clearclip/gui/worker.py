@@ -55,3 +55,23 @@ def keep_llvm_apart() -> None:
         for library in Path(folder, "_C").glob("libtriton*.so"):
             with suppress(OSError):
                 ctypes.CDLL(str(library), mode=os.RTLD_NOW | getattr(os, "RTLD_DEEPBIND", 0))
+
+
+def machine(device: str) -> Generator[None, None, Any]:
+    """What this machine has: the device that a name stands for and why, and the published models at hand; or an error.
+
+    Notes
+    -----
+    Importing torch takes seconds, hence a generator for `in_thread`.
+    """
+    try:
+        yield
+        from napari_clearclip.engine.device import resolve_device
+
+        found = resolve_device(device)
+        yield
+        from napari_clearclip.engine.model import cached_models
+
+        return found, cached_models()
+    except (ImportError, OSError, ValueError) as error:
+        return error

@@ -1,0 +1,105 @@
+"""The image layers of a viewer, and which of them is looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from napari_clearclip.gui.sources import is_source, key_of, source_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from napari_clearclip.gui.jobs import Source
+
+
+class Images:
+    """Follows a viewer: images that come and go, the one that is selected, its plane and its look.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer.
+    """
+
+    listed = Signal()
+    looked = Signal(object)
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._current: str | None = None
+        self._connect(True)
+
+    def close(self) -> None:
+        """Let go of the viewer."""
+        self._connect(False)
+
+    @property
+    def layers(self) -> list[Image]:
+        """The images that can be segmented, from the top of the layer list."""
+        return [layer for layer in reversed(self._viewer.layers) if is_source(layer)]
+
+    @property
+    def current(self) -> Image | None:
+        """The image that is looked at."""
+        return next((layer for layer in self.layers if key_of(layer) == self._current), None)
+
+    @property
+    def source(self) -> Source | None:
+        """The image that is looked at, as it is now."""
+        image = self.current
+        return None if image is None else source_of(image, self._viewer.dims.point)
+
+    def choose(self, key: str | None) -> None:
+        """Look at another image."""
+        self._current = key
+        self.looked.emit(self.current)
+
+    def refresh(self, event: Any = None) -> None:
+        """List the images anew; when the current one is gone, the top one is looked at."""
+        for layer in self.layers:
+            self._connect_image(layer, True)
+        if self.current is None:
+            self._current = next((key_of(layer) for layer in self.layers), None)
+        self.listed.emit()
+        self.looked.emit(self.current)
+
+    def _connect(self, on: bool) -> None:
+        viewer = self._viewer
+        for emitter, slot in (
+            (viewer.layers.events.inserted, self._on_inserted),
+            (viewer.layers.events.removed, self.refresh),
+            (viewer.layers.events.reordered, self.refresh),
+            (viewer.layers.selection.events.active, self._on_active),
+            (viewer.dims.events.point, self._on_look),
+        ):
+            (emitter.connect if on else emitter.disconnect)(slot)
+        for layer in self.layers:
+            self._connect_image(layer, on)
+
+    def _connect_image(self, layer: Image, on: bool) -> None:
+        for emitter, slot in (
+            (layer.events.name, self.refresh),
+            (layer.events.contrast_limits, self._on_look),
+            (layer.events.gamma, self._on_look),
+            (layer.events.data, self._on_look),
+        ):
+            emitter.disconnect(slot)
+            if on:
+                emitter.connect(slot)
+
+    def _on_inserted(self, event: Any) -> None:
+        if is_source(event.value):
+            self.refresh()
+
+    def _on_active(self, event: Any) -> None:
+        """The image that is selected in the layer list is the one that is looked at."""
+        active = self._viewer.layers.selection.active
+        if active is not None and is_source(active) and key_of(active) != self._current:
+            self._current = key_of(active)
+            self.refresh()
+
+    def _on_look(self, event: Any) -> None:
+        self.looked.emit(self.current)

@@ -1,0 +1,117 @@
+"""The third section: how to look, and the buttons that start and stop it."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from superqt import QLabeledDoubleSlider
+from superqt.utils import qthrottled
+
+from napari_clearclip.engine.attention import VARIANTS, variant_name
+from napari_clearclip.gui.forms import Choice, Form, edit
+from napari_clearclip.gui.prompt_list import shared_threshold
+from napari_clearclip.gui.sections import GAP, Fold, Section, form_layout, hint, title
+from napari_clearclip.settings import Attention, Comparing, Deciding, Settings, Tiling
+
+CUSTOM = "custom"
+DETAILS = (224, 336, 448, 672, 896)
+
+
+class SegmentSection(Section):
+    """How to look, and the buttons that start and stop it."""
+
+    changed = Signal(str, dict)
+    variant_chosen = Signal(object)
+    threshold_moved = Signal(float)
+    run = Signal()
+    cancel = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("Segment")
+        self.variants = Choice()
+        for name, variant in VARIANTS.items():
+            if variant_name(variant.row) == name:  # a second name of a row would never be shown
+                self.variants.addItem(name, variant.row)
+                tip = f"{variant.summary} {variant.paper}".strip()
+                self.variants.setItemData(self.variants.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.variants.addItem(CUSTOM, None)
+        self.detail = edit(Tiling.model_fields["short_side"], DETAILS)
+        self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.threshold.setRange(0, 1)
+        self.threshold.setDecimals(2)
+        self.threshold.setSingleStep(0.01)  # type: ignore[arg-type]  # superqt says int, takes float
+        self.threshold.setToolTip("Sets the threshold of every prompt")
+        form = form_layout()
+        form.addRow("Variant", self.variants)
+        form.addRow("Detail", self.detail)
+        form.addRow("Threshold", self.threshold)
+        self.body.addLayout(form)
+        self.forms = {
+            "attention": Form(Attention),
+            "tiling": Form(Tiling, skip=("short_side",)),
+            "comparing": Form(Comparing),
+            "deciding": Form(Deciding),
+        }
+        self.body.addWidget(Fold("Advanced", self._advanced()))
+        self._add_buttons()
+        self.variants.activated.connect(lambda: self.variant_chosen.emit(self.variants.currentData()))
+        self.detail.value_changed.connect(lambda value: self.changed.emit("tiling", {"short_side": value}))
+        self._moved = qthrottled(self.threshold_moved.emit, timeout=40)
+        self.threshold.valueChanged.connect(lambda value: self._moved(round(value, 2)))
+
+    def _advanced(self) -> QWidget:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(10, 0, 0, 0)
+        column.setSpacing(GAP)
+        for (part, form), text in zip(
+            self.forms.items(), ("Attention in the last block", "Windows", "Words", "Masks"), strict=True
+        ):
+            column.addWidget(title(text))
+            column.addWidget(form)
+            form.value_changed.connect(lambda change, part=part: self.changed.emit(part, dict([change])))
+        return inner
+
+    def _add_buttons(self) -> None:
+        self.run_button, self.cancel_button = QPushButton("Run"), QPushButton("Cancel")
+        self.run_button.setObjectName("clearclip-run")
+        self.run_button.setMinimumHeight(30)
+        self.cancel_button.setMinimumHeight(30)
+        row = QHBoxLayout()
+        row.addWidget(self.run_button, 2)
+        row.addWidget(self.cancel_button, 1)
+        self.body.addLayout(row)
+        self.stale = hint("Model, detail or contrast have changed since the last run: press Run to look again.")
+        self.bar, self.stage = QProgressBar(), hint()
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(8)
+        for widget in (self.stale, self.bar, self.stage):
+            self.body.addWidget(widget)
+        self.run_button.clicked.connect(self.run)
+        self.cancel_button.clicked.connect(self.cancel)
+
+    def show_settings(self, settings: Settings) -> None:
+        """Show variant, detail, thresholds and the folded fields."""
+        at = self.variants.findText(variant_name(settings.attention))
+        self.variants.setCurrentIndex(at if at >= 0 else self.variants.count() - 1)
+        self.detail.set_value(settings.tiling.short_side)
+        for part, form in self.forms.items():
+            form.set_value(getattr(settings, part))
+        before = self.threshold.blockSignals(True)
+        self.threshold.setValue(shared_threshold(settings))
+        self.threshold.blockSignals(before)
+        self.threshold.setEnabled(bool(settings.objects))
+
+    def show_busy(self, busy: bool) -> None:
+        """Show whether a job is running."""
+        self.cancel_button.setEnabled(busy)
+        self.bar.setVisible(busy)
+        self.stage.setVisible(busy)
+        if busy:
+            self.show_progress("Starting", 0, 0)
+
+    def show_progress(self, stage: str, done: int, total: int) -> None:
+        """Show how far a job is."""
+        self.bar.setRange(0, total)
+        self.bar.setValue(done)
+        self.stage.setText(f"{stage}: {done} of {total}" if total else f"{stage} …")

@@ -1,0 +1,141 @@
+"""Executors that tests step by hand, a pipeline that only counts, and a small model with random weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_clearclip.edits import Edits, View
+from napari_clearclip.gui.jobs import Source
+from napari_clearclip.progress import Progress
+from napari_clearclip.result import Scores, Segmentation
+from napari_clearclip.settings import Prompt, Runtime, Settings
+
+
+@dataclass
+class Bench:
+    """An executor whose work goes on only when the test says so."""
+
+    waiting: list[tuple[Generator[Any, None, Any], Callable[[Any], None], Callable[[Any], None]]] = field(
+        default_factory=list
+    )
+
+    def __call__(
+        self, work: Generator[Any, None, Any], progress: Callable[[Any], None], finished: Callable[[Any], None]
+    ) -> None:
+        self.waiting.append((work, progress, finished))
+
+    def step(self, times: int = 1) -> None:
+        """Let the first work go on by some steps."""
+        for _ in range(times):
+            work, progress, finished = self.waiting[0]
+            try:
+                state = next(work)
+            except StopIteration as end:
+                self.waiting.pop(0)
+                finished(end.value)
+                return
+            progress(state)
+
+    def drain(self) -> None:
+        """Let everything come to its end."""
+        while self.waiting:
+            self.step()
+
+
+def in_line(
+    work: Generator[Any, None, Any], progress: Callable[[Any], None], finished: Callable[[Any], None]
+) -> None:
+    """An executor that does everything at once."""
+    bench = Bench()
+    bench(work, progress, finished)
+    bench.drain()
+
+
+class CountingPipeline:
+    """Stands for the engine: scores rise from left to right, and a mask is where they reach the threshold."""
+
+    device = "cpu"
+    device_reason = "The CPU was chosen."
+
+    def __init__(self, runtime: Runtime | None = None) -> None:
+        self.runtime = runtime or Runtime()
+        self.runs: list[tuple[Settings, View, Edits]] = []
+        self.closed = 0
+        self.released = 0
+
+    def steps(
+        self, image: np.ndarray, settings: Settings, view: View, edits: Edits
+    ) -> Generator[Progress, None, Segmentation]:
+        self.runs.append((settings, view, edits))
+        try:
+            for done in range(3):
+                yield Progress("Reading windows", done, 3)
+        except GeneratorExit:
+            self.closed += 1
+            raise
+        if any(prompt.phrase == "refuse" for prompt in settings.objects):
+            raise ValueError("this model knows no word of 'refuse'")
+        plane = image[view.plane]
+        height, width = plane.shape[:2]
+        ramp = np.linspace(0, 1, width // 4, dtype=np.float32)
+        scores = np.broadcast_to(ramp, (len(settings.objects), height // 4, width // 4))
+        labels = np.zeros((height, width), np.uint8)
+        for at, prompt in enumerate(settings.objects, 1):
+            labels[:, np.repeat(ramp >= prompt.threshold, 4)] = at
+            edits.painting(prompt.id, view.plane).on.paint(labels, at)
+            edits.painting(prompt.id, view.plane).off.paint(labels, 0)
+        ids = tuple(prompt.id for prompt in settings.objects)
+        return Segmentation(labels, Scores(ids, scores.copy(), (4.0, 4.0)), settings, view, edits)
+
+    def release(self) -> None:
+        self.released += 1
+
+
+def looking(phrases: str = "road", **fields: Any) -> Settings:
+    """Settings with one object prompt a word; its id is the word."""
+    prompts = tuple(Prompt(id=word, phrase=word, threshold=0.5) for word in phrases.split())
+    return Settings(prompts=prompts, **fields)
+
+
+def source(key: str = "image", view: View | None = None) -> Source:
+    """An image of 16 x 16 pixels."""
+    return Source(key, view or View(), lambda: np.zeros((16, 16), np.uint8))
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@pytest.fixture
+def pipeline() -> CountingPipeline:
+    return CountingPipeline()
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP with random weights as a local file with its configuration beside it."""
+    open_clip = pytest.importorskip("open_clip")
+    import torch
+    from safetensors.torch import save_file
+
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {"layers": 2, "width": 16, "head_width": 8, "patch_size": 8, "image_size": 32},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+    }
+    torch.manual_seed(0)
+    vision = open_clip.CLIPVisionCfg(**config["vision_cfg"])
+    text = open_clip.CLIPTextCfg(**config["text_cfg"])
+    model = open_clip.model.CLIP(config["embed_dim"], vision, text)
+    path = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
+    path.with_suffix(".json").write_text(json.dumps(config))
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
+    return path

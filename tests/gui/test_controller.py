@@ -1,0 +1,390 @@
+"""The controller, without Qt: one job at a time, no late results, and what runs by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_clearclip.edits import Edits, View
+from napari_clearclip.gui.controller import Controller
+from napari_clearclip.gui.history import State
+from napari_clearclip.gui.jobs import Outcome, Source
+from napari_clearclip.settings import Attention, Model, Prompt, Runtime, Tiling
+
+from .conftest import Bench, CountingPipeline, in_line, looking, source
+
+
+class Heard:
+    """Everything that a controller has told."""
+
+    def __init__(self, controller: Controller) -> None:
+        self.results: list[Outcome] = []
+        self.errors: list[Exception] = []
+        self.busy: list[bool] = []
+        self.progress: list[Any] = []
+        self.changes: list[tuple[State, State]] = []
+        controller.result_changed.connect(self.results.append)
+        controller.failed.connect(self.errors.append)
+        controller.busy_changed.connect(self.busy.append)
+        controller.progress.connect(self.progress.append)
+        controller.changed.connect(lambda old, new: self.changes.append((old, new)))
+
+
+@pytest.fixture
+def controller(bench: Bench, pipeline: CountingPipeline) -> Controller:
+    controller = Controller(bench, lambda _: pipeline, State(looking()))
+    controller.look_at(source())
+    return controller
+
+
+@pytest.fixture
+def heard(controller: Controller) -> Heard:
+    return Heard(controller)
+
+
+def threshold(controller: Controller, value: float) -> None:
+    prompts = tuple(prompt.replace(threshold=value) for prompt in controller.settings.prompts)
+    controller.update(controller.settings.replace(prompts=prompts))
+
+
+def test_run_tells_progress_and_result(controller: Controller, bench: Bench, heard: Heard) -> None:
+    controller.run()
+    assert controller.busy
+    bench.drain()
+    assert not controller.busy
+    assert heard.busy[-1] is False
+    assert [(p.stage, p.done, p.total) for p in heard.progress] == [("Reading windows", n, 3) for n in range(3)]
+    (outcome,) = heard.results
+    assert outcome.source.key == "image"
+    assert outcome.coverage == {"road": 0.5}
+    assert controller.device == ("cpu", "The CPU was chosen.")
+
+
+def test_nothing_runs_before_the_first_run(controller: Controller, bench: Bench, pipeline: CountingPipeline) -> None:
+    threshold(controller, 0.9)
+    controller.update(looking("road tree"))
+    assert not bench.waiting
+    assert not pipeline.runs
+
+
+def test_new_threshold_and_new_phrase_are_shown_by_themselves(
+    controller: Controller, bench: Bench, heard: Heard
+) -> None:
+    controller.run()
+    bench.drain()
+    threshold(controller, 0.9)
+    bench.drain()
+    assert heard.results[-1].coverage["road"] == 0.25
+    controller.update(controller.settings.replace(prompts=looking("road tree").prompts))
+    bench.drain()
+    assert set(heard.results[-1].coverage) == {"road", "tree"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"color": "#123456"}, {"visible": False}],
+    ids=["colour", "visibility"],
+)
+def test_looks_cost_no_run(
+    controller: Controller, bench: Bench, pipeline: CountingPipeline, change: dict[str, Any]
+) -> None:
+    controller.run()
+    bench.drain()
+    prompts = tuple(prompt.replace(**change) for prompt in controller.settings.prompts)
+    controller.update(controller.settings.replace(prompts=prompts))
+    assert not bench.waiting
+    assert len(pipeline.runs) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": Model(name="", pretrained="other.safetensors")},
+        {"tiling": Tiling(short_side=64)},
+        {"attention": Attention(blocks=3)},
+    ],
+    ids=["model", "tiling", "blocks"],
+)
+def test_what_reads_the_image_anew_waits_for_run(
+    controller: Controller, bench: Bench, pipeline: CountingPipeline, change: dict[str, Any]
+) -> None:
+    controller.run()
+    bench.drain()
+    before = pipeline.runs[0][0]
+    controller.update(controller.settings.replace(**change))
+    assert controller.stale
+    assert not bench.waiting
+    threshold(controller, 0.7)  # is answered from the reading of the last run
+    bench.drain()
+    settings = pipeline.runs[1][0]
+    assert (settings.model, settings.tiling, settings.attention) == (before.model, before.tiling, before.attention)
+    assert settings.objects[0].threshold == 0.7
+    assert controller.stale
+    controller.run()
+    bench.drain()
+    for name, value in change.items():
+        assert getattr(pipeline.runs[2][0], name) == value
+    assert not controller.stale
+
+
+def test_contrast_waits_for_run(controller: Controller, bench: Bench, pipeline: CountingPipeline) -> None:
+    controller.run()
+    bench.drain()
+    other = View(limits=((0.0, 9.0),))
+    controller.look_at(source(view=other))
+    assert controller.stale
+    assert not bench.waiting
+    threshold(controller, 0.7)
+    bench.drain()
+    assert pipeline.runs[-1][1] == View()
+    controller.run()
+    bench.drain()
+    assert pipeline.runs[-1][1] == other
+    assert not controller.stale
+
+
+def test_variant_is_shown_by_itself(controller: Controller, bench: Bench, pipeline: CountingPipeline) -> None:
+    controller.run()
+    bench.drain()
+    controller.update(controller.settings.replace(attention=Attention(terms=("kk",))))
+    bench.drain()
+    assert pipeline.runs[-1][0].attention.terms == ("kk",)
+    assert not controller.stale
+
+
+def test_one_job_runs_and_only_the_newest_waits(
+    controller: Controller, bench: Bench, pipeline: CountingPipeline, heard: Heard
+) -> None:
+    controller.run()
+    bench.step()
+    for value in (0.1, 0.2, 0.3):
+        threshold(controller, value)
+    assert len(bench.waiting) == 1
+    bench.drain()
+    assert [settings.objects[0].threshold for settings, _, _ in pipeline.runs] == [0.5, 0.3]
+    assert len(heard.results) == 2
+
+
+def test_result_after_cancel_is_late(controller: Controller, bench: Bench, heard: Heard) -> None:
+    controller.run()
+    bench.step(3)
+    work, _, finished = bench.waiting.pop()
+    with pytest.raises(StopIteration) as end:  # the worker is just done when the user presses Cancel
+        next(work)
+    assert isinstance(end.value.value, Outcome)
+    controller.cancel()
+    finished(end.value.value)
+    assert not heard.results
+    assert not controller.busy
+    assert not controller.has_run
+
+
+def test_cancel_closes_the_steps(
+    controller: Controller, bench: Bench, pipeline: CountingPipeline, heard: Heard
+) -> None:
+    controller.run()
+    bench.step(2)
+    controller.cancel()
+    assert controller.busy  # until the worker has stopped
+    bench.drain()
+    assert pipeline.closed == 1
+    assert not controller.busy
+    assert not heard.results
+    assert not heard.errors
+
+
+def test_cancel_leaves_the_last_reading(controller: Controller, bench: Bench, pipeline: CountingPipeline) -> None:
+    controller.run()
+    bench.drain()
+    controller.update(controller.settings.replace(tiling=Tiling(short_side=64)))
+    controller.run()
+    bench.step()
+    controller.cancel()
+    bench.drain()
+    assert controller.stale
+    threshold(controller, 0.1)
+    bench.drain()
+    assert pipeline.runs[-1][0].tiling == Tiling()
+
+
+def test_run_again_while_running_starts_after_the_first_has_stopped(
+    controller: Controller, bench: Bench, pipeline: CountingPipeline, heard: Heard
+) -> None:
+    controller.run()
+    bench.step()
+    controller.run()
+    assert len(bench.waiting) == 1
+    bench.drain()
+    assert pipeline.closed == 1
+    assert len(heard.results) == 1
+
+
+def test_failure_is_told_and_everything_stays_usable(controller: Controller, bench: Bench, heard: Heard) -> None:
+    controller.update(looking("refuse"))
+    controller.run()
+    bench.drain()
+    assert [str(error) for error in heard.errors] == ["this model knows no word of 'refuse'"]
+    assert not controller.has_run
+    controller.update(looking("road"))
+    controller.run()
+    bench.drain()
+    assert len(heard.results) == 1
+
+
+def test_what_waits_for_a_failed_reading_is_dropped(controller: Controller, bench: Bench, heard: Heard) -> None:
+    controller.update(looking("refuse"))
+    controller.run()
+    bench.step()
+    threshold(controller, 0.9)
+    bench.drain()
+    assert len(heard.errors) == 1
+
+
+def test_cancel_after_a_first_result_keeps_its_reading(controller: Controller, bench: Bench) -> None:
+    controller.run()
+    bench.step()
+    threshold(controller, 0.9)  # waits for the first run
+    bench.step(3)  # the first run ends, the second starts
+    assert controller.busy
+    controller.cancel()
+    bench.drain()
+    assert controller.has_run
+
+
+@pytest.mark.parametrize(
+    ("prompts", "look", "words"),
+    [("", True, "nothing to look for"), ("road", False, "no image to look at")],
+    ids=["no prompt", "no image"],
+)
+def test_run_says_what_is_missing(bench: Bench, prompts: str, look: bool, words: str) -> None:
+    controller = Controller(bench, state=State(looking(prompts)))
+    heard = Heard(controller)
+    controller.look_at(source() if look else None)
+    controller.run()
+    assert words in str(heard.errors[0])
+    assert not bench.waiting
+
+
+def test_forgotten_image_gets_no_result(controller: Controller, bench: Bench, heard: Heard) -> None:
+    controller.run()
+    bench.step()
+    controller.look_at(None)
+    controller.forget("image")
+    bench.drain()
+    assert not heard.results
+    assert not heard.errors
+
+
+def test_each_plane_has_its_own_run(controller: Controller, bench: Bench, pipeline: CountingPipeline) -> None:
+    stack = [Source("stack", View(plane=(index,)), lambda: np.zeros((2, 16, 16), np.uint8)) for index in range(2)]
+    controller.look_at(stack[0])
+    controller.run()
+    bench.drain()
+    controller.look_at(stack[1])
+    assert not controller.has_run
+    threshold(controller, 0.9)
+    assert not bench.waiting
+    controller.look_at(stack[0])  # coming back shows what was changed meanwhile
+    bench.drain()
+    assert pipeline.runs[-1][0].objects[0].threshold == 0.9
+
+
+def test_edits_belong_to_their_image(controller: Controller, bench: Bench, pipeline: CountingPipeline) -> None:
+    stroke = np.ones((16, 16), bool)
+    edits = Edits().paint("road", (), stroke, True)
+    controller.update(state=controller.state.with_edits("image", edits))
+    controller.run()
+    bench.drain()
+    controller.look_at(source("another"))
+    controller.run()
+    bench.drain()
+    assert [run[2] for run in pipeline.runs] == [edits, Edits()]
+
+
+def test_undo_and_redo(controller: Controller, heard: Heard) -> None:
+    first = controller.settings
+    threshold(controller, 0.1)
+    second = controller.settings
+    assert controller.can_undo
+    controller.undo()
+    assert controller.settings == first
+    assert not controller.can_undo
+    controller.redo()
+    assert controller.settings == second
+    controller.redo()
+    assert len(heard.changes) == 3
+
+
+def test_a_moved_slider_is_one_entry_of_the_history(controller: Controller) -> None:
+    first = controller.settings
+    for value in (0.6, 0.7, 0.8):
+        prompts = tuple(prompt.replace(threshold=value) for prompt in first.prompts)
+        controller.update(first.replace(prompts=prompts), tag="threshold of road")
+    controller.undo()
+    assert controller.settings == first
+
+
+def test_change_after_undo_drops_what_was_undone(controller: Controller) -> None:
+    threshold(controller, 0.1)
+    controller.undo()
+    threshold(controller, 0.3)
+    assert not controller.can_redo
+
+
+def test_close_stops_and_releases(controller: Controller, bench: Bench, pipeline: CountingPipeline, heard: Heard) -> None:
+    controller.run()
+    bench.step()
+    controller.close()
+    assert pipeline.released == 0  # not under the feet of the worker
+    bench.drain()
+    assert pipeline.released == 1
+    assert pipeline.closed == 1
+    controller.run()
+    assert not bench.waiting
+    assert not heard.results
+
+
+def test_close_when_idle_releases_at_once(controller: Controller, bench: Bench, pipeline: CountingPipeline) -> None:
+    controller.run()
+    bench.drain()
+    controller.close()
+    assert pipeline.released == 1
+
+
+def test_another_device_opens_another_pipeline() -> None:
+    opened: list[CountingPipeline] = []
+
+    def open_pipeline(runtime: Runtime) -> Any:
+        opened.append(CountingPipeline(runtime))
+        return opened[-1]
+
+    controller = Controller(in_line, open_pipeline, State(looking()))
+    controller.look_at(source())
+    controller.run()
+    controller.run()
+    controller.runtime = Runtime(device="cpu")
+    controller.run()
+    assert [pipeline.runtime.device for pipeline in opened] == ["auto", "cpu"]
+    assert [pipeline.released for pipeline in opened] == [1, 0]
+
+
+def test_error_while_reading_the_image_is_told(bench: Bench, pipeline: CountingPipeline) -> None:
+    controller = Controller(bench, lambda _: pipeline, State(looking()))
+    heard = Heard(controller)
+
+    def read() -> np.ndarray:
+        raise OSError("the disk is gone")
+
+    controller.look_at(Source("image", View(), read))
+    controller.run()
+    bench.drain()
+    assert [str(error) for error in heard.errors] == ["the disk is gone"]
+    assert not controller.busy
+
+
+def test_equal_value_changes_nothing(controller: Controller, heard: Heard) -> None:
+    controller.update(looking())
+    assert not heard.changes
+    assert isinstance(controller.settings.objects[0], Prompt)

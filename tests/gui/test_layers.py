@@ -1,0 +1,352 @@
+"""Layers lie on their image whatever its transform, are found by metadata, and keep what was painted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+
+from napari_clearclip.edits import Edits, View
+from napari_clearclip.gui import prompt_list
+from napari_clearclip.gui.controller import Controller
+from napari_clearclip.gui.history import State
+from napari_clearclip.gui.layers import Results
+from napari_clearclip.gui.sources import KEY, is_source, key_of, placement, source_of, view_of
+
+from .conftest import Bench, CountingPipeline, looking
+
+TRANSFORMS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "scale": {"scale": (0.5, 2.0), "translate": (7, -3), "units": ("um", "um"), "axis_labels": ("row", "col")},
+    "rotate": {"rotate": 30, "translate": (5, 1)},
+    "shear": {"shear": [0.4], "scale": (2.0, 3.0)},
+    "affine": {"affine": np.array([[0.9, 0.3, 4], [-0.2, 1.1, -6], [0, 0, 1]])},
+    "all": {
+        "scale": (0.5, 2.0),
+        "translate": (7, -3),
+        "rotate": 30,
+        "shear": [0.4],
+        "affine": np.array([[0.9, 0.3, 4], [-0.2, 1.1, -6], [0, 0, 1]]),
+    },
+}
+
+
+class Bound:
+    """A viewer with an image, a controller whose engine only counts, and the layers between them."""
+
+    def __init__(self, viewer: ViewerModel, bench: Bench, phrases: str = "road") -> None:
+        self.viewer = viewer
+        self.bench = bench
+        self.pipeline = CountingPipeline()
+        self.controller = Controller(bench, lambda _: self.pipeline, State(looking(phrases)))
+        self.results = Results(viewer, self.controller)
+
+    def run(self, image: Image) -> None:
+        self.controller.look_at(source_of(image, self.viewer.dims.point))
+        self.controller.run()
+        self.bench.drain()
+
+    def layer(self, kind: str, image: Image, prompt: str = "road") -> Any:
+        found = self.results.find(kind, key_of(image), prompt)
+        assert found is not None
+        return found
+
+    def change(self, prompt: str, **fields: Any) -> None:
+        self.controller.update(prompt_list.changed(self.controller.settings, (prompt,), **fields))
+        self.bench.drain()
+
+
+@pytest.fixture
+def bound(bench: Bench, qapp: Any) -> Bound:
+    return Bound(ViewerModel(), bench)
+
+
+def world(layer: Any, point: tuple[float, ...]) -> np.ndarray:
+    return np.asarray(layer.data_to_world(point))
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+def test_results_lie_on_their_image(bound: Bound, transform: dict[str, Any]) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 24), np.uint8), **transform)
+    bound.run(image)
+    labels, heat = bound.layer("labels", image), bound.layer("similarity", image)
+    assert heat.data.shape == (4, 6)
+    for row, col in [(0, 0), (15, 0), (0, 23), (15, 23), (3, 8)]:
+        np.testing.assert_allclose(world(labels, (row, col)), world(image, (row, col)), atol=1e-9)
+        cell = ((row + 0.5) / 4 - 0.5, (col + 0.5) / 4 - 0.5)
+        np.testing.assert_allclose(world(heat, cell), world(image, (row, col)), atol=1e-9)
+    for layer in (labels, heat):
+        assert layer.units == image.units
+        assert layer.axis_labels == image.axis_labels
+
+
+def test_results_follow_an_image_that_is_moved(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 24), np.uint8))
+    bound.run(image)
+    image.scale = (0.3, 0.4)
+    image.rotate = 20
+    image.affine = TRANSFORMS["affine"]["affine"]
+    for kind, point in (("labels", (15, 23)), ("similarity", (3.375, 5.375))):
+        np.testing.assert_allclose(world(bound.layer(kind, image), point), world(image, (15, 23)), atol=1e-9)
+
+
+def test_masks_and_heat_maps_hold_the_result(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8), name="photo")
+    bound.run(image)
+    labels, heat = bound.layer("labels", image), bound.layer("similarity", image)
+    assert isinstance(labels, Labels)
+    assert labels.data.dtype == np.uint8
+    np.testing.assert_array_equal(labels.data, np.broadcast_to(np.arange(16) >= 8, (16, 16)))
+    np.testing.assert_allclose(heat.data, np.broadcast_to(np.linspace(0, 1, 4), (4, 4)), atol=1e-6)
+    assert (labels.name, heat.name) == ("photo · road", "photo · road similarity")
+    assert list(labels.features["prompt"]) == ["", "road"]
+    assert labels.metadata[KEY]["prompt"] == "road"
+    assert tuple(heat.contrast_limits) == (0, 1)
+    assert heat.blending == "translucent"
+    np.testing.assert_allclose(labels.get_color(1), heat.colormap.colors[-1], atol=1e-6)
+    assert heat.colormap.colors[0][3] == 0
+
+
+def test_a_threshold_is_written_in_place(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    labels = bound.layer("labels", image)
+    data = labels.data
+    bound.change("road", threshold=0.9)
+    assert bound.layer("labels", image) is labels
+    assert labels.data is data
+    np.testing.assert_array_equal(data, np.broadcast_to(np.arange(16) >= 12, (16, 16)))
+
+
+def test_renamed_layers_are_found_and_keep_their_names(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8), name="photo")
+    bound.run(image)
+    labels, heat = bound.layer("labels", image), bound.layer("similarity", image)
+    labels.name = "my roads"
+    bound.change("road", text="street, lane")
+    assert (labels.name, heat.name) == ("my roads", "photo · street similarity")
+    assert list(labels.features["prompt"]) == ["", "street"]
+    assert len(bound.viewer.layers) == 3
+
+
+def test_a_deleted_layer_hides_its_prompt(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    bound.viewer.layers.remove(bound.layer("labels", image))
+    assert not bound.controller.settings.objects[0].visible
+    bound.change("road", threshold=0.9)
+    assert bound.results.find("labels", key_of(image), "road") is None
+    bound.change("road", visible=True)
+    assert bound.layer("labels", image).data.sum() == 16 * 4
+
+
+def test_the_eye_of_a_layer_is_the_check_box(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    labels = bound.layer("labels", image)
+    labels.visible = False
+    assert not bound.controller.settings.objects[0].visible
+    bound.change("road", visible=True)
+    assert labels.visible
+
+
+def test_layers_of_a_removed_prompt_go(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    bound.controller.update(prompt_list.removed(bound.controller.settings, ("road",)))
+    assert list(bound.viewer.layers) == [image]
+    bound.controller.undo()
+    bound.bench.drain()
+    assert len(bound.viewer.layers) == 3
+
+
+def test_only_the_heat_map_of_the_selected_prompt_is_visible(bench: Bench) -> None:
+    bound = Bound(ViewerModel(), bench, "road tree")
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.results.select("tree")
+    bound.run(image)
+    shown = {prompt: bound.layer("similarity", image, prompt).visible for prompt in ("road", "tree")}
+    assert shown == {"road": False, "tree": True}
+    bound.results.select("road")
+    assert bound.layer("similarity", image, "road").visible
+    assert not bound.layer("similarity", image, "tree").visible
+
+
+def test_adding_results_keeps_the_selection(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    assert bound.viewer.layers.selection.active == image
+
+
+def test_painted_pixels_survive(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    labels = bound.layer("labels", image)
+    labels.data[0, :4] = 1  # behind napari's back: nothing is told
+    labels.data[15, 12:] = 0
+    bound.change("road", threshold=0.2)
+    expected = np.broadcast_to(np.arange(16) >= 4, (16, 16)).copy()
+    expected[0, :4] = True
+    expected[15, 12:] = False
+    np.testing.assert_array_equal(labels.data, expected)
+    painting = bound.controller.state.edits_of(key_of(image)).painting("road", ())
+    assert painting.on.mask((16, 16)).sum() == 4
+    assert painting.off.mask((16, 16)).sum() == 4
+
+
+@pytest.mark.parametrize("tool", ["paint", "fill", "paint_polygon"])
+def test_a_stroke_is_taken_over_at_once_and_can_be_undone(bound: Bound, qtbot: Any, tool: str) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    labels = bound.layer("labels", image)
+    before = labels.data.copy()
+    arguments = {"paint": ((2, 2), 1), "fill": ((2, 2), 1), "paint_polygon": ([(0, 0), (0, 6), (6, 3)], 1)}
+    getattr(labels, tool)(*arguments[tool])
+    qtbot.waitUntil(lambda: bool(bound.bench.waiting))
+    bound.bench.drain()
+    assert labels.data[2, 2] == 1
+    assert bound.pipeline.runs[-1][2].painting("road", ()).on.mask((16, 16))[2, 2]
+    bound.controller.undo()
+    bound.bench.drain()
+    np.testing.assert_array_equal(labels.data, before)
+
+
+def test_painting_during_a_run_survives_it(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    bound.controller.run()
+    bound.bench.step()
+    labels = bound.layer("labels", image)
+    labels.data[0, 0] = 1
+    bound.bench.drain()
+    assert labels.data[0, 0] == 1
+
+
+def test_painting_survives_deleting_the_layer(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    labels = bound.layer("labels", image)
+    labels.data[0, 0] = 1
+    bound.viewer.layers.remove(labels)
+    bound.change("road", visible=True)
+    assert bound.layer("labels", image).data[0, 0] == 1
+
+
+def test_stacks_are_written_plane_by_plane(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((3, 16, 24), np.uint16), scale=(5, 1, 1), contrast_limits=(0, 9))
+    bound.viewer.dims.set_point(0, 10)
+    bound.run(image)
+    labels, heat = bound.layer("labels", image), bound.layer("similarity", image)
+    assert labels.data.shape == (3, 16, 24)
+    assert heat.data.shape == (3, 4, 6)
+    assert [bool(plane.any()) for plane in labels.data] == [False, False, True]
+    assert bound.pipeline.runs[0][1] == View(plane=(2,), channels=(0,), limits=((0.0, 9.0),))
+    labels.data[2, 0, 0] = 1
+    bound.viewer.dims.set_point(0, 0)
+    bound.run(image)
+    assert labels.data[0].any()
+    assert labels.data[2, 0, 0] == 1
+    np.testing.assert_allclose(world(heat, (2, 3.375, 5.375)), world(image, (2, 15, 23)))
+    assert bound.controller.state.edits_of(key_of(image)).painting("road", (2,)) != Edits().painting("road", (2,))
+
+
+def test_image_removed_while_running(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.controller.look_at(source_of(image, bound.viewer.dims.point))
+    bound.controller.run()
+    bound.bench.step()
+    bound.viewer.layers.remove(image)
+    bound.bench.drain()
+    assert not bound.viewer.layers
+    assert not bound.controller.busy
+
+
+def test_another_shape_makes_other_layers(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    image.data = np.zeros((32, 24), np.uint8)
+    bound.run(image)
+    assert bound.layer("labels", image).data.shape == (32, 24)
+    assert len(bound.viewer.layers) == 3
+
+
+def test_close_lets_go(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    labels = bound.layer("labels", image)
+    bound.results.close()
+    labels.visible = False
+    bound.viewer.layers.remove(image)
+    assert bound.controller.settings.objects[0].visible
+
+
+# Reading
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "expected"),
+    [
+        ((8, 9), {}, View(channels=(0,), limits=((0.0, 255.0),))),
+        ((40, 40, 3), {"rgb": True}, View(channel_axis=-1, channels=(0, 1, 2), limits=((0.0, 255.0),) * 3)),
+        ((40, 40, 4), {"rgb": True}, View(channel_axis=-1, channels=(0, 1, 2), limits=((0.0, 255.0),) * 3, alpha=3)),
+        (
+            (8, 9),
+            {"contrast_limits": (10, 20), "gamma": 0.5},
+            View(channels=(0,), limits=((10.0, 20.0),), gamma=0.5),
+        ),
+        ((5, 8, 9), {}, View(plane=(2,), channels=(0,), limits=((0.0, 255.0),))),
+        ((2, 5, 8, 9), {}, View(plane=(0, 2), channels=(0,), limits=((0.0, 255.0),))),
+    ],
+    ids=["plain", "rgb", "rgba", "contrast and gamma", "stack", "two leading axes"],
+)
+def test_view_is_what_is_seen(shape: tuple[int, ...], options: dict[str, Any], expected: View) -> None:
+    image = Image(np.zeros(shape, np.uint8), **options)
+    point = (0.0, 0.0, 2.2, 0.0, 0.0)[-image.ndim :] if image.ndim > 2 else (0.0, 0.0)
+    assert view_of(image, point) == expected
+
+
+def test_plane_is_found_in_world_coordinates() -> None:
+    image = Image(np.zeros((5, 8, 9), np.uint8), scale=(2, 1, 1), translate=(10, 0, 0))
+    assert view_of(image, (0, 16, 0, 0)).plane == (3,)  # the viewer has one axis more
+    assert view_of(image, (0, 999, 0, 0)).plane == (4,)
+
+
+def test_only_the_plane_of_a_lazy_stack_is_computed() -> None:
+    computed: list[int] = []
+
+    def block(index: int) -> np.ndarray:
+        computed.append(index)
+        return np.full((1, 8, 9), index, np.uint8)
+
+    stack = dask.array.concatenate(
+        [dask.array.from_delayed(dask.delayed(block)(index), (1, 8, 9), np.uint8) for index in range(4)]
+    )
+    image = Image(stack, contrast_limits=(0, 255))
+    computed.clear()
+    taken = source_of(image, (2, 0, 0))
+    assert not computed  # nothing in the thread of the window
+    array = taken.read()
+    assert computed == [2]
+    assert array.shape == (4, 8, 9)
+    assert (array[taken.view.plane] == 2).all()
+
+
+def test_a_pyramid_is_read_from_its_finest_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = [np.zeros((64, 64), np.uint8), np.zeros((32, 32), np.uint8)]
+    image = Image(levels, multiscale=True, scale=(0.5, 0.5))
+    assert source_of(image, (0, 0)).read().shape == (64, 64)
+    monkeypatch.setattr("napari_clearclip.gui.sources._MOST_PIXELS", 40 * 40)
+    assert source_of(image, (0, 0)).read().shape == (32, 32)
+    layer = Labels(np.zeros((32, 32), np.uint8), **placement(image))
+    np.testing.assert_allclose(world(layer, (0, 0)), world(image, (0.5, 0.5)))
+    np.testing.assert_allclose(world(layer, (31, 31)), world(image, (62.5, 62.5)))
+
+
+def test_our_own_heat_maps_are_no_images_to_segment(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    assert [layer for layer in bound.viewer.layers if is_source(layer)] == [image]
