@@ -16,6 +16,7 @@ _WORLDS = {
     "aerial": ("remoteclip", "georsclip", "skyclip", "rs5m", "skyscript"),
     "microscopy": ("biomed", "pmc", "quilt", "plip"),
 }
+_FILLERS = frozenset("a an and at by from image in of on or photo picture the view with".split())
 _DISTRACTOR_COLOR = "#808080"
 
 
@@ -85,11 +86,10 @@ def as_prompts(phrases: tuple[str, ...] | list[str]) -> tuple[Prompt, ...]:
 
 def unknown_words(model: Model, phrase: str) -> tuple[str, ...]:
     """The words of a phrase that a model with a small vocabulary has never seen; always empty for other models."""
-    entry = recommendations(model)
-    if not entry.get("vocabulary"):
+    known = recommendations(model).get("vocabulary")
+    if not known:
         return ()
-    known = {*entry["vocabulary"], *_words(" ".join(entry.get("templates", ())))}
-    return tuple(word for word in _words(phrase) if word not in known)
+    return tuple(word for word in _words(phrase) if word not in known and word not in _FILLERS)
 
 
 def check_phrase(model: Model, phrase: str) -> None:
@@ -100,17 +100,19 @@ def check_phrase(model: Model, phrase: str) -> None:
     ValueError
         With some of the words that a model with a small vocabulary knows.
     """
-    vocabulary = recommendations(model).get("vocabulary")
-    if vocabulary and not any(word in vocabulary for word in _words(phrase)):
+    words = [word for word in _words(phrase) if word not in _FILLERS]
+    if words and len(unknown_words(model, phrase)) == len(words):
+        known = vocabulary(model)
+        some = ", ".join(known[:: max(len(known) // 12, 1)])
         raise ValueError(
-            f"this model knows no word of {phrase!r}; it knows {', '.join(vocabulary)}. "
-            f"Use one of these, or choose a published model"
+            f"this model knows no word of {phrase!r}; it knows {len(known)} words, such as {some}. "
+            f"Use its words, or choose a published model"
         )
 
 
-def demo_vocabulary() -> frozenset[str]:
-    """The words that the bundled model knows."""
-    return frozenset(recommendations(Model()).get("vocabulary", ()))
+def vocabulary(model: Model) -> tuple[str, ...]:
+    """The words with a meaning of their own that a model with a small vocabulary knows; empty for other models."""
+    return tuple(word for word in recommendations(model).get("vocabulary", ()) if word not in _FILLERS)
 
 
 def _words(text: str) -> list[str]:
