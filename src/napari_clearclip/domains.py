@@ -16,7 +16,9 @@ _WORLDS = {
     "aerial": ("remoteclip", "georsclip", "skyclip", "rs5m", "skyscript"),
     "microscopy": ("biomed", "pmc", "quilt", "plip"),
 }
-_FILLERS = frozenset("a an and at by from image in of on or photo picture the view with".split())
+_FILLERS = frozenset(
+    ("a", "an", "and", "at", "by", "from", "image", "in", "of", "on", "or", "photo", "picture", "the", "view", "with")
+)
 _DISTRACTOR_COLOR = "#808080"
 
 
