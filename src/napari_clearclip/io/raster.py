@@ -83,11 +83,22 @@ def write_mask(
     if path.suffix != ".png":
         _write(path, planes, shape, np.dtype("u1"), {"prompt": prompt}, placement or Placement())
         return
+    (plane,) = planes
+    write_photograph(path, np.asarray(plane(slice(0, shape[0])), np.uint8))
+
+
+def write_photograph(path: Path, image: npt.NDArray[np.uint8]) -> None:
+    """A PNG of an image (H, W) or (H, W, 3).
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
     import imageio.v3 as imageio
 
-    (plane,) = planes
     with replacing(path) as file:
-        imageio.imwrite(file, plane(slice(0, shape[0])).astype(np.uint8), extension=".png")
+        imageio.imwrite(file, image, extension=".png")
 
 
 def _strips(planes: Iterable[Plane], height: int, step: int, dtype: np.dtype[Any]) -> Iterator[bytes]:

@@ -1,0 +1,187 @@
+"""The command line: options and help; what a command does is imported when it runs, so that help is instant."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+
+P = ParamSpec("P")
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="napari-clearclip",
+    help="Words to masks: segment images with phrases, by CLIP models and without training.",
+    epilog="Exit codes: 0 done, 1 an input failed (the others are done), 2 wrong usage.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_MODEL_HELP = (
+    "demo (bundled; knows a few dozen words of drawn scenes), ARCHITECTURE/TAG as ViT-B-16/openai, "
+    "hf-hub:ORGANISATION/NAME, or a weights file with its .json beside it."
+)
+ModelOption = Annotated[str | None, typer.Option("--model", "-m", metavar="MODEL", help=_MODEL_HELP)]
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps; auto takes a GPU if it can.")
+]
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit with its code."""
+    app(prog_name=app.info.name)
+
+
+def _told(command: Callable[P, int]) -> Callable[P, None]:
+    """The command with every expected failure told in one sentence, and its code as the exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        from napari_clearclip.cli.console import UsageError, quiet_libraries, sentence, tell
+
+        quiet_libraries()
+        try:
+            code = command(*args, **kwargs)
+        except KeyboardInterrupt:
+            tell("Stopped. Files that were finished are kept.")
+            code = INTERRUPTED
+        except UsageError as error:
+            tell(f"Error: {sentence(error)}")
+            code = USAGE
+        except (ValueError, TypeError, OSError, MemoryError, RuntimeError) as error:
+            tell(f"Error: {sentence(error)}")
+            code = FAILED
+        raise typer.Exit(code)
+
+    return run
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from napari_clearclip import __version__
+
+        typer.echo(f"napari-clearclip {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@_told
+def segment(
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="TIFF (stacks and GeoTIFF too), PNG, JPEG, ... or .npy.")
+    ],
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", "-p", metavar="TEXT", help="What to find; synonyms after commas. Repeat for more."),
+    ] = None,
+    distractor: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="What only competes and gets no mask. Repeat; replaces the default list."),
+    ] = None,
+    no_distractors: Annotated[
+        bool, typer.Option("--no-distractors", help="Prompts share the image among themselves alone.")
+    ] = False,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="How the last block attends: clearclip (default), sclip, naclip, vanilla, ..."
+        ),
+    ] = None,
+    model: ModelOption = None,
+    threshold: Annotated[
+        float | None, typer.Option(metavar="X", help="Score from 0 to 1 from which on a pixel belongs to its prompt.")
+    ] = None,
+    templates: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="imagenet, single, microscopy, aerial, or a sentence with {} for the phrase."
+        ),
+    ] = None,
+    short_side: Annotated[
+        str | None,
+        typer.Option(metavar="PIXELS", help="Size at which the shorter side is read, or native; larger finds smaller."),
+    ] = None,
+    device: DeviceOption = "auto",
+    settings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="A settings file of an earlier run; the other options go before it."),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Folder for the results (made if need be); the current one if left out."
+        ),
+    ] = Path(),
+) -> int:
+    """Find what the prompts say in each image.
+
+    Written for each image: IMAGE_clearclip_labels.tif (0 nothing, 1 the first prompt, ...), _overlay.png (to look at),
+    _settings.json (makes the same again), and per prompt _PROMPT_mask.png and _PROMPT_similarity.tif (its score).
+
+    Every plane of a stack is segmented; its masks are .tif then. Georeferenced images give georeferenced results.
+    """
+    from napari_clearclip.cli.request import Flags
+    from napari_clearclip.cli.segment import segment_files
+
+    flags = Flags(
+        prompts=tuple(prompt or ()),
+        distractors=tuple(distractor or ()),
+        no_distractors=no_distractors,
+        variant=variant,
+        model=model,
+        threshold=threshold,
+        templates=templates,
+        short_side=short_side,
+        settings=settings,
+    )
+    return segment_files(images, flags, device, out)
+
+
+@app.command()
+@_told
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")] = Path(
+        "clearclip_demo"
+    ),
+    device: DeviceOption = "auto",
+) -> int:
+    """Find words in one drawn scene of each kind with the bundled model, and measure it against the known truth."""
+    from napari_clearclip.cli.demo import run_demo
+
+    return run_demo(out, device)
+
+
+@app.command()
+@_told
+def info() -> int:
+    """Show versions, the device and why, the cache, and the models at hand."""
+    from napari_clearclip.cli.info import show_info
+
+    return show_info()
+
+
+@app.command()
+@_told
+def selftest(model: ModelOption = None, device: DeviceOption = "auto") -> int:
+    """Check that a model sees what it should: known photographs, or drawn scenes for the bundled model."""
+    from napari_clearclip.cli.selftest import run_selftest
+
+    return run_selftest(model, device)
+
+
+__all__ = ["app", "main"]

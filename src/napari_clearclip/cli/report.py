@@ -1,0 +1,81 @@
+"""What the user is told at the end: a table, and what to try where nothing was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_clearclip.cli.console import show_table, tell
+from napari_clearclip.cli.results import coverage
+from napari_clearclip.settings import Settings
+
+if TYPE_CHECKING:
+    from napari_clearclip.result import Segmentation
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prompt in one image: its share of the valid pixels, highest score and threshold, all from 0 to 1."""
+
+    image: str
+    prompt: str
+    coverage: float
+    highest: float
+    threshold: float
+
+
+def rows_of(image: str, results: Sequence[Segmentation]) -> list[Row]:
+    """A row for each prompt."""
+    return [
+        Row(
+            image,
+            ", ".join(prompt.phrases),
+            coverage(results, prompt.id),
+            max(float(part.scores.of(prompt.id).max(initial=0)) for part in results),
+            prompt.threshold,
+        )
+        for prompt in results[0].settings.objects
+    ]
+
+
+def show_rows(rows: Sequence[Row], folder: Path) -> None:
+    """The table: image, prompt, coverage, highest score."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, caption=f"Written to {folder.resolve()}", caption_justify="left")
+    table.add_column("image", overflow="fold")
+    table.add_column("prompt", overflow="fold")
+    table.add_column("coverage", justify="right")
+    table.add_column("highest score", justify="right")
+    for place, row in enumerate(rows):
+        first = place == 0 or rows[place - 1].image != row.image
+        table.add_row(
+            Text(row.image if first else ""), Text(row.prompt), f"{100 * row.coverage:.1f} %", f"{row.highest:.2f}"
+        )
+    show_table(table)
+
+
+def advise(rows: Sequence[Row], settings: Settings) -> None:
+    """For each prompt that was found nowhere: what to try."""
+    for prompt in dict.fromkeys(row.prompt for row in rows):
+        mine = [row for row in rows if row.prompt == prompt]
+        if any(row.coverage for row in mine):
+            continue
+        highest, threshold = max(row.highest for row in mine), mine[0].threshold
+        ways = ["other words, or synonyms after a comma"]
+        if highest < threshold:
+            ways.insert(0, f"--threshold {max(highest * 0.8, 0.01):.2f} (the highest score was {highest:.2f})")
+        if settings.distractors:
+            ways.append("other distractors")
+        tell(f"Nothing was found for {prompt!r}. Try {', '.join(ways)}, or a larger --short-side for small objects.")
+
+
+def warn_unknown(result: Segmentation) -> None:
+    """Flag the words that a model with a small vocabulary has never seen."""
+    for phrase, words in (result.unknown or {}).items():
+        listed = ", ".join(repr(word) for word in words)
+        tell(f"Warning: this model has never seen {listed}; the score of {phrase!r} goes by its other words.")

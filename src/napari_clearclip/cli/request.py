@@ -1,0 +1,183 @@
+"""Options and a settings file, put together: what is wanted."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from pydantic import ValidationError
+
+from napari_clearclip import domains
+from napari_clearclip.cli.console import UsageError, sentence, tell
+from napari_clearclip.io.session import Session, read_session
+from napari_clearclip.settings import (
+    COLORS,
+    Attention,
+    Comparing,
+    Model,
+    Prompt,
+    Settings,
+    TemplateSet,
+    Tiling,
+    clean_phrase,
+)
+
+_GOLDEN_ANGLE = 0.618033988749895
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What `segment` was told besides images, device and folder; None or () is left to the settings file."""
+
+    prompts: tuple[str, ...] = ()
+    distractors: tuple[str, ...] = ()
+    no_distractors: bool = False
+    variant: str | None = None
+    model: str | None = None
+    threshold: float | None = None
+    templates: str | None = None
+    short_side: str | None = None
+    settings: Path | None = None
+
+
+def session_of(flags: Flags) -> Session:
+    """The settings file with the flags put over it.
+
+    Raises
+    ------
+    UsageError
+        If a value is not allowed, a variant or model does not exist, or there is nothing to look for.
+    """
+    if flags.distractors and flags.no_distractors:
+        raise UsageError("--distractor and --no-distractors exclude each other; give one of them")
+    try:
+        session = read_session(flags.settings) if flags.settings else Session()
+        settings = _with_model(session.settings, flags.model)
+        settings = _with_prompts(settings, flags)
+        settings = settings.replace(
+            attention=_attention(flags.variant) if flags.variant else settings.attention,
+            tiling=_with_short_side(settings.tiling, flags.short_side),
+            comparing=_with_templates(settings.comparing, flags.templates),
+        )
+        for prompt in settings.objects:
+            domains.check_phrase(settings.model, prompt.phrase)
+    except (ValidationError, ValueError) as error:
+        raise UsageError(sentence(error)) from error
+    if not settings.objects:
+        raise UsageError('there is nothing to look for; give at least one --prompt, such as --prompt "road"')
+    return session.replace(settings=settings)
+
+
+def find_model(text: str | None) -> Model:
+    """The model that was named; without a name a published one that is on this machine, else the demo.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model or file.
+    """
+    if text is None:
+        from napari_clearclip.engine.model import cached_models
+
+        cached = cached_models()
+        if cached:
+            tell(f"Model: {cached[0]}, which is on this machine; choose another with --model.")
+            return cached[0]
+        tell(
+            "Warning: no published model is on this machine, so the bundled demo is used. It knows a few dozen words "
+            "of drawn scenes and nothing of real images. For these give --model ViT-B-16/openai (downloaded once, "
+            "600 MB) or a weights file."
+        )
+        return Model()
+    try:
+        model = Model.parse(text)
+    except ValueError as error:
+        raise UsageError(sentence(error)) from error
+    return _checked(model)
+
+
+def _checked(model: Model) -> Model:
+    """The model, with a file's full path, once it is known to exist; nothing is downloaded for that."""
+    if model.name == "demo" or model.name.startswith("hf-hub:"):
+        return model
+    path = Path(model.pretrained).expanduser()
+    if model.pretrained and path.exists():
+        return model.replace(pretrained=str(path.resolve()))
+    from napari_clearclip.engine.model import ModelError, load, published_models
+
+    if model not in published_models():
+        try:
+            load(model)
+        except ModelError as error:
+            raise UsageError(sentence(error)) from error
+    return model
+
+
+def _with_model(settings: Settings, text: str | None) -> Settings:
+    """Settings with the model; one that the file was not made for brings its own tiling and templates."""
+    if text is None and "model" in settings.model_fields_set:
+        return settings.replace(model=_checked(settings.model))
+    model = find_model(text)
+    if "model" in settings.model_fields_set and model != settings.model:
+        return settings.replace(model=model, tiling=Tiling(), comparing=Comparing())
+    return settings.replace(model=model)
+
+
+def _with_prompts(settings: Settings, flags: Flags) -> Settings:
+    """Settings with objects and distractors as the flags say, else as in the file, else the model's distractors."""
+    objects = settings.objects
+    if flags.prompts:
+        objects = prompts_of(flags.prompts)
+    if flags.threshold is not None:
+        objects = tuple(prompt.replace(threshold=flags.threshold) for prompt in objects)
+    distractors = tuple(prompt for prompt in settings.prompts if prompt.kind == "distractor")
+    if flags.no_distractors:
+        distractors = ()
+    elif flags.distractors:
+        distractors = domains.as_prompts(tuple(dict.fromkeys(clean_phrase(text) for text in flags.distractors)))
+    elif not settings.prompts:
+        distractors = domains.as_prompts(domains.distractors_for(settings.model))
+    return settings.replace(prompts=(*objects, *distractors))
+
+
+def prompts_of(texts: Sequence[str]) -> tuple[Prompt, ...]:
+    """Object prompts, each with its colour; ids follow from the order, so that a run can be repeated to the byte."""
+    return tuple(
+        Prompt.parse(text, id=f"prompt-{place + 1}", color=prompt_color(place)) for place, text in enumerate(texts)
+    )
+
+
+def prompt_color(place: int) -> str:
+    """A colour for each prompt: first those that everybody can tell apart, then ever new hues."""
+    if place < len(COLORS):
+        return COLORS[place]
+    red, green, blue = colorsys.hls_to_rgb(place * _GOLDEN_ANGLE % 1, 0.4 + place % 3 * 0.12, 0.75)
+    return f"#{round(255 * red):02X}{round(255 * green):02X}{round(255 * blue):02X}"
+
+
+def _attention(name: str) -> Attention:
+    from napari_clearclip.engine.attention import variant
+
+    return variant(name)
+
+
+def _with_short_side(tiling: Tiling, text: str | None) -> Tiling:
+    if text is None:
+        return tiling
+    if text != "native" and not text.isdecimal():
+        raise ValueError(f"--short-side is {text!r}; give a number of pixels, or native")
+    return tiling.replace(short_side=text if text == "native" else int(text))
+
+
+def _with_templates(comparing: Comparing, text: str | None) -> Comparing:
+    if text is None:
+        return comparing
+    if "{}" not in text and text not in get_args(TemplateSet):
+        raise ValueError(
+            f"unknown templates {text!r}; known are {', '.join(get_args(TemplateSet))}, "
+            "or give a sentence with {} for the phrase"
+        )
+    return comparing.replace(templates=(text,) if "{}" in text else text)
