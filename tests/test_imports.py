@@ -26,7 +26,7 @@ def loaded_after(code: str) -> set[str]:
     "code",
     [
         "import napari_clearclip; dir(napari_clearclip); napari_clearclip.__version__",
-        "from napari_clearclip import Edits, Prompt, Segmentation, Settings, View\nSettings(prompts=(Prompt(phrase='a'),))",
+        "from napari_clearclip import Prompt, Segmentation, Settings, View; Settings(prompts=(Prompt(phrase='a'),))",
         "from napari_clearclip import Pipeline; Pipeline()",
         "from napari_clearclip import VARIANTS, register_variant; list(VARIANTS)",
         "import napari_clearclip.cli",

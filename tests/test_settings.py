@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -276,9 +275,7 @@ def test_parsing_models(text: str, name: str, pretrained: str) -> None:
     assert Model.parse(text) == Model(name=name, pretrained=pretrained)
 
 
-@pytest.mark.parametrize(
-    "text", ["demo", "ViT-B-16/openai", "hf-hub:a/b", "ViT-B-32/w.pt", str(Path("a") / "w.safetensors")]
-)
+@pytest.mark.parametrize("text", ["demo", "ViT-B-16/openai", "hf-hub:a/b", "ViT-B-32/w.pt", "a/w.safetensors"])
 def test_a_models_text_is_parsed_back(text: str) -> None:
     assert str(Model.parse(text)) == text
 

@@ -1,0 +1,573 @@
+"""The chain of stages: what each change runs, cancelling, memory, and that a result says how it was made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Generator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_clearclip import domains
+from napari_clearclip.cache import key_of
+from napari_clearclip.edits import Edits, View
+from napari_clearclip.engine.attention import variant
+from napari_clearclip.engine.weights import ModelError
+from napari_clearclip.job import frame_of, image_key
+from napari_clearclip.pipeline import Pipeline, cache_folder
+from napari_clearclip.progress import Progress
+from napari_clearclip.result import Georeference, Segmentation
+from napari_clearclip.settings import Attention, Comparing, Deciding, Model, Prompt, Runtime, Settings, Tiling
+
+RGB = View(channel_axis=-1)
+IMAGE = np.random.default_rng(3).integers(0, 256, (40, 60, 3), np.uint8)
+CAT = Prompt(id="cat", phrase="cat", threshold=0.3)
+DOG = Prompt(id="dog", phrase="dog", synonyms=("hound",), threshold=0.3)
+HORSE = Prompt(id="horse", phrase="horse", threshold=0.3)
+SKY = Prompt(id="sky", phrase="sky", kind="distractor")
+WALL = Prompt(id="wall", phrase="wall", kind="distractor")
+
+# At the model's own tiling the image is read at 96 x 144, in 5 x 8 windows of 32.
+WINDOWS = 40
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Runtime:
+    return Runtime(device="cpu", cache_folder=str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def settings(tiny: Path) -> Settings:
+    return Settings(
+        model=Model(name="", pretrained=str(tiny)),
+        prompts=(CAT, DOG, SKY, WALL),
+        comparing=Comparing(templates="single"),
+        deciding=Deciding(scale=20),
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Counting
+
+STAGES = {
+    "load": "model.load",
+    "view": "view.resolve_view",
+    "embed": "text.embed_steps",
+    "encode": "encoder.encode_steps",
+    "project": "encoder.project",
+    "compare": "compare.compare",
+    "score": "decide.score_cells",
+    "assign": "decide.assign_steps",
+    "overlap": "decide.overlap_steps",
+    "threshold": "decide.threshold",
+}
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each stage was called since the counter was last cleared; the stages do their work as ever."""
+    counter: Counter[str] = Counter()
+
+    def counting(name: str, stage: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*args: Any, **kwargs: Any) -> Any:
+            counter[name] += 1
+            if name == "encode":
+                counter["windows"] += len(args[1])
+            return stage(*args, **kwargs)
+
+        return called
+
+    for name, place in STAGES.items():
+        module, function = place.split(".")
+        owner = import_module(f"napari_clearclip.engine.{module}")
+        monkeypatch.setattr(owner, function, counting(name, getattr(owner, function)))
+    return counter
+
+
+def prompt(settings: Settings, id_: str, **changes: Any) -> Settings:
+    """The settings with one prompt changed."""
+    prompts = tuple(item.replace(**changes) if item.id == id_ else item for item in settings.prompts)
+    return settings.replace(prompts=prompts)
+
+
+def deciding(settings: Settings, **changes: Any) -> Settings:
+    return settings.replace(deciding=settings.deciding.replace(**changes))
+
+
+def attention(settings: Settings, **changes: Any) -> Settings:
+    return settings.replace(attention=settings.attention.replace(**changes))
+
+
+AFTER_COMPARE = {"score", "assign", "threshold"}
+TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
+    "nothing": (lambda s: s, set()),
+    "recolours a prompt": (lambda s: prompt(s, "cat", color="#123456"), set()),
+    "hides a prompt": (lambda s: prompt(s, "cat", visible=False), set()),
+    "moves a threshold": (lambda s: prompt(s, "cat", threshold=0.7), {"threshold"}),
+    "asks for a lead": (lambda s: deciding(s, lead=0.2), {"threshold"}),
+    "asks for an area": (lambda s: deciding(s, area=0.2), {"assign", "threshold"}),
+    "changes the scale": (lambda s: deciding(s, scale=50), AFTER_COMPARE),
+    "lets all prompts compete": (lambda s: deciding(s, competitors="all"), AFTER_COMPARE),
+    "lets masks overlap": (lambda s: deciding(s, exclusive=False), {"overlap"}),
+    "mutes a distractor": (lambda s: prompt(s, "sky", muted=True), AFTER_COMPARE),
+    "removes a prompt": (lambda s: s.replace(prompts=(CAT, SKY, WALL)), AFTER_COMPARE),
+    "reorders prompts": (lambda s: s.replace(prompts=(DOG, CAT, SKY, WALL)), AFTER_COMPARE),
+    "adds a prompt": (lambda s: s.replace(prompts=(*s.prompts, HORSE)), {"embed", "compare"} | AFTER_COMPARE),
+    "adds a synonym": (lambda s: prompt(s, "cat", synonyms=("kitten",)), {"embed", "compare"} | AFTER_COMPARE),
+    "changes the templates": (
+        lambda s: s.replace(comparing=s.comparing.replace(templates=("{}",))),
+        {"embed", "compare"} | AFTER_COMPARE,
+    ),
+    "refines the cells": (
+        lambda s: s.replace(comparing=s.comparing.replace(cell=4)),
+        {"compare"} | AFTER_COMPARE,
+    ),
+    "switches to SCLIP": (lambda s: s.replace(attention=variant("sclip")), {"project", "compare"} | AFTER_COMPARE),
+    "turns RC on": (lambda s: attention(s, residual=1), {"project", "compare"} | AFTER_COMPARE),
+    "turns FFN on": (lambda s: attention(s, ffn=1), {"project", "compare"} | AFTER_COMPARE),
+    "moves alpha": (lambda s: attention(s, alpha=3, residual=1), {"project", "compare"} | AFTER_COMPARE),
+    "switches to two blocks": (lambda s: attention(s, blocks=2), {"encode", "project", "compare"} | AFTER_COMPARE),
+    "changes the working size": (
+        lambda s: s.replace(tiling=Tiling(short_side=64)),
+        {"encode", "project", "compare"} | AFTER_COMPARE,
+    ),
+}
+
+
+@pytest.mark.parametrize("change", TABLE)
+def test_what_a_change_runs(change: str, settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:
+    pipeline = Pipeline(runtime)
+    first = pipeline.run(IMAGE, settings, RGB)
+    assert set(calls) - {"windows"} == set(STAGES) - {"overlap"}
+    calls.clear()
+    make, stages = TABLE[change]
+    changed = pipeline.run(IMAGE, make(settings), RGB)
+    assert set(calls) - {"windows"} == stages
+    alone = Pipeline(runtime.replace(cache_folder=f"{runtime.cache_folder}-other")).run(IMAGE, make(settings), RGB)
+    assert np.array_equal(changed.labels, alone.labels)
+    assert np.array_equal(changed.scores.values, alone.scores.values)
+    calls.clear()
+    again = pipeline.run(IMAGE, settings, RGB)  # back to where we were
+    assert set(calls) == set()
+    assert np.array_equal(again.labels, first.labels)
+
+
+def test_an_earlier_variant_costs_nothing(settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:
+    pipeline = Pipeline(runtime)
+    for name in ("clearclip", "sclip", "maskclip"):
+        pipeline.run(IMAGE, settings.replace(attention=variant(name)), RGB)
+    assert calls["windows"] == WINDOWS
+    calls.clear()
+    for name in ("sclip", "clearclip"):
+        pipeline.run(IMAGE, settings.replace(attention=variant(name)), RGB)
+    assert not calls
+
+
+def test_new_contrast_limits_run_everything_but_the_text(
+    settings: Settings, runtime: Runtime, calls: Counter[str]
+) -> None:
+    pipeline = Pipeline(runtime)
+    pipeline.run(IMAGE, settings, RGB)
+    calls.clear()
+    pipeline.run(IMAGE, settings, RGB.replace(limits=((0, 99),) * 3))
+    assert set(calls) - {"windows"} == {"view", "encode", "project", "compare"} | AFTER_COMPARE
+    assert calls["windows"] == WINDOWS
+
+
+def test_other_pixels_run_everything_but_the_text(settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:
+    pipeline, image = Pipeline(runtime), IMAGE.copy()
+    pipeline.run(image, settings, RGB)
+    calls.clear()
+    image[0, 0] += 1  # in place: the content counts, not the object
+    pipeline.run(image, settings, RGB)
+    assert set(calls) - {"windows"} == {"view", "encode", "project", "compare"} | AFTER_COMPARE
+
+
+@pytest.mark.parametrize("edit", ["paint", "lock"])
+def test_work_by_hand_runs_no_stage_of_the_model(
+    edit: str, settings: Settings, runtime: Runtime, calls: Counter[str]
+) -> None:
+    pipeline = Pipeline(runtime)
+    before = pipeline.run(IMAGE, settings, RGB)
+    calls.clear()
+    stroke = np.zeros(IMAGE.shape[:2], bool)
+    stroke[3:9, 5:30] = True
+    if edit == "paint":
+        edits = Edits().paint("dog", (), stroke, True)
+    else:
+        edits = Edits().lock("dog", (), stroke)
+        settings = prompt(settings, "dog", locked=True)
+    after = pipeline.run(IMAGE, settings, RGB, edits)
+    assert not calls
+    assert after.mask("dog")[stroke].all()
+    assert np.array_equal(after.labels[~stroke] == 1, before.labels[~stroke] == 1)
+    if edit == "lock":
+        assert np.array_equal(after.mask("dog"), stroke)
+
+
+def test_vectors_are_kept_on_disk(settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:
+    first = Pipeline(runtime).run(IMAGE, settings, RGB)
+    assert calls["embed"] == 5  # cat, dog, hound, sky, wall
+    calls.clear()
+    second = Pipeline(runtime).run(IMAGE, settings, RGB)
+    assert calls["embed"] == 0
+    assert np.array_equal(first.scores.values, second.scores.values)
+    files = list((Path(str(runtime.cache_folder)) / "text").iterdir())
+    assert len(files) == 5
+    for file in files:
+        np.save(file, np.ones(3, np.float32))  # a whole file of another model's width
+    calls.clear()
+    third = Pipeline(runtime).run(IMAGE, settings, RGB)
+    assert calls["embed"] == 5
+    assert np.array_equal(first.scores.values, third.scores.values)
+
+
+def test_without_a_cache_everything_runs_again_with_the_same_result(
+    settings: Settings, runtime: Runtime, calls: Counter[str]
+) -> None:
+    pipeline = Pipeline(runtime.replace(cache_bytes=0))
+    first = pipeline.run(IMAGE, settings, RGB)
+    second = pipeline.run(IMAGE, settings, RGB)
+    assert calls["windows"] == 2 * WINDOWS
+    assert np.array_equal(first.labels, second.labels)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Prompts
+
+
+def test_adding_a_prompt_leaves_the_other_scores_bit_identical(settings: Settings, runtime: Runtime) -> None:
+    pipeline = Pipeline(runtime)
+    few = pipeline.run(IMAGE, settings.replace(prompts=(CAT, SKY, WALL)), RGB)
+    more = pipeline.run(IMAGE, settings.replace(prompts=(HORSE, CAT, DOG, SKY, WALL)), RGB)
+    assert np.array_equal(few.scores.of("cat"), more.scores.of("cat"))
+    fresh = Pipeline(runtime).run(IMAGE, settings.replace(prompts=(HORSE, CAT, DOG, SKY, WALL)), RGB)
+    assert np.array_equal(few.scores.of("cat"), fresh.scores.of("cat"))
+
+
+def test_a_prompt_with_distractors_is_not_everywhere(settings: Settings, runtime: Runtime) -> None:
+    result = Pipeline(runtime).run(IMAGE, settings.replace(prompts=(CAT, SKY, WALL)), RGB)
+    assert 0 < result.coverage("cat") < 0.9
+
+
+def test_a_distractor_that_is_asked_for_steps_aside(settings: Settings, runtime: Runtime) -> None:
+    sky = Prompt(id="mine", phrase="Sky")
+    with_it = Pipeline(runtime).run(IMAGE, settings.replace(prompts=(CAT, sky, SKY, WALL)), RGB)
+    without = Pipeline(runtime).run(IMAGE, settings.replace(prompts=(CAT, sky, WALL)), RGB)
+    assert np.array_equal(with_it.scores.values, without.scores.values)
+
+
+def test_nothing_to_look_for(settings: Settings, runtime: Runtime) -> None:
+    with pytest.raises(ValueError, match="there is nothing to look for; add at least one prompt"):
+        Pipeline(runtime).run(IMAGE, settings.replace(prompts=(SKY,)), RGB)
+
+
+def test_a_phrase_that_is_too_long_is_refused(settings: Settings, runtime: Runtime) -> None:
+    long = Prompt(phrase="dog " * 100)
+    with pytest.raises(ValueError, match="the model reads at most 77; use fewer words"):
+        Pipeline(runtime).run(IMAGE, settings.replace(prompts=(long,)), RGB)
+
+
+def test_a_hundred_prompts(settings: Settings, runtime: Runtime) -> None:
+    prompts = tuple(Prompt(id=f"p{index}", phrase=f"thing {index}", threshold=0) for index in range(100))
+    result = Pipeline(runtime).run(IMAGE, settings.replace(prompts=(*prompts, SKY)), RGB)
+    assert result.scores.values.shape[0] == 100
+    assert result.labels.max() <= 100
+    assert len(np.unique(result.labels)) > 3
+
+
+def test_unknown_words_are_flagged(settings: Settings, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = {"vocabulary": ["cat", "dog", "sky", "wall"]}
+    monkeypatch.setattr(domains, "recommendations", lambda model: entry)
+    result = Pipeline(runtime).run(IMAGE, settings.replace(prompts=(CAT, DOG, SKY)), RGB)
+    assert result.unknown == {"hound": ("hound",)}
+    with pytest.raises(ValueError, match="this model knows no word of 'horse'; it knows 4 words"):
+        Pipeline(runtime).run(IMAGE, settings.replace(prompts=(CAT, HORSE)), RGB)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Results
+
+
+def test_the_result_says_how_it_was_made_and_that_makes_it_again(settings: Settings, runtime: Runtime) -> None:
+    image = IMAGE.astype(np.uint16) * 7
+    geo = Georeference("EPSG:32618", (1, 0, 5, 0, -1, 9))
+    result = Pipeline(runtime).run(image, settings, RGB, georeference=geo)
+    assert result.georeference is geo
+    assert result.settings.tiling == Tiling(short_side=96, window=32, stride=16)
+    assert result.settings.comparing == Comparing(templates="single", cell=8)
+    assert result.view.channels == (0, 1, 2)
+    assert result.view.limits is not None
+    stored = Settings.model_validate_json(result.settings.model_dump_json())
+    view = View.model_validate_json(result.view.model_dump_json())
+    other = runtime.replace(cache_folder=f"{runtime.cache_folder}-other")
+    again = Pipeline(other).run(image, stored, view, georeference=geo)
+    assert np.array_equal(again.labels, result.labels)
+    assert np.array_equal(again.scores.values, result.scores.values)
+    assert (again.settings, again.view) == (result.settings, result.view)
+
+
+def test_shapes_and_ranges(settings: Settings, runtime: Runtime) -> None:
+    result = Pipeline(runtime).run(IMAGE, settings, RGB)
+    assert result.labels.shape == IMAGE.shape[:2]
+    assert result.labels.dtype == np.uint8
+    assert set(np.unique(result.labels)) <= {0, 1, 2}
+    assert result.scores.prompts == ("cat", "dog")
+    assert result.scores.values.shape == (2, 12, 18)
+    assert result.scores.cell == (40 / 12, 60 / 18)
+    assert result.scores.values.min() >= 0
+    assert result.scores.values.max() <= 1
+    assert result.valid is None
+    assert result.overlaps is None
+    assert result.unknown == {}
+    assert result.coverage("cat") == pytest.approx((result.labels == 1).mean())
+    with pytest.raises(ValueError, match=r"no prompt has the id 'sky'; there are \['cat', 'dog'\]"):
+        result.mask("sky")
+
+
+def test_overlapping_masks(settings: Settings, runtime: Runtime) -> None:
+    result = Pipeline(runtime).run(IMAGE, prompt(deciding(settings, exclusive=False), "dog", threshold=0.1), RGB)
+    assert result.overlaps is not None
+    cat, dog = result.mask("cat"), result.mask("dog")
+    assert (cat & dog).any()
+    assert np.array_equal(result.labels == 1, cat)
+    assert np.array_equal(result.labels == 2, dog & ~cat)
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_pixels_without_data_stay_empty_through_every_stage(
+    exclusive: bool, settings: Settings, runtime: Runtime
+) -> None:
+    image = IMAGE.astype(np.float32)
+    image[:20] = np.nan
+    image[30, 40] = np.inf
+    settings = deciding(prompt(prompt(settings, "cat", threshold=0), "dog", threshold=0), exclusive=exclusive)
+    result = Pipeline(runtime).run(image, settings.replace(prompts=settings.prompts[:2]), RGB)
+    assert result.valid is not None
+    assert result.valid.sum() == 20 * 60 - 1
+    for id_ in ("cat", "dog"):
+        assert not result.mask(id_)[~result.valid].any()
+    assert np.array_equal(result.labels > 0, result.valid)
+    assert not result.scores.values[:, :6].any()
+    assert result.scores.values[:, 6:].all()
+    assert result.coverage("cat") == pytest.approx(result.mask("cat").sum() / (20 * 60 - 1))
+
+
+def test_an_image_without_any_data(settings: Settings, runtime: Runtime) -> None:
+    result = Pipeline(runtime).run(np.full((30, 30), np.nan), settings)
+    assert not result.labels.any()
+    assert result.coverage("cat") == 0
+
+
+@pytest.mark.parametrize(
+    ("image", "view"),
+    [
+        pytest.param(np.zeros((1, 1), np.uint8), View(), id="one pixel"),
+        pytest.param(np.zeros((1, 500), bool), View(), id="a line"),
+        pytest.param(np.zeros((500, 2), np.float64), View(), id="a column"),
+        pytest.param(IMAGE.transpose(2, 0, 1).astype(np.uint16), View(channel_axis=0), id="channels first"),
+        pytest.param(np.stack([IMAGE[..., 0]] * 3), View(plane=(2,)), id="a stack"),
+        pytest.param(np.dstack([IMAGE] * 2), View(channel_axis=2, channels=(5, 3)), id="two of six channels"),
+    ],
+)
+def test_any_image(image: Any, view: View, settings: Settings, runtime: Runtime) -> None:
+    result = Pipeline(runtime).run(image, settings, view)
+    axis = view.channel_axis
+    plane = image[view.plane].shape
+    assert result.labels.shape == tuple(side for i, side in enumerate(plane) if axis is None or i != axis % 3)
+    assert np.isfinite(result.scores.values).all()
+
+
+def test_a_plane_of_a_stack_is_the_plane_alone(settings: Settings, runtime: Runtime) -> None:
+    stack = np.stack([IMAGE[..., 0], IMAGE[..., 1]])
+    pipeline = Pipeline(runtime)
+    one = pipeline.run(stack, settings, View(plane=(1,)))
+    two = pipeline.run(stack[1], settings, View())
+    assert np.array_equal(one.labels, two.labels)
+    assert not np.array_equal(one.scores.values, pipeline.run(stack, settings, View(plane=(0,))).scores.values)
+
+
+def test_cells_of_one_pixel_are_of_the_resized_image(settings: Settings, runtime: Runtime) -> None:
+    fine = settings.replace(comparing=settings.comparing.replace(cell=1))
+    assert Pipeline(runtime).run(IMAGE, fine, RGB).scores.values.shape == (2, 96, 144)
+
+
+def test_a_window_alone_keeps_a_stride_that_fits(settings: Settings, runtime: Runtime) -> None:
+    result = Pipeline(runtime).run(IMAGE, settings.replace(tiling=Tiling(short_side=32, window=8)), RGB)
+    assert result.settings.tiling == Tiling(short_side=32, window=8, stride=8)
+
+
+def test_half_the_storage_is_nearly_the_same(settings: Settings, runtime: Runtime) -> None:
+    whole = Pipeline(runtime).run(IMAGE, settings, RGB)
+    half = Pipeline(runtime.replace(storage="float16")).run(IMAGE, settings, RGB)
+    assert not np.array_equal(whole.scores.values, half.scores.values)
+    np.testing.assert_allclose(half.scores.values, whole.scores.values, atol=0.02)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Steps, cancelling, memory
+
+
+def finish(steps: Generator[Progress, None, Segmentation]) -> Segmentation:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: Segmentation = stop.value
+            return result
+
+
+def test_steps_say_what_is_done(settings: Settings, runtime: Runtime) -> None:
+    seen = list(Pipeline(runtime.replace(batch_size=16)).steps(IMAGE, settings, RGB))
+    assert {"Looking at the image", "Loading the model", "Reading the prompts", "Reading windows", "Making masks"} == {
+        state.stage for state in seen
+    }
+    windows = [state.done for state in seen if state.stage == "Reading windows"]
+    assert windows == sorted(windows)
+    assert set(windows) == {0, 16, 32, 40}
+    assert {state.total for state in seen if state.stage == "Reading windows"} == {WINDOWS}
+
+
+def test_run_reports_and_what_the_report_raises_stops_it(settings: Settings, runtime: Runtime) -> None:
+    seen: list[tuple[int, int]] = []
+    Pipeline(runtime).run(IMAGE, settings, RGB, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (0, 0) or seen[-1][0] <= seen[-1][1]
+    assert (WINDOWS, WINDOWS) in seen
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Pipeline(runtime).run(IMAGE, settings, RGB, progress=stop)
+
+
+@pytest.mark.parametrize("finished", [8, 24])
+def test_cancelling_keeps_finished_windows(
+    finished: int, settings: Settings, runtime: Runtime, calls: Counter[str]
+) -> None:
+    expected = Pipeline(runtime.replace(batch_size=8)).run(IMAGE, settings, RGB)
+    pipeline = Pipeline(runtime.replace(batch_size=8))
+    steps = pipeline.steps(IMAGE, settings, RGB)
+    while next(steps) != Progress("Reading windows", finished, WINDOWS):
+        pass
+    steps.close()
+    calls.clear()
+    result = pipeline.run(IMAGE, settings, RGB)
+    assert calls["windows"] == WINDOWS - finished
+    assert np.array_equal(result.labels, expected.labels)
+    assert np.array_equal(result.scores.values, expected.scores.values)
+
+
+def test_a_run_can_be_cancelled_within_a_batch(settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:
+    """Between two blocks of one batch: there are more steps than batches."""
+    steps = Pipeline(runtime.replace(batch_size=WINDOWS)).steps(IMAGE, settings, RGB)
+    states = [state for state in steps if state.stage == "Reading windows"]
+    assert len(states) > 3
+
+
+def test_cancelling_while_the_model_is_read(settings: Settings, runtime: Runtime) -> None:
+    pipeline = Pipeline(runtime)
+    steps = pipeline.steps(IMAGE, settings, RGB)
+    while next(steps).stage != "Loading the model":
+        pass
+    steps.close()
+    assert pipeline.run(IMAGE, settings, RGB).labels.shape == (40, 60)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
+def test_too_little_memory_halves_the_batch_and_goes_on(
+    error: type[BaseException],
+    settings: Settings,
+    runtime: Runtime,
+    calls: Counter[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = Pipeline(runtime).run(IMAGE, settings, RGB)
+    encoder = import_module("napari_clearclip.engine.encoder")
+    encode, sizes = encoder.encode_steps, []
+
+    def small(clip: Any, images: torch.Tensor, *args: Any) -> Any:
+        sizes.append(len(images))
+        if len(images) > 3:
+            raise error("out of memory")
+        return encode(clip, images, *args)
+
+    monkeypatch.setattr(encoder, "encode_steps", small)
+    result = Pipeline(runtime.replace(batch_size=16)).run(IMAGE, settings, RGB)
+    np.testing.assert_allclose(result.scores.values, expected.scores.values, atol=1e-4)
+    assert sizes[:4] == [16, 8, 4, 2]
+    assert sum(size for size in sizes if size <= 3) == WINDOWS
+
+
+def test_one_window_that_does_not_fit_is_an_error(
+    settings: Settings, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: Any) -> Any:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr("napari_clearclip.engine.encoder.encode_steps", never)
+    pipeline = Pipeline(runtime)
+    with pytest.raises(torch.OutOfMemoryError, match="out of memory"):
+        pipeline.run(IMAGE, settings, RGB)
+    monkeypatch.undo()
+    assert pipeline.run(IMAGE, settings, RGB).labels.shape == (40, 60)  # usable again at once
+
+
+def test_release_forgets_model_and_results(settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:
+    pipeline = Pipeline(runtime)
+    pipeline.run(IMAGE, settings, RGB)
+    pipeline.release()
+    calls.clear()
+    pipeline.run(IMAGE, settings, RGB)
+    assert (calls["load"], calls["windows"], calls["embed"]) == (1, WINDOWS, 0)
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_pipeline_usable(settings: Settings, runtime: Runtime) -> None:
+    pipeline = Pipeline(runtime)
+    with pytest.raises(ModelError, match="does not exist; check the path"):
+        pipeline.run(IMAGE, settings.replace(model=Model(name="", pretrained="nowhere.safetensors")), RGB)
+    assert pipeline.run(IMAGE, settings, RGB).labels.shape == (40, 60)
+
+
+def test_a_device_that_cannot_be_used_is_said(settings: Settings, runtime: Runtime) -> None:
+    pipeline = Pipeline(runtime.replace(device="cuda:99"))
+    with pytest.raises(ValueError, match="device 'cuda:99'"):
+        pipeline.run(IMAGE, settings, RGB)
+
+
+def test_the_device_and_why(runtime: Runtime) -> None:
+    pipeline = Pipeline(runtime)
+    assert (pipeline.device, pipeline.device_reason) == ("cpu", "The CPU was chosen.")
+
+
+def test_the_users_cache_folder_is_the_default() -> None:
+    assert cache_folder(Runtime()).name == "napari-clearclip"
+    assert cache_folder(Runtime(cache_folder="here")) == Path("here")
+
+
+def test_a_model_with_too_few_blocks_for_the_variant(settings: Settings, runtime: Runtime) -> None:
+    with pytest.raises(ValueError, match="blocks"):
+        Pipeline(runtime).run(IMAGE, settings.replace(attention=Attention(blocks=6)), RGB)
+
+
+def test_coordinates_need_settings_that_are_filled_in() -> None:
+    with pytest.raises(ValueError, match="tiling and cell must be filled in"):
+        frame_of((10, 10), Settings(), 8)
+
+
+def test_images_are_known_by_content() -> None:
+    stack = np.zeros((2, 3, 4))
+    assert image_key(stack, View(plane=(0,))) == image_key(stack.copy(), View(plane=(1,)))
+    assert image_key(stack, View(plane=(0,))) == key_of(stack[0])
+
+
+def test_a_lazy_image_gives_the_same_result(settings: Settings, runtime: Runtime) -> None:
+    array = pytest.importorskip("dask.array", reason="dask is not installed")
+    lazy = array.from_array(IMAGE, chunks=(16, 16, 3))
+    expected = Pipeline(runtime).run(IMAGE, settings, RGB)
+    result = Pipeline(runtime).run(lazy, settings, RGB)
+    assert np.array_equal(result.scores.values, expected.scores.values)
