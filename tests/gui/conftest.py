@@ -49,9 +49,7 @@ class Bench:
             self.step()
 
 
-def in_line(
-    work: Generator[Any, None, Any], progress: Callable[[Any], None], finished: Callable[[Any], None]
-) -> None:
+def in_line(work: Generator[Any, None, Any], progress: Callable[[Any], None], finished: Callable[[Any], None]) -> None:
     """An executor that does everything at once."""
     bench = Bench()
     bench(work, progress, finished)

@@ -333,7 +333,9 @@ def test_change_after_undo_drops_what_was_undone(controller: Controller) -> None
     assert not controller.can_redo
 
 
-def test_close_stops_and_releases(controller: Controller, bench: Bench, pipeline: CountingPipeline, heard: Heard) -> None:
+def test_close_stops_and_releases(
+    controller: Controller, bench: Bench, pipeline: CountingPipeline, heard: Heard
+) -> None:
     controller.run()
     bench.step()
     controller.close()

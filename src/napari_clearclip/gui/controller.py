@@ -308,10 +308,10 @@ class Controller:
                 self._give_up(job, result)
         self._running = None
         self._next()
-        if self._running is None:
-            self.busy_changed.emit(False)
         if self._closed:
             self._release()
+        elif self._running is None:
+            self.busy_changed.emit(False)
 
     def _accept(self, job: Job, outcome: Outcome) -> None:
         """Tell a result; what waits for the same image may now fall back on its reading."""

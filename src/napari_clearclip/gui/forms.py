@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QSpinBox, QWidget
+from superqt.utils import signals_blocked
 
 from napari_clearclip.settings import Value
 
@@ -58,9 +59,8 @@ class Editor(QWidget):
 
     def set_value(self, value: Any) -> None:
         """Show a value."""
-        before = self.blockSignals(True)
-        self._show(value)
-        self.blockSignals(before)
+        with signals_blocked(self):
+            self._show(value)
 
     def announce(self, *_: object) -> None:
         """Tell the value after the user has changed it."""
@@ -174,8 +174,11 @@ def _number_or_word(field: FieldInfo, annotation: Any, words: tuple[str, ...], s
 
     def finish() -> None:
         value = read()
-        show(value)
-        editor.value_changed.emit(value)
+        if value == last[0]:
+            show(value)
+        else:
+            last[0] = value  # told once, though both signals come
+            editor.value_changed.emit(value)
 
     box.activated.connect(finish)
     box.lineEdit().editingFinished.connect(finish)
@@ -199,7 +202,8 @@ def _several(words: tuple[str, ...]) -> Editor:
 
     def show(value: tuple[str, ...]) -> None:
         for word, box in boxes.items():
-            box.setChecked(word in value)
+            with signals_blocked(box):
+                box.setChecked(word in value)
 
     editor = Editor(row, read, show)
     for box in boxes.values():

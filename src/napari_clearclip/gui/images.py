@@ -33,7 +33,7 @@ class Images:
         self._connect(True)
 
     def close(self) -> None:
-        """Let go of the viewer."""
+        """Let go of the viewer; once is enough, more does no harm."""
         self._connect(False)
 
     @property

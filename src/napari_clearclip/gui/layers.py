@@ -70,6 +70,8 @@ class Results:
 
     def close(self) -> None:
         """Let go of viewer and controller; the layers stay."""
+        if self._closed:
+            return
         self._closed = True
         self._controller.result_changed.disconnect(self.show)
         self._controller.changed.disconnect(self._on_changed)

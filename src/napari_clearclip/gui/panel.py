@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
+    from napari_clearclip.pipeline import Pipeline
+
 _LOG = logging.getLogger(__name__)
 _SHORTCUT = "Ctrl+Return"
 NOTHING_FOUND = "Nothing scored above its threshold: lower the thresholds, mute distractors, or use other words."
@@ -49,12 +52,19 @@ class Panel(QWidget):
         The viewer whose images are segmented.
     executor : Executor, optional
         Where work is done; a worker thread of napari by default.
+    open_pipeline : callable, optional
+        Makes the pipeline for a `Runtime`.
     """
 
-    def __init__(self, napari_viewer: ViewerModel, executor: Executor = in_thread) -> None:
+    def __init__(
+        self,
+        napari_viewer: ViewerModel,
+        executor: Executor = in_thread,
+        open_pipeline: Callable[[Runtime], Pipeline] | None = None,
+    ) -> None:
         super().__init__()
         self._executor = executor
-        self.controller = Controller(executor, state=State(start_settings()))
+        self.controller = Controller(executor, open_pipeline, State(start_settings()))
         self.results = Results(napari_viewer, self.controller)
         self.images = Images(napari_viewer)
         self.image, self.prompts, self.segment = ImageSection(), PromptSection(), SegmentSection()
@@ -66,6 +76,7 @@ class Panel(QWidget):
         self._lay_out()
         self._connect_sections()
         self._connect_values()
+        self.destroyed.connect(partial(_let_go, self.images, self.results, self.controller))
         self.segment.show_busy(False)
         self._show()
         self.images.refresh()
@@ -283,8 +294,12 @@ class Panel(QWidget):
 
     def close_down(self) -> None:
         """Stop the worker, free the model and let go of the viewer."""
-        if not self._closed:
-            self._closed = True
-            self.images.close()
-            self.results.close()
-            self.controller.close()
+        self._closed = True
+        _let_go(self.images, self.results, self.controller)
+
+
+def _let_go(images: Images, results: Results, controller: Controller) -> None:
+    """End what a panel has started; once is enough, more does no harm."""
+    images.close()
+    results.close()
+    controller.close()

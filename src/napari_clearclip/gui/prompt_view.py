@@ -230,7 +230,9 @@ class PromptView(QTableView):
     def keyPressEvent(self, event: Any) -> None:  # noqa: N802
         """Delete, edit, show or hide, move the threshold; the rest is Qt's."""
         key, index = event.key(), self.currentIndex()
-        if key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self.selected_ids():
+        if self.state() == QAbstractItemView.State.EditingState:
+            super().keyPressEvent(event)
+        elif key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self.selected_ids():
             self.removed.emit(self.selected_ids())
         elif key in (Qt.Key.Key_F2, Qt.Key.Key_Return, Qt.Key.Key_Enter) and index.isValid():
             self.edit(index.siblingAtColumn(Column.PHRASE))

@@ -50,25 +50,25 @@ class PromptModel(QAbstractTableModel):
         self._aside: Set[str] = frozenset()
 
     def set_prompts(self, prompts: tuple[Prompt, ...]) -> None:
-        """Show these prompts; rows stay where their prompts stay."""
+        """Show these prompts; rows stay where their prompts stay, so that the selection does."""
         prompts = tuple(prompt for prompt in prompts if prompt.kind == self.kind)
-        old = self._prompts
-        if [p.id for p in prompts] == [p.id for p in old]:
-            self._prompts = prompts
-            self._refresh(old)
-        elif prompts[: len(old)] == old:
-            self.beginInsertRows(QModelIndex(), len(old), len(prompts) - 1)
-            self._prompts = prompts
-            self.endInsertRows()
-        else:
+        wanted = [prompt.id for prompt in prompts]
+        for row in reversed(range(len(self._prompts))):
+            if self._prompts[row].id not in wanted:
+                self.beginRemoveRows(QModelIndex(), row, row)
+                self._prompts = self._prompts[:row] + self._prompts[row + 1 :]
+                self.endRemoveRows()
+        if [prompt.id for prompt in self._prompts] != [id_ for id_ in wanted if self.row_of(id_) >= 0]:
             self.beginResetModel()
             self._prompts = prompts
             self.endResetModel()
-
-    def _refresh(self, old: tuple[Prompt, ...]) -> None:
-        """Redraw the rows that differ."""
-        for row, (before, now) in enumerate(zip(old, self._prompts, strict=True)):
-            if before != now:
+        for row, prompt in enumerate(prompts):
+            if self.row_of(prompt.id) < 0:
+                self.beginInsertRows(QModelIndex(), row, row)
+                self._prompts = (*self._prompts[:row], prompt, *self._prompts[row:])
+                self.endInsertRows()
+            elif self._prompts[row] != prompt:
+                self._prompts = (*self._prompts[:row], prompt, *self._prompts[row + 1 :])
                 self._touch(row)
 
     def _touch(self, row: int) -> None:

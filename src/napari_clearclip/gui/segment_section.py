@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
-from superqt.utils import qthrottled
+from superqt.utils import qthrottled, signals_blocked
 
 from napari_clearclip.engine.attention import VARIANTS, variant_name
 from napari_clearclip.gui.forms import Choice, Form, edit
@@ -97,9 +97,8 @@ class SegmentSection(Section):
         self.detail.set_value(settings.tiling.short_side)
         for part, form in self.forms.items():
             form.set_value(getattr(settings, part))
-        before = self.threshold.blockSignals(True)
-        self.threshold.setValue(shared_threshold(settings))
-        self.threshold.blockSignals(before)
+        with signals_blocked(self.threshold):
+            self.threshold.setValue(shared_threshold(settings))
         self.threshold.setEnabled(bool(settings.objects))
 
     def show_busy(self, busy: bool) -> None:

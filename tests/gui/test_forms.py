@@ -1,0 +1,142 @@
+"""A field of the settings becomes a widget with its limits and its help, and each value comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import Field
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSpinBox
+
+from napari_clearclip.gui.forms import EMPTY, Form, edit
+from napari_clearclip.settings import Attention, Comparing, Deciding, Tiling, Value
+
+PARTS = [Attention, Tiling, Comparing, Deciding]
+OTHERS: dict[tuple[type[Value], str], Any] = {
+    (Attention, "terms"): ("kk", "vv"),
+    (Attention, "gain"): 2.0,
+    (Attention, "temperature"): 0.5,
+    (Attention, "residual"): 1.0,
+    (Attention, "ffn"): 1.0,
+    (Attention, "alpha"): 3.5,
+    (Attention, "blocks"): 3,
+    (Attention, "bias"): 5.0,
+    (Tiling, "short_side"): 336,
+    (Tiling, "window"): 224,
+    (Tiling, "stride"): 112,
+    (Tiling, "positions"): "size",
+    (Comparing, "templates"): "single",
+    (Comparing, "cell"): 4,
+    (Deciding, "competitors"): "all",
+    (Deciding, "scale"): 100.0,
+    (Deciding, "exclusive"): False,
+    (Deciding, "lead"): 0.1,
+    (Deciding, "area"): 0.05,
+}
+FIELDS = [(part, name) for part in PARTS for name in part.model_fields]
+
+
+def ids(field: tuple[type[Value], str]) -> str:
+    return f"{field[0].__name__}.{field[1]}"
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=ids)
+def test_every_field_shows_values_and_gives_them_back(qtbot: Any, field: tuple[type[Value], str]) -> None:
+    part, name = field
+    editor = edit(part.model_fields[name], (224, 336))
+    qtbot.addWidget(editor)
+    told: list[Any] = []
+    editor.value_changed.connect(told.append)
+    for value in (part.model_fields[name].default, OTHERS[field], part.model_fields[name].default):
+        editor.set_value(value)
+        assert editor.value == value
+    assert not told
+    assert editor.inner.toolTip() == part.model_fields[name].description
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "kind", "low", "high"),
+    [
+        (Attention, "blocks", QSpinBox, 1, 6),
+        (Attention, "temperature", QDoubleSpinBox, 0.01, 100),
+        (Deciding, "lead", QDoubleSpinBox, 0, 1),
+        (Tiling, "window", QSpinBox, 7, 4096),  # one below stands for None
+    ],
+)
+def test_limits_come_from_the_field(
+    qtbot: Any, part: type[Value], name: str, kind: type, low: float, high: float
+) -> None:
+    editor = edit(part.model_fields[name])
+    qtbot.addWidget(editor)
+    assert isinstance(editor.inner, kind)
+    assert (editor.inner.minimum(), editor.inner.maximum()) == pytest.approx((low, high))
+
+
+def test_empty_numbers_say_that_they_are_recommended(qtbot: Any) -> None:
+    editor = edit(Tiling.model_fields["window"])
+    qtbot.addWidget(editor)
+    editor.set_value(None)
+    assert editor.inner.text() == EMPTY
+    editor.inner.setValue(64)
+    assert editor.value == 64
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [("448", 448), ("native", "native"), (EMPTY, None), ("", None), ("huge", 336)],
+    ids=["number", "word", "recommended", "empty", "no number"],
+)
+def test_detail_can_be_typed_and_what_is_wrong_is_put_back(qtbot: Any, typed: str, value: Any) -> None:
+    editor = edit(Tiling.model_fields["short_side"])
+    qtbot.addWidget(editor)
+    editor.set_value(336)
+    told: list[Any] = []
+    editor.value_changed.connect(told.append)
+    editor.inner.lineEdit().setText(typed)
+    QTest.keyClick(editor.inner.lineEdit(), "\r")
+    assert told == ([] if value == 336 else [value])
+    assert editor.value == value
+    assert editor.inner.currentText() != "huge"
+
+
+def test_the_last_term_cannot_be_taken_away(qtbot: Any) -> None:
+    editor = edit(Attention.model_fields["terms"])
+    qtbot.addWidget(editor)
+    editor.set_value(("qq",))
+    told: list[Any] = []
+    editor.value_changed.connect(told.append)
+    boxes = {box.text(): box for box in editor.inner.findChildren(QCheckBox)}
+    boxes["qq"].click()
+    assert boxes["qq"].isChecked()
+    boxes["kk"].click()
+    assert told[-1] == ("qq", "kk")
+
+
+def test_own_templates_are_kept(qtbot: Any) -> None:
+    editor = edit(Comparing.model_fields["templates"])
+    qtbot.addWidget(editor)
+    mine = ("a picture of {}",)
+    editor.set_value(mine)
+    assert isinstance(editor.inner, QComboBox)
+    assert editor.inner.currentText() == "own list"
+    assert editor.value == mine
+
+
+def test_form_tells_one_field_at_a_time(qtbot: Any) -> None:
+    form = Form(Deciding)
+    qtbot.addWidget(form)
+    told: list[Any] = []
+    form.value_changed.connect(told.append)
+    form.set_value(Deciding())
+    assert not told
+    form.editors["scale"].inner.setValue(80)
+    assert told == [("scale", 80.0)]
+
+
+def test_unknown_type_is_refused() -> None:
+    class Other(Value):
+        when: complex = Field(0j)
+
+    with pytest.raises(TypeError, match="no widget is known"):
+        edit(Other.model_fields["when"])

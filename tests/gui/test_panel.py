@@ -1,0 +1,357 @@
+"""The panel with a viewer's model but without a canvas: what is typed and clicked, and what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.qt.threading import WorkerBase
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_clearclip.gui.panel import NOTHING_FOUND, Panel
+from napari_clearclip.gui.plugin import open_aerial, open_shapes
+from napari_clearclip.gui.sources import key_of
+from napari_clearclip.gui.worker import in_thread, machine
+from napari_clearclip.pipeline import Pipeline
+from napari_clearclip.settings import Attention, Model, Runtime, Tiling
+
+from .conftest import Bench, CountingPipeline
+
+
+class Opened:
+    """A panel on a viewer's model with a small image."""
+
+    def __init__(self, qtbot: Any, bench: Bench) -> None:
+        self.viewer = ViewerModel()
+        self.image = self.viewer.add_image(np.zeros((16, 16), np.uint8), name="photo")
+        self.bench = bench
+        self.pipeline = CountingPipeline()
+        self.panel = Panel(self.viewer, bench, lambda _: self.pipeline)
+        self.controller = self.panel.controller
+        qtbot.addWidget(self.panel)
+
+    def type(self, text: str) -> None:
+        line = self.panel.prompts.entry.line
+        line.clear()
+        QTest.keyClicks(line, text)
+        QTest.keyClick(line, Qt.Key.Key_Return)
+
+    def run(self) -> None:
+        QTest.mouseClick(self.panel.segment.run_button, Qt.MouseButton.LeftButton)
+        self.bench.drain()
+
+    @property
+    def phrases(self) -> list[str]:
+        return [prompt.phrase for prompt in self.controller.settings.objects]
+
+    @property
+    def said(self) -> str:
+        return self.panel.message.label.text()
+
+
+@pytest.fixture
+def opened(qtbot: Any, bench: Bench) -> Opened:
+    return Opened(qtbot, bench)
+
+
+def test_typed_phrases_become_prompts(opened: Opened) -> None:
+    opened.type("road")
+    opened.type("tree, bush")
+    assert opened.phrases == ["road", "tree"]
+    assert opened.controller.settings.objects[1].synonyms == ("bush",)
+    assert opened.panel.prompts.entry.line.text() == ""
+    assert opened.panel.prompts.table.current_id() == opened.controller.settings.objects[1].id
+
+
+@pytest.mark.parametrize(("text", "words"), [("Road", "in the list already"), ("", "is empty")])
+def test_what_is_refused_is_said_and_can_be_mended(opened: Opened, text: str, words: str) -> None:
+    opened.type("road")
+    opened.type(text)
+    assert words in opened.said
+    assert opened.panel.prompts.entry.line.text() == text
+    opened.type("tree")
+    assert opened.said == ""
+    assert opened.phrases == ["road", "tree"]
+
+
+def test_run_shows_masks_and_coverage(opened: Opened) -> None:
+    opened.type("road")
+    opened.run()
+    assert [layer.name for layer in opened.viewer.layers] == ["photo", "photo · road similarity", "photo · road"]
+    assert opened.panel.prompts.objects.index(0, 4).data() == "75 %"
+    assert opened.panel.image.about_device.text() == "The CPU was chosen."
+
+
+def test_progress_and_buttons_while_running(opened: Opened) -> None:
+    opened.type("road")
+    segment = opened.panel.segment
+    assert not segment.cancel_button.isEnabled()
+    QTest.mouseClick(segment.run_button, Qt.MouseButton.LeftButton)
+    assert segment.cancel_button.isEnabled()
+    opened.bench.step(2)
+    assert segment.stage.text() == "Reading windows: 1 of 3"
+    assert (segment.bar.value(), segment.bar.maximum()) == (1, 3)
+    QTest.mouseClick(segment.cancel_button, Qt.MouseButton.LeftButton)
+    opened.bench.drain()
+    assert not segment.cancel_button.isEnabled()
+    assert len(opened.viewer.layers) == 1
+    opened.run()
+    assert len(opened.viewer.layers) == 3
+
+
+def test_slider_relabels_without_run(opened: Opened) -> None:
+    opened.type("road")
+    opened.run()
+    opened.panel.prompts.objects.edited.emit(opened.controller.settings.objects[0].id, {"threshold": 0.9})
+    opened.bench.drain()
+    assert opened.panel.prompts.objects.index(0, 4).data() == "25 %"
+
+
+def test_threshold_for_all(opened: Opened, qtbot: Any) -> None:
+    opened.type("road")
+    opened.type("tree")
+    opened.panel.segment.threshold.setValue(0.7)
+    qtbot.waitUntil(lambda: {prompt.threshold for prompt in opened.controller.settings.objects} == {0.7})
+
+
+def test_stale_is_said_until_run(opened: Opened) -> None:
+    opened.type("road")
+    opened.run()
+    assert opened.panel.segment.stale.isHidden()
+    opened.image.contrast_limits = (0, 100)
+    assert not opened.panel.segment.stale.isHidden()
+    opened.run()
+    assert opened.panel.segment.stale.isHidden()
+    assert opened.pipeline.runs[-1][1].limits == ((0.0, 100.0),)
+
+
+def test_failure_is_said_in_the_panel_and_by_napari(opened: Opened) -> None:
+    notices: list[str] = []
+    opened.type("refuse")
+    with notification_manager:
+        notification_manager.notification_ready.connect(lambda notice: notices.append(notice.message))
+        opened.run()
+    assert opened.said == "This model knows no word of 'refuse'."
+    assert notices == [opened.said]
+    assert opened.panel.segment.run_button.isEnabled()
+
+
+def test_empty_result_says_what_to_try(opened: Opened) -> None:
+    opened.type("road")
+    opened.run()
+    assert opened.said == ""
+    found = opened.pipeline.steps
+
+    def nothing(*arguments: Any) -> Any:
+        result = yield from found(*arguments)
+        result.labels[:] = 0
+        return result
+
+    opened.pipeline.steps = nothing  # type: ignore[method-assign]
+    opened.run()
+    assert opened.said == NOTHING_FOUND
+
+
+def test_model_and_unknown_words(opened: Opened) -> None:
+    opened.type("zebra")
+    model = Model(name="ViT-B-16", pretrained="openai")
+    opened.panel.image.add_models([model])
+    opened.panel.image.model_chosen.emit(model)
+    assert opened.controller.settings.model == model
+    assert opened.panel.image.models.currentText() == "ViT-B-16/openai"
+    assert opened.panel.prompts.objects.unknown(opened.panel.prompts.objects.index(0, 2)) == ()
+
+
+def test_variant_and_advanced_fields_are_one_value(opened: Opened) -> None:
+    segment = opened.panel.segment
+    segment.variant_chosen.emit(Attention(terms=("qk",), residual=1, ffn=1))
+    assert segment.variants.currentText() == "vanilla"
+    assert segment.forms["attention"].editors["ffn"].value == 1
+    segment.forms["attention"].editors["ffn"].inner.setValue(0.5)
+    assert segment.variants.currentText() == "custom"
+    assert opened.controller.settings.attention.ffn == 0.5
+
+
+def test_what_a_field_refuses_is_put_back(opened: Opened) -> None:
+    detail = opened.panel.segment.detail.inner
+    detail.lineEdit().setText("3")
+    QTest.keyClick(detail.lineEdit(), Qt.Key.Key_Return)
+    assert "from 8 to 65536" in opened.said
+    assert opened.controller.settings.tiling == Tiling()
+    assert detail.currentText() == "recommended"
+
+
+def test_images_are_listed_without_our_own(opened: Opened) -> None:
+    opened.type("road")
+    opened.run()
+    combo = opened.panel.image.images
+    assert [combo.itemText(at) for at in range(combo.count())] == ["photo"]
+    other = opened.viewer.add_image(np.zeros((8, 8), np.uint8), name="other")
+    assert [combo.itemText(at) for at in range(combo.count())] == ["other", "photo"]
+    assert combo.currentText() == "other"  # napari selects what is new
+    other.name = "renamed"
+    assert combo.currentText() == "renamed"
+    assert opened.panel.image.about_image.text() == "8 × 8 pixels, uint8"
+    opened.viewer.layers.remove(other)
+    assert combo.currentText() == "photo"
+    assert opened.controller.source is not None
+    assert opened.controller.source.key == key_of(opened.image)
+
+
+def test_no_image_disables_run(opened: Opened) -> None:
+    opened.viewer.layers.clear()
+    assert not opened.panel.segment.run_button.isEnabled()
+    assert opened.panel.image.images.placeholderText() == "no image is open"
+
+
+def test_moving_through_a_stack(opened: Opened) -> None:
+    opened.viewer.add_image(np.zeros((4, 16, 16), np.uint8))
+    opened.viewer.dims.set_point(0, 3)
+    assert opened.panel.image.about_image.text() == "16 × 16 pixels, uint8, plane 4 of 4"
+    assert opened.controller.source is not None
+    assert opened.controller.source.view.plane == (3,)
+
+
+@pytest.mark.parametrize("sample", [open_shapes, open_aerial])
+def test_samples_fill_in_their_prompts_once(opened: Opened, sample: Callable[[], Any]) -> None:
+    ((data, options, _),) = sample()
+    carried = options["metadata"]["clearclip"]
+    opened.viewer.add_image(data, **options)
+    assert opened.phrases == carried["prompts"]
+    assert {prompt.phrase for prompt in opened.controller.settings.distractors} <= set(carried["distractors"])
+    opened.type("something else")
+    opened.viewer.layers.selection.active = opened.image
+    opened.viewer.layers.selection.active = opened.viewer.layers[-1]
+    assert opened.phrases == [*carried["prompts"], "something else"]
+
+
+def test_prompts_of_a_sample_that_was_open_before_the_panel(qtbot: Any, bench: Bench) -> None:
+    viewer = ViewerModel()
+    ((data, options, _),) = open_shapes()
+    viewer.add_image(data, **options)
+    panel = Panel(viewer, bench)
+    qtbot.addWidget(panel)
+    assert [prompt.phrase for prompt in panel.controller.settings.objects] == options["metadata"]["clearclip"][
+        "prompts"
+    ]
+
+
+def test_undo_and_redo_buttons(opened: Opened) -> None:
+    prompts = opened.panel.prompts
+    assert not prompts.undo_button.isEnabled()
+    opened.type("road")
+    QTest.mouseClick(prompts.undo_button, Qt.MouseButton.LeftButton)
+    assert opened.phrases == []
+    QTest.mouseClick(prompts.redo_button, Qt.MouseButton.LeftButton)
+    assert opened.phrases == ["road"]
+
+
+def test_distractors_are_counted_and_muted(opened: Opened) -> None:
+    fold, model = opened.panel.prompts.fold, opened.panel.prompts.distractors
+    count = model.rowCount()
+    assert count > 0
+    assert f"{count} of {count} compete" in fold.button.text()
+    model.edited.emit(model.prompt(0).id, {"muted": True})
+    assert f"{count - 1} of {count} compete" in fold.button.text()
+    opened.type(model.prompt(1).phrase)
+    assert f"{count - 2} of {count} compete" in fold.button.text()
+    assert not model.works(model.prompt(1))
+
+
+@pytest.mark.parametrize("width", [350, 500])
+def test_nothing_is_cut_off(opened: Opened, qtbot: Any, width: int) -> None:
+    opened.type("solar panel")
+    opened.panel.resize(width, 840)
+    opened.panel.show()
+    qtbot.waitExposed(opened.panel)
+    inside = opened.panel.prompts.parentWidget()
+    assert inside.minimumSizeHint().width() <= width
+    for section in (opened.panel.image, opened.panel.prompts, opened.panel.segment):
+        assert section.geometry().right() <= width
+
+
+def test_close_down_lets_go(opened: Opened) -> None:
+    opened.type("road")
+    QTest.mouseClick(opened.panel.segment.run_button, Qt.MouseButton.LeftButton)
+    opened.bench.step()
+    opened.panel.close_down()
+    opened.bench.drain()
+    assert opened.pipeline.released == 1
+    assert opened.pipeline.closed == 1
+    opened.viewer.add_image(np.zeros((8, 8), np.uint8))
+    assert opened.panel.image.images.count() == 1
+
+
+# With threads and a real model
+
+
+def test_in_thread_reports_in_order_and_leaves_no_worker(qtbot: Any) -> None:
+    heard: list[Any] = []
+
+    def work() -> Any:
+        yield 1
+        yield 2
+        return 3
+
+    in_thread(work(), heard.append, lambda result: heard.append(("end", result)))
+    qtbot.waitUntil(lambda: heard == [1, 2, ("end", 3)])
+    qtbot.waitUntil(lambda: not WorkerBase._worker_set)
+
+
+def test_machine_tells_device_and_models(bench: Bench) -> None:
+    told: list[Any] = []
+    bench(machine("cpu"), lambda _: None, told.append)
+    bench.drain()
+    (((device, reason), models),) = told
+    assert (device, reason) == ("cpu", "The CPU was chosen.")
+    assert isinstance(models, tuple)
+
+
+def test_machine_tells_what_is_wrong(bench: Bench) -> None:
+    told: list[Any] = []
+    bench(machine("tpu"), lambda _: None, told.append)
+    bench.drain()
+    assert "unknown device 'tpu'" in str(told[0])
+
+
+def test_words_to_masks_with_a_real_model(qtbot: Any, tiny_weights: Path, tmp_path: Path) -> None:
+    viewer = ViewerModel()
+    rng = np.random.default_rng(0)
+    image = viewer.add_image(rng.integers(0, 255, (48, 64, 3), np.uint8), rgb=True, scale=(0.5, 0.5), rotate=20)
+
+    def open_pipeline(runtime: Runtime) -> Pipeline:
+        return Pipeline(runtime.replace(cache_folder=str(tmp_path), device="cpu"))
+
+    panel = Panel(viewer, in_thread, open_pipeline)
+    qtbot.addWidget(panel)
+    controller = panel.controller
+    errors: list[Exception] = []
+    controller.failed.connect(errors.append)
+    panel.image.model_chosen.emit(Model(name="", pretrained=str(tiny_weights)))
+    panel.prompts.added.emit("road", "object")
+    panel.prompts.added.emit("sky", "object")
+    with qtbot.waitSignal(panel.segment.run_button.clicked):
+        QTest.mouseClick(panel.segment.run_button, Qt.MouseButton.LeftButton)
+    assert controller.busy
+    qtbot.waitUntil(lambda: not controller.busy, timeout=60_000)
+    assert not errors
+    prompt = controller.settings.objects[0]
+    labels, heat = (panel.results.find(kind, key_of(image), prompt.id) for kind in ("labels", "similarity"))
+    assert labels.data.shape == (48, 64)
+    np.testing.assert_allclose(labels.data_to_world((47, 63)), image.data_to_world((47, 63)))
+    rows, cols = heat.data.shape
+    corner = ((rows - 0.5), (cols - 0.5))
+    np.testing.assert_allclose(heat.data_to_world(corner), image.data_to_world((47.5, 63.5)))
+    assert 0 < heat.data.max() <= 1
+    labels.data[0, :8] = 1
+    panel.prompts.edited.emit(prompt.id, {"threshold": 1.0})
+    qtbot.waitUntil(lambda: not controller.busy, timeout=60_000)
+    assert labels.data.sum() == 8  # all that is left is what was painted
+    panel.close_down()
+    qtbot.waitUntil(lambda: not WorkerBase._worker_set)
