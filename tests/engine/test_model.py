@@ -20,10 +20,12 @@ from safetensors.torch import load_file, save_file
 
 from napari_clearclip.engine import device as device_module
 from napari_clearclip.engine import sources
+from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.device import resolve_device
-from napari_clearclip.engine.encoder import embed_images
+from napari_clearclip.engine.encoder import embed_images, encode, project
 from napari_clearclip.engine.model import load
 from napari_clearclip.engine.sources import cached_models, published_models
+from napari_clearclip.engine.text import embed
 from napari_clearclip.engine.weights import ModelError, read_state
 from napari_clearclip.settings import Model, Tiling
 
@@ -186,6 +188,23 @@ def test_half_precision_files_are_computed_in_float32_on_a_cpu(local: Path) -> N
     clip = load(Model(name="", pretrained=str(local), precision="float16"))
     assert clip.dtype == torch.float32
     assert all(value.dtype == torch.float32 for value in clip.model.state_dict().values())
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_half_precision_where_the_device_is_no_cpu(precision: Any, local: Path, clips: dict[str, Any]) -> None:
+    """``cpu:0`` is such a device by name; the arithmetic is what a GPU would do."""
+    whole = clips["patch8"][0]
+    half = load(Model(name="", pretrained=str(local), precision=precision), device="cpu:0")
+    assert half.dtype == getattr(torch, precision)
+    assert half.model.visual.conv1.weight.dtype == half.dtype
+    assert half.key != load(Model.parse(str(local))).key
+    images = torch.randn(2, 3, 32, 32)
+    for name in ("clearclip", "naclip", "vanilla"):
+        one, other = (project(clip, encode(clip, images), variant(name)).vectors for clip in (whole, half))
+        assert other.dtype == torch.float32
+        assert (one * other).sum(-1).min() > 0.99
+    words = embed(whole, ["cat"], "single"), embed(half, ["cat"], "single")
+    assert (words[0] * words[1]).sum() > 0.99
 
 
 def test_a_local_model_gives_the_same_features_as_open_clip(local: Path, clips: dict[str, Any]) -> None:
