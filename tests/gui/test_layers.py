@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
+from qtpy.QtWidgets import QApplication
 
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.gui import prompt_list
@@ -48,7 +49,13 @@ class Bound:
     def run(self, image: Image) -> None:
         self.controller.look_at(source_of(image, self.viewer.dims.point))
         self.controller.run()
+        self.settle()
+
+    def settle(self) -> None:
+        """Let the worker and the event loop come to rest."""
         self.bench.drain()
+        while self.results._unwritten:
+            QApplication.processEvents()
 
     def layer(self, kind: str, image: Image, prompt: str = "road") -> Any:
         found = self.results.find(kind, key_of(image), prompt)
@@ -57,7 +64,7 @@ class Bound:
 
     def change(self, prompt: str, **fields: Any) -> None:
         self.controller.update(prompt_list.changed(self.controller.settings, (prompt,), **fields))
-        self.bench.drain()
+        self.settle()
 
 
 @pytest.fixture
@@ -160,7 +167,7 @@ def test_layers_of_a_removed_prompt_go(bound: Bound) -> None:
     bound.controller.update(prompt_list.removed(bound.controller.settings, ("road",)))
     assert list(bound.viewer.layers) == [image]
     bound.controller.undo()
-    bound.bench.drain()
+    bound.settle()
     assert len(bound.viewer.layers) == 3
 
 
@@ -207,11 +214,11 @@ def test_a_stroke_is_taken_over_at_once_and_can_be_undone(bound: Bound, qtbot: A
     arguments = {"paint": ((2, 2), 1), "fill": ((2, 2), 1), "paint_polygon": ([(0, 0), (0, 6), (6, 3)], 1)}
     getattr(labels, tool)(*arguments[tool])
     qtbot.waitUntil(lambda: bool(bound.bench.waiting))
-    bound.bench.drain()
+    bound.settle()
     assert labels.data[2, 2] == 1
     assert bound.pipeline.runs[-1][2].painting("road", ()).on.mask((16, 16))[2, 2]
     bound.controller.undo()
-    bound.bench.drain()
+    bound.settle()
     np.testing.assert_array_equal(labels.data, before)
 
 
@@ -222,7 +229,7 @@ def test_painting_during_a_run_survives_it(bound: Bound) -> None:
     bound.bench.step()
     labels = bound.layer("labels", image)
     labels.data[0, 0] = 1
-    bound.bench.drain()
+    bound.settle()
     assert labels.data[0, 0] == 1
 
 
@@ -260,7 +267,7 @@ def test_image_removed_while_running(bound: Bound) -> None:
     bound.controller.run()
     bound.bench.step()
     bound.viewer.layers.remove(image)
-    bound.bench.drain()
+    bound.settle()
     assert not bound.viewer.layers
     assert not bound.controller.busy
 
@@ -272,6 +279,21 @@ def test_another_shape_makes_other_layers(bound: Bound) -> None:
     bound.run(image)
     assert bound.layer("labels", image).data.shape == (32, 24)
     assert len(bound.viewer.layers) == 3
+
+
+def test_another_grid_of_cells_keeps_what_was_painted(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    labels = bound.layer("labels", image)
+    labels.data[0, 0] = 1
+    bound.settle()
+    heat = bound.layer("similarity", image)
+    heat.data = np.zeros((2, 2), np.float32)  # as if another model had made it
+    bound.run(image)
+    painting = bound.controller.state.edits_of(key_of(image)).painting("road", ())
+    assert painting.on.mask((16, 16)).sum() == 1
+    assert bound.layer("similarity", image).data.shape == (4, 4)
+    assert bound.layer("labels", image) is labels
 
 
 def test_close_lets_go(bound: Bound) -> None:

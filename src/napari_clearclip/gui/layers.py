@@ -15,7 +15,7 @@ from napari_clearclip.gui.controller import Controller
 from napari_clearclip.gui.history import State
 from napari_clearclip.gui.jobs import Outcome
 from napari_clearclip.gui.sources import KEY, apply_placement, is_source, key_of, placement, shape_of
-from napari_clearclip.result import Segmentation
+from napari_clearclip.gui.styles import LABELS, SIMILARITY, make_layer, restyle, tag_of
 from napari_clearclip.settings import Prompt
 
 if TYPE_CHECKING:
@@ -24,25 +24,6 @@ if TYPE_CHECKING:
 
 _TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _SMALL = 2048 * 2048  # pixels up to which a thumbnail costs nothing that is felt
-_OPACITY = {"labels": 0.6, "similarity": 0.85}
-
-
-def _rgba(color: str, alpha: float = 1.0) -> tuple[float, float, float, float]:
-    red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
-    return red, green, blue, alpha
-
-
-def _colormap(kind: str, prompt: Prompt) -> Any:
-    from napari.utils import Colormap, DirectLabelColormap
-
-    if kind == "similarity":
-        return Colormap([_rgba(prompt.color, 0.0), _rgba(prompt.color)], name=f"clearclip {prompt.color}")
-    clear = (0.0, 0.0, 0.0, 0.0)
-    return DirectLabelColormap(color_dict={None: _rgba(prompt.color), 0: clear, 1: _rgba(prompt.color)})
-
-
-def _name(image: Image, prompt: Prompt, kind: str) -> str:
-    return f"{image.name} · {prompt.phrase}" + (" similarity" if kind == "similarity" else "")
 
 
 class Results:
@@ -61,6 +42,7 @@ class Results:
         self._controller = controller
         self._known: dict[tuple[str, str, Plane], npt.NDArray[np.uint8]] = {}
         self._outcomes: dict[str, Outcome] = {}
+        self._unwritten: list[tuple[str, str]] = []
         self._selected: str | None = None
         self._writing = False
         self._closed = False
@@ -73,6 +55,7 @@ class Results:
         if self._closed:
             return
         self._closed = True
+        self._unwritten.clear()
         self._controller.result_changed.disconnect(self.show)
         self._controller.changed.disconnect(self._on_changed)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
@@ -81,7 +64,7 @@ class Results:
 
     def find(self, kind: str, key: str, prompt: str) -> Layer | None:
         """Our layer of a kind for an image and a prompt, whatever it is called."""
-        return next((layer for layer in self._of(key) if _tag(layer) == (kind, key, prompt)), None)
+        return next((layer for layer in self._of(key) if tag_of(layer) == (kind, key, prompt)), None)
 
     def image(self, key: str) -> Image | None:
         """The image layer with this key, or None once it is gone."""
@@ -90,20 +73,18 @@ class Results:
     def show(self, outcome: Outcome) -> None:
         """Write a result into its layers; what was painted meanwhile stays and is told to the controller."""
         key = str(outcome.source.key)
-        if (image := self.image(key)) is None:
+        if self.image(key) is None:
             return
         self._outcomes[key] = outcome
         self.collect(key)
-        for prompt in self._controller.settings.objects:
-            if prompt.id in outcome.segmentation.scores.prompts and prompt.visible:
-                self._write(image, prompt, outcome)
+        self._queue(key, [prompt.id for prompt in self._controller.settings.objects if prompt.visible])
 
     def select(self, prompt: str | None) -> None:
         """Show the heat map of one prompt only."""
         self._selected = prompt
         for layer in self._ours():
-            kind, _, of = _tag(layer)
-            if kind == "similarity":
+            kind, _, of = tag_of(layer)
+            if kind == SIMILARITY:
                 layer.visible = of == prompt
 
     def collect(self, key: str) -> None:
@@ -113,7 +94,7 @@ class Results:
         before = self._controller.state
         edits = before.edits_of(key)
         for layer in self._of(key):
-            if _tag(layer)[0] == "labels":
+            if tag_of(layer)[0] == LABELS:
                 edits = self._strokes(layer, edits)
         if edits != before.edits_of(key):
             self._controller.update(state=before.with_edits(key, edits))
@@ -122,7 +103,7 @@ class Results:
 
     def _strokes(self, layer: Labels, edits: Edits) -> Edits:
         """Edits with the pixels of a layer that differ from what was last written or taken over."""
-        _, key, prompt = _tag(layer)
+        _, key, prompt = tag_of(layer)
         planes = {plane for of, by, plane in self._known if (of, by) == (key, prompt)}
         source = self._controller.source
         if source is not None and source.key == key:
@@ -130,7 +111,7 @@ class Results:
         for plane in planes:
             data = layer.data[plane]
             known = self._known.setdefault((key, prompt, plane), np.zeros(data.shape, np.uint8))
-            if data.shape != known.shape:
+            if data.shape != known.shape or _equal(data, known):
                 continue
             stroke = data != known
             for on in (True, False):
@@ -142,86 +123,79 @@ class Results:
 
     # Writing
 
-    def _write(self, image: Image, prompt: Prompt, outcome: Outcome) -> None:
-        """Write mask and heat map of one prompt, making the layers where there are none."""
-        result, plane, key = outcome.segmentation, outcome.source.view.plane, key_of(image)
-        shape = shape_of(image)
-        labels = self._layer("labels", image, prompt, shape, (1.0, 1.0))
-        target = labels.data[plane]
-        _fill(target, result, prompt.id)
-        painted = self._controller.state.edits_of(key).painting(prompt.id, plane)
-        painted.on.paint(target, 1)
-        painted.off.paint(target, 0)
-        self._known[key, prompt.id, plane] = target.copy()
-        labels.refresh(thumbnail=target.size <= _SMALL, extent=False, highlight=False)
+    def _queue(self, key: str, prompts: list[str]) -> None:
+        """Write some prompts' layers, soon: napari takes a tenth of a second to make one."""
+        wanted = [(key, prompt) for prompt in prompts]
+        self._unwritten = [entry for entry in self._unwritten if entry not in wanted] + wanted
+        self._write_some()
 
+    def _write_some(self) -> None:
+        """Write until a layer had to be made, then let the window live before going on."""
+        while self._unwritten:
+            key, of = self._unwritten.pop(0)
+            image, outcome = self.image(key), self._outcomes.get(key)
+            prompt = next((item for item in self._controller.settings.objects if item.id == of), None)
+            if image is None or outcome is None or prompt is None or not prompt.visible:
+                continue
+            if of in outcome.segmentation.scores.prompts and self._write(image, prompt, outcome):
+                QTimer.singleShot(0, self._write_some)
+                return
+
+    def _write(self, image: Image, prompt: Prompt, outcome: Outcome) -> bool:
+        """Write mask and heat map of one prompt; whether layers had to be made for it."""
+        result, plane, key = outcome.segmentation, outcome.source.view.plane, key_of(image)
+        shape, count = shape_of(image), len(self._viewer.layers)
+        active, selected = self._viewer.layers.selection.active, set(self._viewer.layers.selection)
         scores = result.scores.of(prompt.id)
-        heat = self._layer("similarity", image, prompt, (*shape[:-2], *scores.shape), result.scores.cell)
+        heat = self._layer(SIMILARITY, image, prompt, (*shape[:-2], *scores.shape), result.scores.cell)
         heat.data[plane] = scores
         heat.refresh(extent=False, highlight=False)
 
+        mask = result.mask(prompt.id).astype(np.uint8)
+        painted = self._controller.state.edits_of(key).painting(prompt.id, plane)
+        painted.on.paint(mask, 1)
+        painted.off.paint(mask, 0)
+        labels = self._layer(LABELS, image, prompt, shape, (1.0, 1.0))
+        if not _equal(labels.data[plane], mask):
+            labels.data[plane] = mask
+            labels.refresh(thumbnail=mask.size <= _SMALL, extent=False, highlight=False)
+        self._known[key, prompt.id, plane] = mask
+
+        made = len(self._viewer.layers) > count
+        if made and active is not None:
+            self._viewer.layers.selection = selected
+            self._viewer.layers.selection.active = active
+        return made
+
     def _layer(self, kind: str, image: Image, prompt: Prompt, shape: tuple[int, ...], cell: tuple[float, float]) -> Any:
-        """The layer of a kind for a prompt, made or made anew where there is none of this shape."""
-        where = placement(image, cell)
+        """The layer of a kind for a prompt, made where there is none of this shape."""
         found = self.find(kind, key_of(image), prompt.id)
         if found is not None and tuple(found.data.shape) != shape:
             self._remove(found)
             found = None
         if found is None:
-            found = self._make(kind, image, prompt, shape, where)
+            found = make_layer(kind, image, prompt, shape, placement(image, cell))
+            found.visible = kind == LABELS or prompt.id == self._selected
+            at = self._viewer.layers.index(image) + 1 if kind == SIMILARITY else len(self._viewer.layers)
+            self._viewer.layers.insert(at, found)
+            self._listen(found, True)
+            self._listen(image, True)
         elif found.metadata[KEY]["cell"] != tuple(cell):
-            apply_placement(found, where)
+            apply_placement(found, placement(image, cell))
         found.metadata[KEY]["cell"] = tuple(cell)
         return found
-
-    def _make(self, kind: str, image: Image, prompt: Prompt, shape: tuple[int, ...], where: dict[str, Any]) -> Layer:
-        """Add an empty layer of a kind for a prompt, leaving the selection as it was."""
-        from napari.layers import Image as ImageLayer
-        from napari.layers import Labels
-
-        name = _name(image, prompt, kind)
-        common = {
-            "name": name,
-            "colormap": _colormap(kind, prompt),
-            "opacity": _OPACITY[kind],
-            "blending": "translucent",
-            "metadata": {KEY: {"kind": kind, "image": key_of(image), "prompt": prompt.id, "name": name}},
-            **where,
-        }
-        layer: Layer
-        if kind == "labels":
-            features = {"index": [0, 1], "prompt": ["", prompt.phrase]}
-            layer = Labels(np.zeros(shape, np.uint8), features=features, **common)
-        else:
-            layer = ImageLayer(
-                np.zeros(shape, np.float32),
-                contrast_limits=(0, 1),
-                interpolation2d="linear",
-                rgb=False,
-                visible=prompt.id == self._selected,
-                **common,
-            )
-        selected = set(self._viewer.layers.selection)
-        active = self._viewer.layers.selection.active
-        at = self._viewer.layers.index(image) + 1 if kind == "similarity" else len(self._viewer.layers)
-        self._viewer.layers.insert(at, layer)
-        self._viewer.layers.selection = selected
-        self._viewer.layers.selection.active = active
-        self._listen(layer, True)
-        self._listen(image, True)
-        return layer
 
     # Listening
 
     def _listen(self, layer: Layer, on: bool) -> None:
         """Connect or disconnect what the user does to a layer of ours or to its image."""
-        kind = _tag(layer)[0]
+        kind = tag_of(layer)[0]
         pairs: list[tuple[Any, Any]] = []
-        if kind == "labels":
+        if kind == LABELS:
             pairs = [(layer.events.paint, self._on_paint), (layer.events.visible, self._on_visible)]
             layer.bind_key("Control-Z", self._undo if on else None, overwrite=True)
             layer.bind_key("Control-Shift-Z", self._redo if on else None, overwrite=True)
-        elif kind == "" and is_source(layer):
+        elif is_source(layer):
             pairs = [(getattr(layer.events, name), self._on_moved) for name in _TRANSFORMS]
         for emitter, slot in pairs:
             emitter.disconnect(slot)
@@ -236,13 +210,13 @@ class Results:
 
     def _on_paint(self, event: Any) -> None:
         """Take a stroke over once it is in the data: napari tells of a fill or a polygon before it is drawn."""
-        key = _tag(event.source)[1]
+        key = tag_of(event.source)[1]
         QTimer.singleShot(0, lambda: self.collect(key))
 
     def _on_visible(self, event: Any) -> None:
         """The eye in the layer list is the check box of the prompt."""
         if not self._writing:
-            self._show_prompt(_tag(event.source)[2], bool(event.source.visible))
+            self._show_prompt(tag_of(event.source)[2], bool(event.source.visible))
 
     def _on_moved(self, event: Any) -> None:
         """Results follow their image."""
@@ -252,16 +226,15 @@ class Results:
     def _on_removed(self, event: Any) -> None:
         """A result that is deleted hides its prompt; with an image go its job and its memory."""
         layer = event.value
-        kind, key, prompt = _tag(layer)
-        if kind == "" and is_source(layer):
+        kind, key, prompt = tag_of(layer)
+        if is_source(layer):
             self._listen(layer, False)
-            key = key_of(layer)
-            self._outcomes.pop(key, None)
-            self._controller.forget(key)
+            self._outcomes.pop(key_of(layer), None)
+            self._controller.forget(key_of(layer))
         elif kind and not self._writing:
             self._listen(layer, False)
-            if kind == "labels":
-                before = self._controller.state
+            before = self._controller.state
+            if kind == LABELS:
                 edits = self._strokes(layer, before.edits_of(key))
                 self._drop_known(key, prompt)
                 self._controller.update(state=before.with_edits(key, edits))
@@ -279,41 +252,26 @@ class Results:
         self._writing = True
         try:
             for layer in list(self._ours()):
-                prompt = prompts.get(_tag(layer)[2])
-                if prompt is None:
+                kind, key, of = tag_of(layer)
+                if of not in prompts:
                     self._remove(layer)
-                else:
-                    self._restyle(layer, prompt)
+                    continue
+                restyle(layer, self.image(key), prompts[of])
+                layer.visible = prompts[of].visible and (kind == LABELS or of == self._selected)
         finally:
             self._writing = False
         shown = {prompt.id for prompt in old.settings.objects if prompt.visible}
-        for outcome in list(self._outcomes.values()):
-            image = self.image(str(outcome.source.key))
-            for prompt in new.settings.objects:
-                fresh = prompt.visible and prompt.id not in shown
-                if image is not None and fresh and prompt.id in outcome.segmentation.scores.prompts:
-                    self._write(image, prompt, outcome)
-
-    def _restyle(self, layer: Layer, prompt: Prompt) -> None:
-        kind, key, _ = _tag(layer)
-        image, tag = self.image(key), layer.metadata[KEY]
-        if image is not None and layer.name == tag["name"]:
-            layer.name = tag["name"] = _name(image, prompt, kind)
-        if tag.get("color") != prompt.color:
-            layer.colormap = _colormap(kind, prompt)
-            tag["color"] = prompt.color
-        if kind == "labels":
-            layer.visible = prompt.visible
-            layer.features = {"index": [0, 1], "prompt": ["", prompt.phrase]}
-        else:
-            layer.visible = prompt.visible and prompt.id == self._selected
+        for key in self._outcomes:
+            self._queue(key, [of for of, prompt in prompts.items() if prompt.visible and of not in shown])
 
     def _remove(self, layer: Layer) -> None:
         """Take a layer of ours away without hiding its prompt."""
         writing, self._writing = self._writing, True
         self._listen(layer, False)
         self._viewer.layers.remove(layer)
-        self._drop_known(*_tag(layer)[1:])
+        kind, key, prompt = tag_of(layer)
+        if kind == LABELS:
+            self._drop_known(key, prompt)
         self._writing = writing
 
     def _drop_known(self, key: str, prompt: str) -> None:
@@ -321,18 +279,14 @@ class Results:
             del self._known[entry]
 
     def _ours(self) -> Iterator[Any]:
-        return (layer for layer in self._viewer.layers if _tag(layer)[0])
+        return (layer for layer in self._viewer.layers if tag_of(layer)[0])
 
     def _of(self, key: str) -> Iterator[Any]:
-        return (layer for layer in list(self._ours()) if _tag(layer)[1] == key)
+        return (layer for layer in list(self._ours()) if tag_of(layer)[1] == key)
 
 
-def _tag(layer: Layer) -> tuple[str, str, str]:
-    """Kind, image and prompt of a layer of ours; empty strings for others."""
-    tag = layer.metadata.get(KEY, {})
-    return tag.get("kind", ""), tag.get("image", ""), tag.get("prompt", "")
-
-
-def _fill(target: npt.NDArray[np.uint8], result: Segmentation, prompt: str) -> None:
-    """Write a prompt's mask as 0 and 1."""
-    np.copyto(target, result.mask(prompt), casting="unsafe")
+def _equal(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> bool:
+    """Whether two masks (H, W) are the same; eight pixels at once where the size allows, for large images."""
+    if one.size % 8 == 0 and one.flags.c_contiguous and other.flags.c_contiguous:
+        return np.array_equal(one.reshape(-1).view(np.uint64), other.reshape(-1).view(np.uint64))
+    return np.array_equal(one, other)
