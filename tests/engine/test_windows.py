@@ -43,6 +43,8 @@ def stitch(frame: Frame, maps: list[torch.Tensor]) -> torch.Tensor:
     ("shape", "short_side", "expected"),
     [
         pytest.param((500, 375), 448, (597, 448), id="aspect kept, rounded half up"),
+        pytest.param((160, 100), 101, (162, 101), id="rows rounded up"),
+        pytest.param((100, 160), 101, (101, 162), id="columns rounded up"),
         pytest.param((448, 336), 336, (448, 336), id="already so"),
         pytest.param((5000, 900), 448, (2048, 369), id="the long side is bounded"),
         pytest.param((10, 20), 448, (448, 896), id="enlarged"),
