@@ -304,6 +304,19 @@ def test_in_thread_reports_in_order_and_leaves_no_worker(qtbot: Any) -> None:
     qtbot.waitUntil(lambda: not WorkerBase._worker_set)
 
 
+@pytest.mark.parametrize("error", [ValueError("wrong"), RuntimeError("out of memory")])
+def test_an_error_that_is_returned_arrives(qtbot: Any, error: Exception) -> None:
+    heard: list[Any] = []
+
+    def work() -> Any:
+        yield 1
+        return error
+
+    in_thread(work(), heard.append, heard.append)
+    qtbot.waitUntil(lambda: heard == [1, error])
+    qtbot.waitUntil(lambda: not WorkerBase._worker_set)
+
+
 def test_machine_tells_device_and_models(bench: Bench) -> None:
     told: list[Any] = []
     bench(machine("cpu"), lambda _: None, told.append)

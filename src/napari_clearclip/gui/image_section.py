@@ -32,9 +32,9 @@ class ImageSection(Section):
         self.about_image, self.about_device = hint(), hint("The device is shown once it is known.")
         self.devices.addItems(DEVICES)
         self.devices.setToolTip("Where to compute: auto takes a GPU that torch can use, else the CPU.")
-        self.models.setToolTip("demo is bundled and knows a few dozen words; published models know ordinary language.")
         self._models: list[Model] = []
-        self.set_models([Model()])
+        self.models.addItem(LOCAL, None)
+        self.add_models([Model()])
         form = form_layout()
         form.addRow("Image", self.images)
         form.addRow("", self.about_image)
@@ -55,27 +55,18 @@ class ImageSection(Section):
         self.images.setEnabled(self.images.count() > 0)
         self.images.setPlaceholderText("no image is open")
 
-    def set_models(self, models: Iterable[Model]) -> None:
-        """Offer models; a local file can always be chosen."""
-        current = self.models.currentData()
-        self._models = list(dict.fromkeys(models))
-        self.models.clear()
-        for model in self._models:
-            self.models.addItem(model_name(model), model)
-        self.models.addItem(LOCAL, None)
-        if current is not None:
-            self.show_model(current)
-
     def add_models(self, models: Iterable[Model]) -> None:
-        """Offer more models."""
-        self.set_models([*self._models, *models])
+        """Offer more models; they go before the last entry, so that an open list stays as it is."""
+        for model in models:
+            if model not in self._models:
+                self.models.insertItem(len(self._models), model_name(model), model)
+                self._models.append(model)
 
     def show_model(self, model: Model) -> None:
         """Show the model that is chosen."""
-        if model not in self._models:
-            self.set_models([*self._models, model])
+        self.add_models([model])
         self.models.setCurrentIndex(self._models.index(model))
-        self.models.setToolTip(str(model))
+        self.models.setToolTip(f"{model}: demo is bundled and knows a few dozen words, published models most.")
 
     def show_device(self, device: str, reason: str) -> None:
         """Show the device that is used and why."""

@@ -29,15 +29,15 @@ def in_thread(
     """
     from napari.qt.threading import create_worker
 
-    def steps() -> Generator[Any, None, Any]:
+    def steps() -> Generator[Any, None, tuple[Any]]:
         keep_llvm_apart()
-        return (yield from work)
+        return ((yield from work),)  # in a tuple, because an error that is returned bare would be raised
 
-    results: list[Any] = []
+    results: list[tuple[Any]] = []
     worker = create_worker(steps, _start_thread=False, _ignore_errors=True)
     worker.yielded.connect(progress)
     worker.returned.connect(results.append)
-    worker.finished.connect(lambda: finished(results[0] if results else None))
+    worker.finished.connect(lambda: finished(results[0][0] if results else None))
     worker.start()
 
 
