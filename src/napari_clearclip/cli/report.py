@@ -66,12 +66,13 @@ def advise(rows: Sequence[Row], settings: Settings) -> None:
         if any(row.coverage for row in mine):
             continue
         highest, threshold = max(row.highest for row in mine), mine[0].threshold
-        ways = ["other words, or synonyms after a comma"]
         if highest < threshold:
-            ways.insert(0, f"--threshold {max(highest * 0.8, 0.01):.2f} (the highest score was {highest:.2f})")
-        if settings.distractors:
-            ways.append("other distractors")
-        tell(f"Nothing was found for {prompt!r}. Try {', '.join(ways)}, or a larger --short-side for small objects.")
+            why = f"its highest score is {highest:.2f}, the threshold {threshold:.2f}"
+            ways = [f"--threshold {max(0.8 * highest, 0.01):.2f}"]
+        else:
+            why, ways = "where it scores high, others score higher", ["fewer prompts"]
+        ways += ["other words, or synonyms after a comma", *(["other distractors"] if settings.distractors else [])]
+        tell(f"Nothing was found for {prompt!r}: {why}. Try {'; '.join(ways)}; a larger --short-side for small objects.")
 
 
 def warn_unknown(result: Segmentation) -> None:

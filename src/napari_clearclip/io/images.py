@@ -92,7 +92,8 @@ def read_image(path: Path) -> Picture:
     if path.is_dir():
         raise UnreadableImageError(f"{path} is a folder; give the image files in it")
     try:
-        head = path.open("rb").read(8)
+        with path.open("rb") as file:
+            head = file.read(8)
     except FileNotFoundError as error:
         raise UnreadableImageError(f"{path} does not exist") from error
     except OSError as error:

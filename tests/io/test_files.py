@@ -1,0 +1,82 @@
+"""Files appear whole or not at all; names are safe and distinct."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_clearclip.io.files import distinct, replacing, slug, writable_folder
+
+
+def test_a_file_takes_the_place_of_an_earlier_one(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with replacing(target) as file:
+        file.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_after_a_failure_the_earlier_file_is_whole(tmp_path, error):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(error), replacing(target) as file:
+        file.write_text("half")
+        raise error
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    target = tmp_path / "missing" / "a.txt"
+    with pytest.raises(OSError, match=r"missing/a\.txt cannot be written: No such file"), replacing(target) as file:
+        file.write_text("new")
+
+
+def test_a_folder_is_made(tmp_path):
+    assert writable_folder(tmp_path / "a" / "b").is_dir()
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "a").write_text("")
+    with pytest.raises(OSError, match=r"cannot write to the folder .*a \(File exists\); choose another with --out"):
+        writable_folder(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("road", "road"),
+        ("Solar Panel", "solar-panel"),
+        ("a/b\\c:d*e", "a-b-c-d-e"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("дерево", "дерево"),
+        ("木 (ki)", "木-ki"),
+        ("e\u0301", "\u00e9"),
+        ("ﬁeld", "field"),
+        ("🌲", "prompt"),
+        ("\0\n", "prompt"),
+        ("木" * 100, "木" * 26),
+    ],
+)
+def test_slug(text, name):
+    assert slug(text) == name
+
+
+def test_slugs_fit_into_a_file_name():
+    assert len(slug("ä" * 500).encode()) <= 80
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a", "b"], ["a", "b"]),
+        (["a", "a", "a"], ["a", "a-2", "a-3"]),
+        (["a-2", "a", "a"], ["a-2", "a", "a-3"]),
+        (["car", "CAR"], ["car", "CAR-2"]),
+    ],
+)
+def test_distinct(names, expected):
+    assert list(distinct(names)) == expected
