@@ -110,7 +110,7 @@ def test_masks_and_heat_maps_hold_the_result(bound: Bound) -> None:
     np.testing.assert_array_equal(labels.data, np.broadcast_to(np.arange(16) >= 8, (16, 16)))
     np.testing.assert_allclose(heat.data, np.broadcast_to(np.linspace(0, 1, 4), (4, 4)), atol=1e-6)
     assert (labels.name, heat.name) == ("photo · road", "photo · road similarity")
-    assert list(labels.features["prompt"]) == ["", "road"]
+    assert list(labels.features["prompt"]) == ["road"]
     assert labels.metadata[KEY]["prompt"] == "road"
     assert tuple(heat.contrast_limits) == (0, 1)
     assert heat.blending == "translucent"
@@ -136,7 +136,7 @@ def test_renamed_layers_are_found_and_keep_their_names(bound: Bound) -> None:
     labels.name = "my roads"
     bound.change("road", text="street, lane")
     assert (labels.name, heat.name) == ("my roads", "photo · street similarity")
-    assert list(labels.features["prompt"]) == ["", "street"]
+    assert list(labels.features["prompt"]) == ["street"]
     assert len(bound.viewer.layers) == 3
 
 
@@ -220,6 +220,16 @@ def test_a_stroke_is_taken_over_at_once_and_can_be_undone(bound: Bound, qtbot: A
     bound.controller.undo()
     bound.settle()
     np.testing.assert_array_equal(labels.data, before)
+
+
+def test_the_brush_stays_in_the_hand(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    labels = bound.layer("labels", image)
+    labels.mode = "paint"
+    bound.change("road", threshold=0.9)
+    bound.run(image)
+    assert labels.mode == "paint"
 
 
 def test_painting_during_a_run_survives_it(bound: Bound) -> None:

@@ -85,7 +85,7 @@ class Results:
         for layer in self._ours():
             kind, _, of = tag_of(layer)
             if kind == SIMILARITY:
-                layer.visible = of == prompt
+                _set_visible(layer, of == prompt)
 
     def collect(self, key: str) -> None:
         """Take what was painted into the layers of an image over into the controller's edits."""
@@ -257,7 +257,7 @@ class Results:
                     self._remove(layer)
                     continue
                 restyle(layer, self.image(key), prompts[of])
-                layer.visible = prompts[of].visible and (kind == LABELS or of == self._selected)
+                _set_visible(layer, prompts[of].visible and (kind == LABELS or of == self._selected))
         finally:
             self._writing = False
         shown = {prompt.id for prompt in old.settings.objects if prompt.visible}
@@ -283,6 +283,12 @@ class Results:
 
     def _of(self, key: str) -> Iterator[Any]:
         return (layer for layer in list(self._ours()) if tag_of(layer)[1] == key)
+
+
+def _set_visible(layer: Layer, visible: bool) -> None:
+    """Show or hide a layer; showing one that is shown would put its brush away."""
+    if layer.visible != visible:
+        layer.visible = visible
 
 
 def _equal(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> bool:

@@ -154,6 +154,7 @@ class PromptView(QTableView):
                 self.hideColumn(column)
             columns.hide()
         self.doubleClicked.connect(self._choose_color)
+        model.rowsRemoved.connect(lambda: self.selectRow(self.currentIndex().row()))
 
     def prompt_model(self) -> PromptModel:
         """The model, with its own type."""

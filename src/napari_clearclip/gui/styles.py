@@ -75,7 +75,7 @@ def _name(image: str, prompt: Prompt, kind: str) -> str:
 
 def _features(prompt: Prompt) -> dict[str, list[Any]]:
     """What napari's status bar says about a value under the mouse."""
-    return {"index": [0, 1], "prompt": ["", prompt.phrase]}
+    return {"index": [1], "prompt": [prompt.phrase]}
 
 
 def _rgba(color: str, alpha: float = 1.0) -> tuple[float, float, float, float]:
