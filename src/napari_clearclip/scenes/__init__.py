@@ -70,7 +70,7 @@ def make_scene(kind: str, seed: int, size: int = 192, split: Split = "test") -> 
     Examples
     --------
     >>> scene = make_scene("micrograph", seed=1)
-    >>> scene.image.shape, scene.truth.max() == len(scene.names)
+    >>> scene.image.shape, int(scene.truth.max()) == len(scene.names)
     ((192, 192, 3), True)
     """
     _known(kind)
