@@ -21,9 +21,14 @@ def test_a_file_takes_the_place_of_an_earlier_one(tmp_path):
 def test_after_a_failure_the_earlier_file_is_whole(tmp_path, error):
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(error), replacing(target) as file:
-        file.write_text("half")
-        raise error
+
+    def fail():
+        with replacing(target) as file:
+            file.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 

@@ -82,11 +82,15 @@ def test_gdal_names_colours(tmp_path):
         for band, name in enumerate(["Blue", "Green", "Red", "NIR"])
     )
     tag = (42112, "s", 0, f"<GDALMetadata>{items}</GDALMetadata>", True)
-    tifffile.imwrite(tmp_path / "a.tif", random((6, 9, 4)), photometric="minisblack", planarconfig="contig", extratags=[tag])
+    tifffile.imwrite(
+        tmp_path / "a.tif", random((6, 9, 4)), photometric="minisblack", planarconfig="contig", extratags=[tag]
+    )
     assert read_image(tmp_path / "a.tif").view == View(channel_axis=2, channels=(2, 1, 0))
 
 
-@pytest.mark.parametrize(("text", "nodata"), [("0", 0.0), ("-9999", -9999.0), ("nan", None), ("", None), ("none", None)])
+@pytest.mark.parametrize(
+    ("text", "nodata"), [("0", 0.0), ("-9999", -9999.0), ("nan", None), ("", None), ("none", None)]
+)
 def test_nodata(tmp_path, text, nodata):
     tifffile.imwrite(tmp_path / "a.tif", random((6, 9), np.float32), extratags=[(42113, "s", 0, text, True)])
     assert read_image(tmp_path / "a.tif").view.nodata == nodata

@@ -65,7 +65,9 @@ def test_planes_lie_side_by_side(tmp_path):
 
 @pytest.mark.parametrize("name", ["дерево", "木", "🌲", "x" * 400, "", "a\nb"])
 def test_any_name_can_be_written(tmp_path, name):
-    picture = drawn(tmp_path, [tile(np.zeros((20, 30, 3)), np.zeros((20, 30), np.uint8))], [Entry(name, "#FF0000", "9 %")])
+    picture = drawn(
+        tmp_path, [tile(np.zeros((20, 30, 3)), np.zeros((20, 30), np.uint8))], [Entry(name, "#FF0000", "9 %")]
+    )
     assert picture.shape[1] < 800
 
 

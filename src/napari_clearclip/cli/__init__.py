@@ -79,9 +79,9 @@ def _common(
     pass
 
 
-@app.command()
+@app.command("segment")
 @_told
-def segment(
+def _segment(
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGE...", help="TIFF (stacks and GeoTIFF too), PNG, JPEG, ... or .npy.")
     ],
@@ -152,9 +152,9 @@ def segment(
     return segment_files(images, flags, device, out)
 
 
-@app.command()
+@app.command("demo")
 @_told
-def demo(
+def _demo(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")] = Path(
         "clearclip_demo"
     ),
@@ -166,18 +166,18 @@ def demo(
     return run_demo(out, device)
 
 
-@app.command()
+@app.command("info")
 @_told
-def info() -> int:
+def _info() -> int:
     """Show versions, the device and why, the cache, and the models at hand."""
     from napari_clearclip.cli.info import show_info
 
     return show_info()
 
 
-@app.command()
+@app.command("selftest")
 @_told
-def selftest(model: ModelOption = None, device: DeviceOption = "auto") -> int:
+def _selftest(model: ModelOption = None, device: DeviceOption = "auto") -> int:
     """Check that a model sees what it should: known photographs, or drawn scenes for the bundled model."""
     from napari_clearclip.cli.selftest import run_selftest
 

@@ -72,7 +72,9 @@ def advise(rows: Sequence[Row], settings: Settings) -> None:
         else:
             why, ways = "where it scores high, others score higher", ["fewer prompts"]
         ways += ["other words, or synonyms after a comma", *(["other distractors"] if settings.distractors else [])]
-        tell(f"Nothing was found for {prompt!r}: {why}. Try {'; '.join(ways)}; a larger --short-side for small objects.")
+        tell(
+            f"Nothing was found for {prompt!r}: {why}. Try {'; '.join(ways)}; a larger --short-side for small objects."
+        )
 
 
 def warn_unknown(result: Segmentation) -> None:

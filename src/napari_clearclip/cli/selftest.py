@@ -97,7 +97,8 @@ def scenes() -> tuple[Case, ...]:
             counts = [np.bincount(scene.truth[window].ravel(), minlength=1 + len(scene.names)) for window in windows]
             best = int(np.argmax([count[1:].max() for count in counts]))
             truth = scene.names[int(counts[best][1:].argmax())]
-            absent = [name for name in names if name not in scene.names]
+            present = {name for name, count in zip(scene.names, counts[best][1:], strict=True) if count}
+            absent = [name for name in names if name not in present]
             others = np.random.default_rng(seed).permutation(absent)[:3].tolist()
             cases.append(Case(f"{kind} {seed}", scene.image[windows[best]], truth, tuple(others)))
     return tuple(cases)
