@@ -9,17 +9,27 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QSpinBox, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QSpinBox,
+    QWidget,
+)
 from superqt.utils import signals_blocked
 
 from napari_clearclip.settings import Value
 
 EMPTY = "recommended"
+_LABEL_WIDTH = 90  # the same for all forms, so that they stand in line
 
 
 def label_of(name: str) -> str:
-    """A field's name as it is read."""
-    return name.replace("_", " ").capitalize()
+    """A field's name as it is read; the shortest are abbreviations."""
+    return name.upper() if len(name) <= 3 else name.replace("_", " ").capitalize()
 
 
 def limits_of(field: FieldInfo, type_: type) -> tuple[float, float, bool]:
@@ -187,15 +197,14 @@ def _number_or_word(field: FieldInfo, annotation: Any, words: tuple[str, ...], s
 
 def _several(words: tuple[str, ...]) -> Editor:
     """One check box a word, at least one of them checked."""
-    row = QWidget()
-    layout = QHBoxLayout(row)
+    grid = QWidget()
+    layout = QGridLayout(grid)
     layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(6)
-    boxes = {word: QCheckBox("id" if word == "identity" else word) for word in words}
-    for word, box in boxes.items():
-        box.setToolTip(word)
-        layout.addWidget(box)
-    layout.addStretch()
+    layout.setVerticalSpacing(2)
+    boxes = {word: QCheckBox(word) for word in words}
+    for at, box in enumerate(boxes.values()):
+        layout.addWidget(box, *divmod(at, 3))
+    layout.setColumnStretch(3, 1)
 
     def read() -> tuple[str, ...]:
         return tuple(word for word, box in boxes.items() if box.isChecked())
@@ -205,7 +214,7 @@ def _several(words: tuple[str, ...]) -> Editor:
             with signals_blocked(box):
                 box.setChecked(word in value)
 
-    editor = Editor(row, read, show)
+    editor = Editor(grid, read, show)
     for box in boxes.values():
 
         def toggled(_: bool, box: QCheckBox = box) -> None:
@@ -271,7 +280,9 @@ class Form(QWidget):
         self._value: Value | None = None
         for name, editor in self.editors.items():
             layout.addRow(label_of(name), editor)
-            layout.labelForField(editor).setToolTip(editor.toolTip())
+            label = layout.labelForField(editor)
+            label.setToolTip(editor.toolTip())
+            label.setMinimumWidth(_LABEL_WIDTH)
             editor.value_changed.connect(lambda value, name=name: self._on_changed(name, value))
 
     def set_value(self, value: Value) -> None:

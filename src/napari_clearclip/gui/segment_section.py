@@ -53,7 +53,7 @@ class SegmentSection(Section):
             "deciding": Form(Deciding),
         }
         self.body.addWidget(Fold("Advanced", self._advanced()))
-        self._add_buttons()
+        self.footer = self._make_footer()
         self.variants.activated.connect(lambda: self.variant_chosen.emit(self.variants.currentData()))
         self.detail.value_changed.connect(lambda value: self.changed.emit("tiling", {"short_side": value}))
         self._moved = qthrottled(self.threshold_moved.emit, timeout=40)
@@ -72,23 +72,28 @@ class SegmentSection(Section):
             form.value_changed.connect(lambda change, part=part: self.changed.emit(part, dict([change])))
         return inner
 
-    def _add_buttons(self) -> None:
+    def _make_footer(self) -> QWidget:
+        """Buttons and progress, which the panel keeps in sight however long the sections are."""
+        footer = QWidget()
+        column = QVBoxLayout(footer)
+        column.setContentsMargins(8, 2, 8, 8)
+        column.setSpacing(GAP)
         self.run_button, self.cancel_button = QPushButton("Run"), QPushButton("Cancel")
-        self.run_button.setObjectName("clearclip-run")
-        self.run_button.setMinimumHeight(30)
-        self.cancel_button.setMinimumHeight(30)
-        row = QHBoxLayout()
-        row.addWidget(self.run_button, 2)
-        row.addWidget(self.cancel_button, 1)
-        self.body.addLayout(row)
         self.stale = hint("Model, detail or contrast have changed since the last run: press Run to look again.")
         self.bar, self.stage = QProgressBar(), hint()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
-        for widget in (self.stale, self.bar, self.stage):
-            self.body.addWidget(widget)
+        row = QHBoxLayout()
+        for button, stretch in ((self.run_button, 2), (self.cancel_button, 1)):
+            button.setMinimumHeight(30)
+            row.addWidget(button, stretch)
+        column.addWidget(self.stale)
+        column.addLayout(row)
+        column.addWidget(self.bar)
+        column.addWidget(self.stage)
         self.run_button.clicked.connect(self.run)
         self.cancel_button.clicked.connect(self.cancel)
+        return footer
 
     def show_settings(self, settings: Settings) -> None:
         """Show variant, detail, thresholds and the folded fields."""
