@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
@@ -14,11 +12,14 @@ from rich.console import Console
 from napari_clearclip.io.session import explain
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
     from rich.table import Table
 
     from napari_clearclip.progress import Progress
 
 T = TypeVar("T")
+
+_ERRORS, _RESULTS = Console(stderr=True, highlight=False), Console(highlight=False)
 
 # Where no terminal says how wide it is, nothing is cut.
 _WIDE = 160
@@ -36,18 +37,17 @@ def quiet_libraries() -> None:
 
 def tell(text: str) -> None:
     """A line for the user, on standard error."""
-    Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
+    _ERRORS.print(text, markup=False, soft_wrap=True)
 
 
 def show(text: str) -> None:
     """A line of the result, on standard output."""
-    Console(highlight=False).print(text, markup=False, soft_wrap=True)
+    _RESULTS.print(text, markup=False, soft_wrap=True)
 
 
 def show_table(table: Table) -> None:
     """A table on standard output, as wide as it needs where that is no terminal."""
-    console = Console(highlight=False)
-    console.print(table) if console.is_terminal else Console(highlight=False, width=_WIDE).print(table)
+    _RESULTS.print(table, width=None if _RESULTS.is_terminal else _WIDE, crop=_RESULTS.is_terminal)
 
 
 def sentence(error: BaseException) -> str:
@@ -61,35 +61,28 @@ def sentence(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-class Meter:
-    """A progress bar on standard error; silent where that is no terminal."""
+def meter() -> Bar:
+    """A progress bar on standard error for `follow`, shown while a ``with`` block runs; silent without a terminal."""
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
-        self._task = self._bar.add_task("", total=None)
-
-    def follow(self, name: str, steps: Generator[Progress, None, T]) -> T:
-        """Run `steps` to their end, showing `name` and how far they are; their result is returned."""
-        stage = None
-        while True:
-            try:
-                state = next(steps)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            if state.stage != stage:
-                stage = state.stage
-                self._bar.reset(self._task, description=f"{name} · {stage}", total=state.total or None)
-            self._bar.update(self._task, completed=state.done, total=state.total or None)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
+    bar = Bar(*columns, console=_ERRORS, transient=True, disable=not _ERRORS.is_terminal)
+    bar.add_task("", total=None)
+    return bar
 
 
-@contextmanager
-def metering() -> Iterator[Meter]:
-    """A meter that is shown while the block runs."""
-    meter = Meter()
-    with meter._bar:
-        yield meter
+def follow(bar: Bar, name: str, steps: Generator[Progress, None, T]) -> T:
+    """Run `steps` to their end, showing `name` and how far they are; their result is returned."""
+    (task,) = bar.task_ids
+    stage = None
+    while True:
+        try:
+            state = next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        if state.stage != stage:
+            stage = state.stage
+            bar.reset(task, description=f"{name} · {stage}", total=state.total or None)
+        bar.update(task, completed=state.done, total=state.total or None)

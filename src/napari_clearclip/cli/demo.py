@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_clearclip import domains
-from napari_clearclip.cli.console import metering, show, show_table
+from napari_clearclip.cli.console import follow, meter, show, show_table
 from napari_clearclip.cli.report import Row, rows_of, show_rows
 from napari_clearclip.cli.request import prompts_of
 from napari_clearclip.cli.results import write_results
@@ -36,15 +36,15 @@ def run_demo(out: Path, device: str) -> int:
     pipeline = pipeline_for(device)
     writable_folder(out)
     rows: list[Row] = []
-    with metering() as meter:
+    with meter() as bar:
         for kind in KINDS:
             scene = make_scene(kind, _SHOWN)
             picture = Picture(kind, scene.image, View(channel_axis=2))
-            results = segment_picture(pipeline, picture, Session(settings=scene_settings(scene)), meter, kind)
+            results = segment_picture(pipeline, picture, Session(settings=scene_settings(scene)), bar, kind)
             write_photograph(out / f"{kind}.png", scene.image)
             write_results(out, kind, picture, results)
             rows += rows_of(kind, results)
-        values = meter.follow("Measuring", _ablate(pipeline))
+        values = follow(bar, "Measuring", _ablate(pipeline))
     show_rows(rows, out)
     _show_ablation(values)
     for row in ("clearclip", "vanilla"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_clearclip.cli.console import Meter, UsageError, metering, sentence, tell
+from napari_clearclip.cli.console import UsageError, follow, meter, sentence, tell
 from napari_clearclip.cli.report import Row, advise, rows_of, show_rows, warn_unknown
 from napari_clearclip.cli.request import Flags, session_of
 from napari_clearclip.cli.results import write_results
@@ -22,6 +22,7 @@ from napari_clearclip.settings import Runtime
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from rich.progress import Progress as Bar
 
 _OURS = "_clearclip_"
 # Enough pixels of a stack for steady contrast limits.
@@ -42,17 +43,19 @@ def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path) 
     writable_folder(out)
     rows: list[Row] = []
     failed = 0
-    with metering() as meter:
-        for path, name in zip(paths, output_names(paths), strict=True):
+    with meter() as bar:
+        for place, (path, name) in enumerate(zip(paths, output_names(paths), strict=True)):
+            shown = f"{path.name} ({place + 1}/{len(paths)})" if len(paths) > 1 else path.name
             try:
                 picture = read_image(path)
-                results = segment_picture(pipeline, picture, session, meter, path.name)
+                results = segment_picture(pipeline, picture, session, bar, shown)
                 write_results(out, name, picture, results)
             except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
                 if _is_about_the_model(error):
                     raise
                 failed += 1
-                tell(f"Error: {path.name}: {sentence(error)}")
+                reason = sentence(error)
+                tell(f"Error: {reason}" if path.name in reason else f"Error: {path.name}: {reason}")
                 continue
             if not rows:
                 warn_unknown(results[0])
@@ -115,7 +118,7 @@ def output_names(paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def segment_picture(
-    pipeline: Pipeline, picture: Picture, session: Session, meter: Meter, name: str
+    pipeline: Pipeline, picture: Picture, session: Session, bar: Bar, name: str
 ) -> tuple[Segmentation, ...]:
     """The segmentation of every plane, or of the one plane that the session's view names."""
     view = session.view or picture.view
@@ -124,11 +127,11 @@ def segment_picture(
         view = _stack_view(picture, view)
     results = []
     for place, plane in enumerate(planes):
-        part = f"{name} {place + 1}/{len(planes)}" if len(planes) > 1 else name
+        part = f"{name} plane {place + 1}/{len(planes)}" if len(planes) > 1 else name
         steps = pipeline.steps(
             picture.data, session.settings, view.replace(plane=plane), georeference=picture.georeference
         )
-        results.append(meter.follow(part, steps))
+        results.append(follow(bar, part, steps))
     return tuple(results)
 
 
