@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_clearclip.domains import as_prompts, distractors_for
 from napari_clearclip.gui.panel import NOTHING_FOUND, Panel
 from napari_clearclip.gui.plugin import open_aerial, open_shapes
 from napari_clearclip.gui.sections import Fold
 from napari_clearclip.gui.sources import key_of
 from napari_clearclip.gui.worker import in_thread, machine
 from napari_clearclip.pipeline import Pipeline
-from napari_clearclip.settings import Attention, Model, Runtime, Tiling
+from napari_clearclip.settings import Attention, Model, Runtime, Settings, Tiling
 
 from .conftest import Bench, CountingPipeline
 
@@ -56,8 +58,13 @@ class Opened:
         return self.panel.message.label.text()
 
 
+GENERAL = Model(name="ViT-B-16", pretrained="openai")  # knows every word, unlike the bundled model
+
+
 @pytest.fixture
-def opened(qtbot: Any, bench: Bench) -> Opened:
+def opened(qtbot: Any, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Opened:
+    start = Settings(model=GENERAL, prompts=as_prompts(distractors_for(GENERAL)))
+    monkeypatch.setattr("napari_clearclip.gui.panel.start_settings", lambda: start)
     return Opened(qtbot, bench)
 
 
@@ -159,14 +166,20 @@ def test_empty_result_says_what_to_try(opened: Opened) -> None:
     assert opened.said == NOTHING_FOUND
 
 
-def test_model_and_unknown_words(opened: Opened) -> None:
-    opened.type("zebra")
-    model = Model(name="ViT-B-16", pretrained="openai")
-    opened.panel.image.add_models([model])
+def test_words_that_the_model_does_not_know(opened: Opened, tmp_path: Path) -> None:
+    weights = tmp_path / "small.safetensors"
+    weights.with_suffix(".json").write_text(json.dumps({"clearclip": {"vocabulary": ["road", "red"]}}))
+    model, rows = Model(name="", pretrained=str(weights)), opened.panel.prompts.objects
     opened.panel.image.model_chosen.emit(model)
     assert opened.controller.settings.model == model
+    assert opened.panel.image.models.currentText() == "small.safetensors"
+    opened.type("red zebra")
+    assert rows.unknown(rows.index(0, 2)) == ("zebra",)
+    opened.type("zebra")
+    assert "knows no word of 'zebra'" in opened.said
+    opened.panel.image.model_chosen.emit(GENERAL)
+    assert rows.unknown(rows.index(0, 2)) == ()
     assert opened.panel.image.models.currentText() == "ViT-B-16/openai"
-    assert opened.panel.prompts.objects.unknown(opened.panel.prompts.objects.index(0, 2)) == ()
 
 
 def test_variant_and_advanced_fields_are_one_value(opened: Opened) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -225,6 +227,18 @@ def test_refused_in_a_sentence(text: str, words: str) -> None:
     assert words in said
     assert said[-1] == "."
     assert "\n" not in said
+
+
+def test_a_phrase_of_unknown_words_only_is_refused(tmp_path: Path) -> None:
+    weights = tmp_path / "small.safetensors"
+    weights.with_suffix(".json").write_text(json.dumps({"clearclip": {"vocabulary": ["road", "red"]}}))
+    small = Settings(model=Model(name="", pretrained=str(weights)))
+    made = prompt_list.added(small, "red zebra")
+    with pytest.raises(ValueError, match="knows no word of 'zebra'"):
+        prompt_list.added(made, "zebra")
+    with pytest.raises(ValueError, match="knows no word of 'zebra'"):
+        prompt_list.changed(made, {made.objects[0].id}, text="zebra")
+    assert prompt_list.added(made, "zebra", "distractor").distractors
 
 
 def test_editing_to_a_duplicate_is_refused() -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _SHORTCUT = "Ctrl+Return"
+NO_IMAGE = "Open one, or try File > Open Sample > ClearCLIP."
 NOTHING_FOUND = "Nothing scored above its threshold: lower the thresholds, mute distractors, or use other words."
 
 
@@ -90,9 +91,8 @@ class Panel(QWidget):
         column = QVBoxLayout(inside)
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(14)
-        for section in (self.image, self.prompts, self.segment):
-            column.addWidget(section)
-        column.addStretch(1)
+        for section, stretch in ((self.image, 0), (self.prompts, 1), (self.segment, 0)):
+            column.addWidget(section, stretch)
         scroll = QScrollArea()
         scroll.setWidget(inside)
         scroll.setWidgetResizable(True)
@@ -198,7 +198,8 @@ class Panel(QWidget):
     def _on_looked(self, image: Image | None) -> None:
         self._take_prompts(image)
         source = self.images.source
-        self.image.about_image.setText("" if image is None or source is None else describe(image, source.view.plane))
+        about = NO_IMAGE if image is None or source is None else describe(image, source.view.plane)
+        self.image.about_image.setText(about)
         self.controller.look_at(source)
 
     def _take_prompts(self, image: Image | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from napari_clearclip.domains import as_prompts, distractors_for
+from napari_clearclip.domains import as_prompts, check_phrase, distractors_for
 from napari_clearclip.settings import COLORS, Model, Prompt, Settings
 
 Kind = Literal["object", "distractor"]
@@ -50,25 +50,27 @@ def added(settings: Settings, text: str, kind: Kind = "object") -> Settings:
     Raises
     ------
     ValueError
-        If the text is empty or a phrase is there already.
+        If the text is empty, a phrase is there already, or the model knows no word of it.
     """
     if kind == "object":
         prompt = Prompt.parse(text, color=next_color(settings), threshold=shared_threshold(settings))
     else:
         (prompt,) = as_prompts((text,))
-    _refuse_doubles(settings, prompt)
+    _check(settings, prompt)
     objects = [item for item in settings.prompts if item.kind == "object"]
     others = [item for item in settings.prompts if item.kind == "distractor"]
     (objects if kind == "object" else others).append(prompt)
     return settings.replace(prompts=(*objects, *others))
 
 
-def _refuse_doubles(settings: Settings, prompt: Prompt) -> None:
-    """Refuse a phrase that the list has."""
+def _check(settings: Settings, prompt: Prompt) -> None:
+    """Refuse a phrase that the list has, or of which the model knows no word."""
     listed = {phrase.casefold() for other in settings.prompts if other.kind == prompt.kind for phrase in other.phrases}
     for phrase in prompt.phrases:
         if phrase.casefold() in listed:
             raise ValueError(f"“{phrase}” is in the list already; change its threshold there, or type another phrase.")
+    if prompt.kind == "object":
+        check_phrase(settings.model, prompt.phrase)
 
 
 def changed(settings: Settings, ids: Collection[str], **fields: Any) -> Settings:
@@ -78,7 +80,7 @@ def changed(settings: Settings, ids: Collection[str], **fields: Any) -> Settings
         fields |= {"phrase": typed.phrase, "synonyms": typed.synonyms}
         for prompt in settings.prompts:
             if prompt.id in ids:
-                _refuse_doubles(removed(settings, ids), prompt.replace(**fields))
+                _check(removed(settings, ids), prompt.replace(**fields))
     prompts = (prompt.replace(**fields) if prompt.id in ids else prompt for prompt in settings.prompts)
     return settings.replace(prompts=tuple(prompts))
 

@@ -73,8 +73,8 @@ class PromptSection(Section):
         column.addWidget(self.others)
         column.addWidget(self.other_entry)
         self.fold = Fold("Distractors", inner)
-        for widget in (self.entry, self.table, self.fold):
-            self.body.addWidget(widget)
+        for widget, stretch in ((self.entry, 0), (self.table, 1), (self.fold, 0)):
+            self.body.addWidget(widget, stretch)
         self.entry.entered.connect(lambda text: self.added.emit(text, "object"))
         self.other_entry.entered.connect(lambda text: self.added.emit(text, "distractor"))
         for model, view in ((self.objects, self.table), (self.distractors, self.others)):

@@ -57,17 +57,16 @@ class PromptDelegate(QStyledItemDelegate):
         self, painter: QPainter, option: Any, index: QModelIndex, prompt: Prompt, text: str, ink: QColor
     ) -> None:
         area = option.rect.adjusted(4, 0, -4, 0)
-        words = index.model().unknown(index)
         font = option.font
         font.setStrikeOut(prompt.muted)
         painter.setFont(font)
-        if words:
-            mark = QRect(area.right() - 15, area.center().y() - 7, 15, 15)
-            area.setRight(mark.left() - 4)
-            _draw_flag(painter, mark)
         painter.setPen(ink)
-        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, area.width())
-        painter.drawText(area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+        flagged = bool(index.model().unknown(index))
+        space = area.adjusted(0, 0, -20 * flagged, 0)
+        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, space.width())
+        painter.drawText(space, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+        if flagged:
+            _draw_flag(painter, QRect(area.right() - 15, area.center().y() - 7, 15, 15))
 
 
 def slider_area(rect: QRect) -> QRect:
