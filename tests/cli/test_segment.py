@@ -249,6 +249,8 @@ USAGE = {
     "tag": (["-p", "a", "--model", "ViT-B-16/opnai"], "ViT-B-16 has no weights 'opnai'; published are openai"),
     "tower": (["-p", "a", "--model", "RN50/openai"], "is not supported: its image tower is a ResNet"),
     "file": (["-p", "a", "--model", "a/b.pt"], "the weights file a/b.pt does not exist"),
+    "no weights": (["-p", "a", "--model", "photo.png"], "photo.png is no weights file; give a .safetensors"),
+    "folder": (["-p", "a", "--model", "."], ". is no weights file"),
     "no model": (["-p", "a", "--model", " "], "model is empty"),
     "device": (["-p", "a", "--device", "tpu"], "device is 'tpu'"),
     "no gpu": (["-p", "a", "--device", "cuda:99"], "device 'cuda:99'"),

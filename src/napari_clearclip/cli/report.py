@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_clearclip.cli.console import show_table, tell
+from napari_clearclip.cli.console import show, show_table, tell
 from napari_clearclip.cli.results import coverage
 from napari_clearclip.settings import Settings
 
@@ -46,7 +46,7 @@ def show_rows(rows: Sequence[Row], folder: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, caption=f"Written to {folder.resolve()}", caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("image", overflow="fold")
     table.add_column("prompt", overflow="fold")
     table.add_column("coverage", justify="right")
@@ -57,6 +57,7 @@ def show_rows(rows: Sequence[Row], folder: Path) -> None:
             Text(row.image if first else ""), Text(row.prompt), f"{100 * row.coverage:.1f} %", f"{row.highest:.2f}"
         )
     show_table(table)
+    show(f"Written to {folder.resolve()}")
 
 
 def advise(rows: Sequence[Row], settings: Settings) -> None:

@@ -96,6 +96,9 @@ def find_model(text: str | None) -> Model:
         model = Model.parse(text)
     except ValueError as error:
         raise UsageError(sentence(error)) from error
+    given, weights = Path(text).expanduser(), Path(model.pretrained).expanduser()
+    if given.exists() and not (model.pretrained and weights.is_file()):
+        raise UsageError(f"{text} is no weights file; give a .safetensors, .pt, .pth, .bin or .ckpt file")
     return _checked(model)
 
 
