@@ -171,6 +171,19 @@ def test_layers_of_a_removed_prompt_go(bound: Bound) -> None:
     assert len(bound.viewer.layers) == 3
 
 
+def test_layers_of_a_closed_panel_stay(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    left = list(bound.viewer.layers)
+    bound.results.close()
+    other = Controller(bound.bench, lambda _: bound.pipeline, State(looking("")))
+    results = Results(bound.viewer, other)
+    other.update(prompt_list.added(other.settings, "tree"))
+    other.update(prompt_list.removed(other.settings, {other.settings.objects[0].id}))
+    assert list(bound.viewer.layers) == left
+    results.close()
+
+
 def test_only_the_heat_map_of_the_selected_prompt_is_visible(bench: Bench) -> None:
     bound = Bound(ViewerModel(), bench, "road tree")
     image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))

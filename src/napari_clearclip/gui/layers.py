@@ -249,12 +249,14 @@ class Results:
         if old.settings.objects == new.settings.objects:
             return
         prompts = {prompt.id: prompt for prompt in new.settings.objects}
+        gone = {prompt.id for prompt in old.settings.objects} - set(prompts)
         self._writing = True
         try:
             for layer in list(self._ours()):
                 kind, key, of = tag_of(layer)
-                if of not in prompts:
+                if of in gone:
                     self._remove(layer)
+                if of not in prompts:  # just removed, or left from a panel that is closed
                     continue
                 restyle(layer, self.image(key), prompts[of])
                 _set_visible(layer, prompts[of].visible and (kind == LABELS or of == self._selected))

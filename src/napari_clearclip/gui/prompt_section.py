@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_clearclip.gui.prompt_view import PromptView
 from napari_clearclip.gui.prompts import PromptModel
@@ -60,10 +60,10 @@ class PromptSection(Section):
         self.entry.line.setToolTip("A phrase; synonyms after commas count as the same: tree, bush")
         self.objects = PromptModel("object", self)
         self.table = PromptView(self.objects)
-        self.table.setMinimumHeight(132)
+        self.table.setMinimumHeight(self.table.sizeHint().height())
         self.distractors = PromptModel("distractor", self)
         self.others = PromptView(self.distractors)
-        self.others.setMinimumHeight(132)
+        self.others.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.other_entry = PhraseEntry("Add a distractor, press Enter")
         inner = QWidget()
         column = QVBoxLayout(inner)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QModelIndex, QRect, Qt, Signal
+from qtpy.QtCore import QModelIndex, QRect, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPalette, QPen
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -153,6 +153,8 @@ class PromptView(QTableView):
                 self.hideColumn(column)
             columns.hide()
         self.doubleClicked.connect(self._choose_color)
+        for signal in (model.rowsInserted, model.rowsRemoved, model.modelReset):
+            signal.connect(self.updateGeometry)
         model.rowsRemoved.connect(lambda: self.selectRow(self.currentIndex().row()))
 
     def prompt_model(self) -> PromptModel:
@@ -181,6 +183,12 @@ class PromptView(QTableView):
         super().currentChanged(current, previous)
         if current.row() != previous.row():
             self.current_changed.emit(self.current_id())
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """High enough for the rows, from four to eight of them."""
+        rows = min(max(self.model().rowCount(), 4), 8)
+        header = 0 if self.horizontalHeader().isHidden() else self.horizontalHeader().sizeHint().height()
+        return QSize(300, rows * self.verticalHeader().defaultSectionSize() + header + 4)
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802
         """Share the width between phrase and slider."""
