@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from napari_clearclip.engine.windows import Frame
     from napari_clearclip.settings import Deciding
 
-# Pixels times phrases that are looked at together: about 32 MB.
-_STRIP = 8_000_000
+# Pixels times phrases that are looked at together: about 8 MB, which stays near the processor.
+_STRIP = 2_000_000
 
 
 @dataclass(frozen=True)
