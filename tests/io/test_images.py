@@ -34,6 +34,7 @@ TIFFS = {
     "rgb planes": ((3, 6, 9), {"photometric": "rgb", "planarconfig": "separate"}, (3, 6, 9), 0, ()),
     "five bands": ((6, 9, 5), {"photometric": "minisblack", "planarconfig": "contig"}, (6, 9, 5), 2, ()),
     "stack": ((4, 6, 9), {"photometric": "minisblack"}, (4, 6, 9), None, (4,)),
+    "stack of stacks": ((2, 4, 6, 9), {"photometric": "minisblack"}, (2, 4, 6, 9), None, (2, 4)),
     "stack of rgb": ((4, 6, 9, 3), {"photometric": "rgb"}, (4, 6, 9, 3), 2, (4,)),
     "imagej channels": ((2, 6, 9), {"imagej": True, "metadata": {"axes": "CYX"}}, (2, 6, 9), 0, ()),
     "imagej all": ((5, 4, 2, 6, 9), {"imagej": True, "metadata": {"axes": "TZCYX"}}, (5, 4, 2, 6, 9), 0, (5, 4)),
@@ -58,6 +59,18 @@ def test_tiff_of_any_axes(tmp_path, case):
     assert sorted(picture.data.ravel()) == sorted(image.ravel())
     if shape == expected:
         np.testing.assert_array_equal(picture.data, image)
+
+
+@pytest.mark.parametrize(
+    ("axes", "order", "axis"),
+    [("XYZ", (2, 1, 0), None), ("YXZ", (2, 0, 1), None), ("XYC", (1, 0, 2), 2), ("CXY", (2, 1, 0), 2)],
+)
+def test_declared_axes_in_any_order(tmp_path, axes, order, axis):
+    image = random((6, 9, 4))
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="minisblack", metadata={"axes": axes})
+    picture = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(picture.data, image.transpose(order))
+    assert picture.view == View(channel_axis=axis)
 
 
 def test_channels_before_a_stack_follow_it(tmp_path):

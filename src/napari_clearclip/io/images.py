@@ -191,13 +191,12 @@ def _arrange(data: Array, axes: str) -> tuple[Array, int | None, str]:
     channel = "S" if "S" in axes else "C" if "C" in axes else None
     if channel is not None and data.shape[axes.index(channel)] == 1:
         data, axes, channel = data.squeeze(axes.index(channel)), axes.replace(channel, ""), None
-    plane = [letter for letter in axes if letter in ("Y", "X", channel)]
-    order = [letter for letter in axes if letter not in plane] + (["Y", "X"] if channel is None else plane)
-    if channel is not None and plane.index("Y") > plane.index("X"):
-        order[-3:] = ["Y", "X", channel]
-    data = data.transpose([axes.index(letter) for letter in order])
-    axis = None if channel is None else order[-3:].index(channel)
-    return data, axis, "".join(order[: data.ndim - (2 if axis is None else 3)])
+    plane = [place for place, letter in enumerate(axes) if letter in ("Y", "X", channel)]
+    stack = [place for place in range(len(axes)) if place not in plane]  # letters of a stack may repeat
+    if axes.index("Y") > axes.index("X"):
+        plane = [axes.index(letter) for letter in ("Y", "X", channel) if letter]
+    axis = None if channel is None else plane.index(axes.index(channel))
+    return data.transpose(stack + plane), axis, "".join(axes[place] for place in stack)
 
 
 def _view_of(page: TiffPage, data: Array, axis: int | None, samples: bool) -> View:
