@@ -128,6 +128,17 @@ def test_a_settings_file_may_name_one_plane(run, tiny, folder):
     assert read_session(Path("stack_clearclip_settings.json")).view.plane == (2,)
 
 
+def test_masks_that_overlap_are_written_as_they_are(run, photo, tiny):
+    Path("both.json").write_text('{"settings": {"deciding": {"exclusive": false}}}')
+    run("segment", photo, *WORDS, "--model", tiny, "--settings", "both.json", "--threshold", 0.01)
+    session = read_session(Path("photo_clearclip_settings.json"))
+    result = Pipeline().run(imageio.imread(photo), session.settings, session.view)
+    masks = [imageio.imread(f"photo_clearclip_{name}_mask.png") for name in ("tree", "strasse")]
+    assert ((masks[0] > 0) & (masks[1] > 0)).any()
+    for index, mask in enumerate(masks):
+        np.testing.assert_array_equal(mask > 0, result.mask(f"prompt-{index + 1}"))
+
+
 def test_flags_go_before_the_settings_file(run, photo, tiny):
     run("segment", photo, *WORDS, "--model", tiny, "-o", "a")
     settings = ("--settings", "a/photo_clearclip_settings.json")

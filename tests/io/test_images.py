@@ -129,6 +129,16 @@ def test_compression_that_needs_another_decoder(tmp_path, compression):
     np.testing.assert_allclose(picture.data, image, atol=4 if compression == "jpeg" else 0)
 
 
+def test_compression_that_nothing_here_decodes_is_named(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", random((16, 16)), compression="zlib")
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tif:
+        tif.pages[0].tags["Compression"].overwrite(34712)
+    with pytest.raises(
+        UnreadableImageError, match=r"JPEG2000\) needs the package imagecodecs: pip install imagecodecs"
+    ):
+        read_image(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize(
     ("shape", "name", "view"),
     [
