@@ -227,7 +227,7 @@ def test_no_image_disables_run(opened: Opened) -> None:
 def test_moving_through_a_stack(opened: Opened) -> None:
     opened.viewer.add_image(np.zeros((4, 16, 16), np.uint8))
     opened.viewer.dims.set_point(0, 3)
-    assert opened.panel.image.about_image.text() == "16 × 16 pixels, uint8, plane 4 of 4"
+    assert opened.panel.image.about_image.text() == "16 × 16 pixels, uint8, plane 4/4"
     assert opened.controller.source is not None
     assert opened.controller.source.view.plane == (3,)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QSizePolicy
 
 from napari_clearclip.gui.forms import Choice
 from napari_clearclip.gui.sections import Section, form_layout, hint
@@ -30,6 +30,8 @@ class ImageSection(Section):
         self.models.setAccessibleName("Model")
         self.devices.setAccessibleName("Device")
         self.about_image, self.about_device = hint(), hint("The device is shown once it is known.")
+        self.about_image.setWordWrap(False)  # one line, so that nothing moves on the way through a stack
+        self.about_image.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.devices.addItems(DEVICES)
         self.devices.setToolTip("Where to compute: auto takes a GPU that torch can use, else the CPU.")
         self._models: list[Model] = []

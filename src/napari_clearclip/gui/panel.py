@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _SHORTCUT = "Ctrl+Return"
-NO_IMAGE = "Open one, or try File > Open Sample > ClearCLIP."
+NO_IMAGE = "File > Open Sample > ClearCLIP has some."
 NOTHING_FOUND = "Nothing scored above its threshold: lower the thresholds, mute distractors, or use other words."
 
 

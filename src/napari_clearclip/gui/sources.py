@@ -139,6 +139,7 @@ def apply_placement(layer: Layer, where: dict[str, Any]) -> None:
 def describe(layer: Image, plane: tuple[int, ...]) -> str:
     """Size, type and plane of an image in a line."""
     *leading, height, width = shape_of(layer)
-    planes = ", ".join(f"plane {at + 1} of {size}" for at, size in zip(plane, leading, strict=True))
-    parts = (f"{height} × {width} pixels", "colour" if layer.rgb else "", str(layer.dtype), planes)
+    planes = ", ".join(f"{at + 1}/{size}" for at, size in zip(plane, leading, strict=True))
+    where = f"plane {planes}" if planes else ""
+    parts = (f"{height} × {width} pixels", "colour" if layer.rgb else "", str(layer.dtype), where)
     return ", ".join(part for part in parts if part)
