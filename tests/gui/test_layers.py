@@ -17,6 +17,7 @@ from napari_clearclip.gui.controller import Controller
 from napari_clearclip.gui.history import State
 from napari_clearclip.gui.layers import Results
 from napari_clearclip.gui.sources import KEY, is_source, key_of, placement, source_of, view_of
+from napari_clearclip.gui.styles import left_behind
 
 from .conftest import Bench, CountingPipeline, looking
 
@@ -43,7 +44,9 @@ class Bound:
         self.viewer = viewer
         self.bench = bench
         self.pipeline = CountingPipeline()
-        self.controller = Controller(bench, lambda _: self.pipeline, State(looking(phrases)))
+        self.controller = Controller(
+            bench, lambda _: self.pipeline, left_behind(viewer.layers, State(looking(phrases)))
+        )
         self.results = Results(viewer, self.controller)
 
     def run(self, image: Image) -> None:
@@ -111,7 +114,7 @@ def test_masks_and_heat_maps_hold_the_result(bound: Bound) -> None:
     np.testing.assert_allclose(heat.data, np.broadcast_to(np.linspace(0, 1, 4), (4, 4)), atol=1e-6)
     assert (labels.name, heat.name) == ("photo · road", "photo · road similarity")
     assert list(labels.features["prompt"]) == ["road"]
-    assert labels.metadata[KEY]["prompt"] == "road"
+    assert labels.metadata[KEY]["value"] == bound.controller.settings.objects[0]
     assert tuple(heat.contrast_limits) == (0, 1)
     assert heat.blending == "translucent"
     np.testing.assert_allclose(labels.get_color(1), heat.colormap.colors[-1], atol=1e-6)
@@ -171,17 +174,41 @@ def test_layers_of_a_removed_prompt_go(bound: Bound) -> None:
     assert len(bound.viewer.layers) == 3
 
 
-def test_layers_of_a_closed_panel_stay(bound: Bound) -> None:
+def test_a_reopened_panel_goes_on_where_the_last_one_ended(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    labels = bound.layer("labels", image)
+    labels.data[0, 0] = 1
+    bound.run(image)
+    bound.results.close()
+    labels.data[1, 1] = 1  # while no panel is open
+    left = list(bound.viewer.layers)
+    again = Bound(bound.viewer, bound.bench, "")
+    assert again.controller.settings.objects == bound.controller.settings.objects
+    assert not again.controller.can_undo
+    again.run(image)
+    assert list(bound.viewer.layers) == left
+    assert (labels.data[0, 0], labels.data[1, 1], labels.data[2, 2]) == (1, 1, 0)
+    again.controller.update(prompt_list.removed(again.controller.settings, {"road"}))
+    assert list(bound.viewer.layers) == [image]
+
+
+def test_layers_stay_when_other_prompts_take_over(bound: Bound) -> None:
     image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
     bound.run(image)
     left = list(bound.viewer.layers)
-    bound.results.close()
-    other = Controller(bound.bench, lambda _: bound.pipeline, State(looking("")))
-    results = Results(bound.viewer, other)
-    other.update(prompt_list.added(other.settings, "tree"))
-    other.update(prompt_list.removed(other.settings, {other.settings.objects[0].id}))
+    with bound.results.keeping():
+        bound.controller.update(prompt_list.with_phrases(bound.controller.settings, ["tree"], []))
     assert list(bound.viewer.layers) == left
-    results.close()
+
+
+def test_a_copy_that_the_user_makes_is_left_alone(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    copy = Labels(bound.layer("labels", image).data.copy(), metadata=bound.layer("labels", image).metadata)
+    bound.viewer.add_layer(copy)
+    bound.viewer.layers.remove(copy)
+    assert bound.controller.settings.objects[0].visible
 
 
 def test_only_the_heat_map_of_the_selected_prompt_is_visible(bench: Bench) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QTimer
 
-from napari_clearclip.edits import Edits, Plane
+from napari_clearclip.edits import Edits
 from napari_clearclip.gui import prompt_list
 from napari_clearclip.gui.controller import Controller
 from napari_clearclip.gui.history import State
@@ -40,12 +41,15 @@ class Results:
     def __init__(self, viewer: ViewerModel, controller: Controller) -> None:
         self._viewer = viewer
         self._controller = controller
-        self._known: dict[tuple[str, str, Plane], npt.NDArray[np.uint8]] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._unwritten: list[tuple[str, str]] = []
         self._selected: str | None = None
         self._writing = False
+        self._keeping = False
         self._closed = False
+        for layer in viewer.layers:
+            if tag_of(layer)[0] or self.shows(key_of(layer)):  # left by a panel that was closed
+                self._listen(layer, True)
         controller.result_changed.connect(self.show)
         controller.changed.connect(self._on_changed)
         viewer.layers.events.removed.connect(self._on_removed)
@@ -70,6 +74,10 @@ class Results:
         """The image layer with this key, or None once it is gone."""
         return next((layer for layer in self._viewer.layers if is_source(layer) and key_of(layer) == key), None)
 
+    def shows(self, key: str) -> bool:
+        """Whether there are results for an image."""
+        return any(True for _ in self._of(key))
+
     def show(self, outcome: Outcome) -> None:
         """Write a result into its layers; what was painted meanwhile stays and is told to the controller."""
         key = str(outcome.source.key)
@@ -78,6 +86,15 @@ class Results:
         self._outcomes[key] = outcome
         self.collect(key)
         self._queue(key, [prompt.id for prompt in self._controller.settings.objects if prompt.visible])
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Inside, layers stay where they are when their prompts go, because others take over the list."""
+        self._keeping = True
+        try:
+            yield
+        finally:
+            self._keeping = False
 
     def select(self, prompt: str | None) -> None:
         """Show the heat map of one prompt only."""
@@ -104,13 +121,12 @@ class Results:
     def _strokes(self, layer: Labels, edits: Edits) -> Edits:
         """Edits with the pixels of a layer that differ from what was last written or taken over."""
         _, key, prompt = tag_of(layer)
-        planes = {plane for of, by, plane in self._known if (of, by) == (key, prompt)}
+        written = layer.metadata[KEY]["written"]
         source = self._controller.source
-        if source is not None and source.key == key:
-            planes.add(source.view.plane)
-        for plane in planes:
+        here = {source.view.plane} if source is not None and source.key == key else set()
+        for plane in here | set(written):
             data = layer.data[plane]
-            known = self._known.setdefault((key, prompt, plane), np.zeros(data.shape, np.uint8))
+            known = written.setdefault(plane, np.zeros(data.shape, np.uint8))
             if data.shape != known.shape or _equal(data, known):
                 continue
             stroke = data != known
@@ -159,7 +175,9 @@ class Results:
         if not _equal(labels.data[plane], mask):
             labels.data[plane] = mask
             labels.refresh(thumbnail=mask.size <= _SMALL, extent=False, highlight=False)
-        self._known[key, prompt.id, plane] = mask
+        labels.metadata[KEY]["written"][plane] = mask
+        edits = self._controller.state.edits_of(key)
+        labels.metadata[KEY]["painted"] = tuple(item for item in edits.painted if item.prompt == prompt.id)
 
         made = len(self._viewer.layers) > count
         if made and active is not None:
@@ -236,7 +254,6 @@ class Results:
             before = self._controller.state
             if kind == LABELS:
                 edits = self._strokes(layer, before.edits_of(key))
-                self._drop_known(key, prompt)
                 self._controller.update(state=before.with_edits(key, edits))
             self._show_prompt(prompt, False)
 
@@ -249,7 +266,7 @@ class Results:
         if old.settings.objects == new.settings.objects:
             return
         prompts = {prompt.id: prompt for prompt in new.settings.objects}
-        gone = {prompt.id for prompt in old.settings.objects} - set(prompts)
+        gone = set() if self._keeping else {prompt.id for prompt in old.settings.objects} - set(prompts)
         self._writing = True
         try:
             for layer in list(self._ours()):
@@ -271,14 +288,7 @@ class Results:
         writing, self._writing = self._writing, True
         self._listen(layer, False)
         self._viewer.layers.remove(layer)
-        kind, key, prompt = tag_of(layer)
-        if kind == LABELS:
-            self._drop_known(key, prompt)
         self._writing = writing
-
-    def _drop_known(self, key: str, prompt: str) -> None:
-        for entry in [entry for entry in self._known if entry[:2] == (key, prompt)]:
-            del self._known[entry]
 
     def _ours(self) -> Iterator[Any]:
         return (layer for layer in self._viewer.layers if tag_of(layer)[0])

@@ -23,6 +23,7 @@ from napari_clearclip.gui.prompt_section import PromptSection
 from napari_clearclip.gui.sections import Message
 from napari_clearclip.gui.segment_section import SegmentSection
 from napari_clearclip.gui.sources import KEY, describe, key_of
+from napari_clearclip.gui.styles import left_behind
 from napari_clearclip.gui.worker import in_thread, machine
 from napari_clearclip.settings import Model, Runtime, Settings
 
@@ -65,7 +66,9 @@ class Panel(QWidget):
     ) -> None:
         super().__init__()
         self._executor = executor
-        self.controller = Controller(executor, open_pipeline, State(start_settings()))
+        self.controller = Controller(
+            executor, open_pipeline, left_behind(napari_viewer.layers, State(start_settings()))
+        )
         self.results = Results(napari_viewer, self.controller)
         self.images = Images(napari_viewer)
         self.image, self.prompts, self.segment = ImageSection(), PromptSection(), SegmentSection()
@@ -209,7 +212,11 @@ class Panel(QWidget):
             return
         self._taken.add(key_of(image))
         others = carried.get("distractors", ())
-        if self._change(lambda settings: prompt_list.with_phrases(settings, carried["prompts"], others)):
+        if self.results.shows(key_of(image)):
+            return
+        with self.results.keeping():
+            taken = self._change(lambda settings: prompt_list.with_phrases(settings, carried["prompts"], others))
+        if taken:
             self.prompts.table.select_prompt(self.controller.settings.objects[0].id)
 
     # The controller

@@ -1,11 +1,14 @@
-"""How a result layer is made, tagged, named and coloured."""
+"""How a result layer is made, tagged, named and coloured, and what its tag remembers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_clearclip.gui.history import State
 from napari_clearclip.gui.sources import KEY, key_of
 from napari_clearclip.settings import Prompt
 
@@ -17,9 +20,11 @@ _OPACITY = {LABELS: 0.5, SIMILARITY: 0.7}
 
 
 def tag_of(layer: Layer) -> tuple[str, str, str]:
-    """Kind, image and prompt of a result layer; empty strings for other layers."""
+    """Kind, image and prompt of a result layer; empty strings for other layers, such as a copy the user made of one."""
     tag = layer.metadata.get(KEY, {})
-    return tag.get("kind", ""), tag.get("image", ""), tag.get("prompt", "")
+    if tag.get("layer") != layer.unique_id:
+        return "", "", ""
+    return tag["kind"], tag["image"], tag["value"].id
 
 
 def make_layer(kind: str, image: Image, prompt: Prompt, shape: tuple[int, ...], where: dict[str, Any]) -> Layer:
@@ -37,24 +42,44 @@ def make_layer(kind: str, image: Image, prompt: Prompt, shape: tuple[int, ...], 
         Its shape.
     where : dict
         Transform and axes, as from `placement`.
+
+    Returns
+    -------
+    Layer
+        Its ``metadata["clearclip"]`` says what it is: kind, key of the image, its own id, the name and the prompt that
+        it was given last, and of a mask what was last written, by plane, and what was painted.
     """
     from napari.layers import Image as ImageLayer
     from napari.layers import Labels
 
     name = _name(image.name, prompt, kind)
-    tag = {"kind": kind, "image": key_of(image), "prompt": prompt.id, "name": name, "color": prompt.color}
     common = {
         "name": name,
         "colormap": _colormap(kind, prompt.color),
         "opacity": _OPACITY[kind],
         "blending": "translucent",
-        "metadata": {KEY: tag},
         **where,
     }
     if kind == LABELS:
-        return Labels(np.zeros(shape, np.uint8), features=_features(prompt), **common)
-    heat = np.zeros(shape, np.float32)
-    return ImageLayer(heat, contrast_limits=(0, 1), interpolation2d="linear", rgb=False, **common)
+        layer = Labels(np.zeros(shape, np.uint8), features=_features(prompt), **common)
+    else:
+        heat = np.zeros(shape, np.float32)
+        layer = ImageLayer(heat, contrast_limits=(0, 1), interpolation2d="linear", rgb=False, **common)
+    tag = {"kind": kind, "image": key_of(image), "layer": layer.unique_id, "name": name, "value": prompt}
+    layer.metadata[KEY] = tag | {"written": {}, "painted": ()}
+    return layer
+
+
+def left_behind(layers: Iterable[Layer], state: State) -> State:
+    """The state with prompts and painting that the result layers of a closed panel hold."""
+    found: dict[str, Prompt] = {}
+    for layer in layers:
+        if tag_of(layer)[0]:
+            tag = layer.metadata[KEY]
+            found.setdefault(tag["value"].id, tag["value"])
+            edits = state.edits_of(tag["image"])
+            state = state.with_edits(tag["image"], edits.replace(painted=(*edits.painted, *tag["painted"])))
+    return replace(state, settings=state.settings.replace(prompts=(*found.values(), *state.settings.prompts)))
 
 
 def restyle(layer: Layer, image: Image | None, prompt: Prompt) -> None:
@@ -62,11 +87,11 @@ def restyle(layer: Layer, image: Image | None, prompt: Prompt) -> None:
     tag = layer.metadata[KEY]
     if image is not None and layer.name == tag["name"]:
         layer.name = tag["name"] = _name(image.name, prompt, tag["kind"])
-    if tag["color"] != prompt.color:
+    if tag["value"].color != prompt.color:
         layer.colormap = _colormap(tag["kind"], prompt.color)
-        tag["color"] = prompt.color
     if tag["kind"] == LABELS:
         layer.features = _features(prompt)
+    tag["value"] = prompt
 
 
 def _name(image: str, prompt: Prompt, kind: str) -> str:
