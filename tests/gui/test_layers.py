@@ -174,7 +174,8 @@ def test_layers_of_a_removed_prompt_go(bound: Bound) -> None:
     assert len(bound.viewer.layers) == 3
 
 
-def test_a_reopened_panel_goes_on_where_the_last_one_ended(bound: Bound) -> None:
+def test_a_reopened_panel_goes_on_where_the_last_one_ended(bench: Bench, qapp: Any) -> None:
+    bound = Bound(ViewerModel(), bench, "road tree")
     image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
     bound.run(image)
     labels = bound.layer("labels", image)
@@ -189,7 +190,7 @@ def test_a_reopened_panel_goes_on_where_the_last_one_ended(bound: Bound) -> None
     again.run(image)
     assert list(bound.viewer.layers) == left
     assert (labels.data[0, 0], labels.data[1, 1], labels.data[2, 2]) == (1, 1, 0)
-    again.controller.update(prompt_list.removed(again.controller.settings, {"road"}))
+    again.controller.update(prompt_list.removed(again.controller.settings, {"road", "tree"}))
     assert list(bound.viewer.layers) == [image]
 
 

@@ -71,10 +71,10 @@ def make_layer(kind: str, image: Image, prompt: Prompt, shape: tuple[int, ...], 
 
 
 def left_behind(layers: Iterable[Layer], state: State) -> State:
-    """The state with prompts and painting that the result layers of a closed panel hold."""
+    """The state with prompts and painting that the masks of a closed panel hold."""
     found: dict[str, Prompt] = {}
     for layer in layers:
-        if tag_of(layer)[0]:
+        if tag_of(layer)[0] == LABELS:
             tag = layer.metadata[KEY]
             found.setdefault(tag["value"].id, tag["value"])
             edits = state.edits_of(tag["image"])
