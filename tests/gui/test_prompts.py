@@ -122,7 +122,7 @@ def test_delete_removes_the_selected_rows(objects: Table) -> None:
     assert objects.removed == [["a", "b"]]
 
 
-def test_edit_in_place(objects: Table, qtbot: Any, qtlog: Any) -> None:
+def test_edit_in_place(objects: Table, qtbot: Any) -> None:
     objects.view.select_prompt("b")
     objects.press(Qt.Key.Key_F2)
     line = objects.view.findChild(QLineEdit)
@@ -131,7 +131,6 @@ def test_edit_in_place(objects: Table, qtbot: Any, qtlog: Any) -> None:
     QTest.keyClick(line, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: bool(objects.edits))
     assert objects.edits == [("b", {"text": "hedge"})]
-    assert not [record for record in qtlog.records if "editing failed" in record.message]
 
 
 @pytest.mark.parametrize(
