@@ -188,7 +188,7 @@ def pixels(view: PromptView) -> bytes:
 
 
 def settings(*phrases: str) -> Settings:
-    made = Settings()
+    made = Settings(model=Model.parse("ViT-B-16/openai"))  # of a full vocabulary
     for phrase in phrases:
         made = prompt_list.added(made, phrase)
     return made
