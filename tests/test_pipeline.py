@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from napari_clearclip import domains
-from napari_clearclip.cache import key_of
+from napari_clearclip.cache import cache_folder, key_of
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.weights import ModelError
 from napari_clearclip.job import frame_of, image_key
-from napari_clearclip.pipeline import Pipeline, cache_folder
+from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
 from napari_clearclip.result import Georeference, Segmentation
 from napari_clearclip.settings import Attention, Comparing, Deciding, Model, Prompt, Runtime, Settings, Tiling

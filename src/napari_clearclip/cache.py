@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_clearclip.settings import Runtime
+
 log = logging.getLogger(__name__)
 
 
@@ -27,6 +29,13 @@ def key_of(*parts: object) -> str:
             digest.update(repr(part).encode())
         digest.update(b"\0")
     return digest.hexdigest()
+
+
+def cache_folder(runtime: Runtime) -> Path:
+    """The folder in which text vectors are kept."""
+    import platformdirs
+
+    return Path(runtime.cache_folder or platformdirs.user_cache_dir("napari-clearclip", appauthor=False))
 
 
 class Cache:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from napari_clearclip.engine.windows import Frame
 
 
+# Work that a CPU does in about half a second, in floating point operations; a step between two yields is about that.
+_CPU_STEP = 2e10
+_GPU_STEP = 2e12
+
+
 @dataclass(frozen=True)
 class Job:
     """What a run works on, with everything filled in that image and model decide.
@@ -81,3 +86,13 @@ def frame_of(shape: tuple[int, int], settings: Settings, patch: int) -> Frame:
     if tiling.short_side is None or tiling.window is None or tiling.stride is None or cell is None:
         raise ValueError("tiling and cell must be filled in before coordinates can be made")
     return Frame(shape, resized_shape(shape, tiling.short_side), tiling.window, tiling.stride, patch, cell)
+
+
+def windows_at_once(job: Job) -> int:
+    """How many windows make a batch: as many as one block computes in a step, by its floating point operations.
+
+    The number follows from sizes and not from the clock, so that a run can be repeated bit for bit.
+    """
+    tokens, width = 1 + job.frame.grid[0] * job.frame.grid[1], job.clip.model.visual.transformer.width
+    work = 24 * tokens * width**2 + 4 * tokens**2 * width
+    return int(np.clip((_CPU_STEP if job.clip.device == "cpu" else _GPU_STEP) / work, 1, 64))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip import domains
-from napari_clearclip.cache import Cache, Folder, key_of
+from napari_clearclip.cache import Cache, Folder, cache_folder, key_of
 from napari_clearclip.edits import Edits, View
-from napari_clearclip.job import Job, filled_in, frame_of, image_key, valid_pixels
+from napari_clearclip.job import Job, filled_in, frame_of, image_key, valid_pixels, windows_at_once
 from napari_clearclip.loading import Loader
 from napari_clearclip.progress import Cancelled as Cancelled
 from napari_clearclip.progress import Progress, counted
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from napari_clearclip.engine.windows import Box
 
 FloatArray = npt.NDArray[np.float32]
-
-# Work that a CPU does in about half a second, in floating point operations; a step between two yields is about that.
-_CPU_STEP = 2e10
-_GPU_STEP = 2e12
 
 
 class Pipeline:
@@ -224,7 +219,7 @@ class Pipeline:
         boxes = job.frame.boxes
         maps = {phrase: Stitcher(job.frame) for phrase in vectors}
         done = 0
-        for chunk in _chunks(boxes, self._batch_size(job)):
+        for chunk in _chunks(boxes, self.runtime.batch_size or windows_at_once(job)):
             state = Progress("Reading windows", done, len(boxes))
             yield state
             features = yield from self._features(job, chunk, state)
@@ -234,14 +229,6 @@ class Pipeline:
             done += len(chunk)
         yield Progress("Reading windows", done, len(boxes))
         return {phrase: stitcher.mean() for phrase, stitcher in maps.items()}
-
-    def _batch_size(self, job: Job) -> int:
-        """Windows at once: as asked for, or as many as one block computes in a step."""
-        if self.runtime.batch_size is not None:
-            return self.runtime.batch_size
-        tokens, width = 1 + job.frame.grid[0] * job.frame.grid[1], job.clip.model.visual.transformer.width
-        work = 24 * tokens * width**2 + 4 * tokens**2 * width
-        return int(np.clip((_CPU_STEP if job.clip.device == "cpu" else _GPU_STEP) / work, 1, 64))
 
     def _features(self, job: Job, boxes: Sequence[Box], state: Progress) -> Generator[Progress, None, list[Features]]:
         """The features of some windows, from the cache or through `encode` and `project`."""
@@ -360,13 +347,6 @@ class Pipeline:
         return Segmentation(
             labels, scores, job.settings, job.view, job.edits, overlaps, job.valid, unknown, georeference
         )
-
-
-def cache_folder(runtime: Runtime) -> Path:
-    """The folder in which text vectors are kept."""
-    import platformdirs
-
-    return Path(runtime.cache_folder or platformdirs.user_cache_dir("napari-clearclip", appauthor=False))
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -19,9 +19,9 @@ def show_info() -> int:
     show(f"Python: {platform.python_version()} on {platform.system()} {platform.machine()}")
     for package in _PACKAGES:
         show(f"{package}: {_version(package)}")
+    from napari_clearclip.cache import cache_folder
     from napari_clearclip.engine.device import resolve_device
     from napari_clearclip.engine.model import cached_models
-    from napari_clearclip.pipeline import cache_folder
 
     device, reason = resolve_device("auto")
     show(f"device: {device} ({reason})")
