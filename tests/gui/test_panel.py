@@ -245,6 +245,16 @@ def test_samples_fill_in_their_prompts_once(opened: Opened, sample: Callable[[],
     assert opened.phrases == [*carried["prompts"], "something else"]
 
 
+def test_prompts_of_a_sample_are_not_looked_for_in_the_image_before(opened: Opened) -> None:
+    opened.type("road")
+    opened.run()
+    left = list(opened.viewer.layers)
+    ((data, options, _),) = open_shapes()
+    sample = opened.viewer.add_image(data, **options)
+    assert not opened.bench.waiting
+    assert list(opened.viewer.layers) == [*left, sample]
+
+
 def test_prompts_of_a_sample_that_was_open_before_the_panel(qtbot: Any, bench: Bench) -> None:
     viewer = ViewerModel()
     ((data, options, _),) = open_shapes()

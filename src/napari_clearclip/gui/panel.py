@@ -199,11 +199,11 @@ class Panel(QWidget):
         self.image.set_images(names, None if current is None else key_of(current))
 
     def _on_looked(self, image: Image | None) -> None:
-        self._take_prompts(image)
         source = self.images.source
         about = NO_IMAGE if image is None or source is None else describe(image, source.view.plane)
         self.image.about_image.setText(about)
         self.controller.look_at(source)
+        self._take_prompts(image)  # after looking at it, so that they are not looked for in the image before
 
     def _take_prompts(self, image: Image | None) -> None:
         """Take over the prompts that a sample carries, once."""
