@@ -20,7 +20,10 @@ from napari_clearclip.training.contrast import contrast, read, see
 
 TINY = demo.Recipe(
     scenes=6, size=64, layers=2, width=32, text_layers=1, text_width=32, grid=4, joint=16, warm=4, rate=3e-3,
-    stages=(demo.Stage(2, 12, 6, (0.4, 1.0)), demo.Stage(4, 12, 6, (0.5, 1.0))),
+    stages=(
+        demo.Stage(2, 12, 6, (0.4, 1.0), fresh=1.0, shares=(0.5, 0.25, 0.25)),
+        demo.Stage(4, 12, 6, (0.5, 1.0), fresh=0.5, shares=(0.25, 0.25, 0.5)),
+    ),
 )  # fmt: skip
 
 
@@ -31,16 +34,16 @@ def pools(tmp_path_factory: pytest.TempPathFactory) -> list[crops.Pool]:
 
 
 def batch_of(pools: list[crops.Pool], seed: int, number: int = 24) -> crops.Batch:
-    return crops.deal(pools, np.random.default_rng(seed), number, 6, 32, (0.5, 1.0))
+    return crops.deal(pools, (0.25, 0.25, 0.5), np.random.default_rng(seed), number, 6, 32, (0.5, 1.0))
 
 
 def test_a_few_steps_lower_the_loss(pools: list[crops.Pool], tmp_path: Path) -> None:
-    recipe = replace(TINY, stages=(demo.Stage(4, 24, 60, (0.5, 1.0)),))
+    recipe = replace(TINY, stages=(replace(TINY.stages[1], batch=24, steps=60),))
     fixed = [batch_of(pools, seed) for seed in (1001, 1002, 1003)]
 
     def loss(model: CLIP) -> float:
         rng = np.random.default_rng(0)
-        return float(np.mean([demo.loss_of(model, batch, recipe, rng).item() for batch in fixed]))
+        return float(np.mean([demo.loss_of(model, batch, recipe, 0.5, rng).item() for batch in fixed]))
 
     trained = demo.train(recipe, pools, tmp_path / "checkpoint.pt")
     assert loss(trained) < loss(demo.build(recipe)) - 0.2
@@ -157,6 +160,16 @@ def test_loss_is_least_where_only_true_captions_score() -> None:
     right = contrast(vectors, vectors, true, torch.tensor(20.0))
     wrong = contrast(vectors, vectors.roll(1, 0), true, torch.tensor(20.0))
     assert right < 0.01 < 1 < wrong
+
+
+def test_sharper_queries_leave_the_model_as_it_was() -> None:
+    images = torch.rand(2, 3, 32, 32)
+    model, other = demo.build(TINY).eval(), demo.build(TINY).eval()
+    demo.sharpen(other, 1.5)
+    torch.testing.assert_close(other.encode_image(images), model.encode_image(images))
+    before, after = (m.visual.transformer.resblocks[-1].attn.in_proj_weight.chunk(3) for m in (model, other))
+    torch.testing.assert_close(after[0], 1.5 * before[0])
+    torch.testing.assert_close(after[2], before[2])
 
 
 def test_learning_rate_warms_up_and_ends_at_zero() -> None:

@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 Array = NDArray[Any]
 TEMPLATES = ("{}", "a photo of {}", "an image of {}", "a picture of {}", "a view of {}")
 UNCOUNTED = ("bacteria", "farmland", "grassland", "ground", "nuclei", "soil", "water")
-SHARES = {"shapes": 0.3, "aerial": 0.25, "micrograph": 0.45}  # of a batch: the harder, the more
 AIMED = 0.6  # part of the crops that look at a concept chosen alike among those of the scene, however small it is
 REMARKED = 0.3  # chance of a visible background to be considered for a caption that has something else to say
 ENOUGH = 0.02  # part of a crop that a thing must cover to be named
@@ -220,18 +219,24 @@ def _article(phrase: str) -> str:
 
 
 def deal(
-    pools: Sequence[Pool], rng: np.random.Generator, number: int, extra: int, size: int, zoom: tuple[float, float]
+    pools: Sequence[Pool],
+    shares: Sequence[float],
+    rng: np.random.Generator,
+    number: int,
+    extra: int,
+    size: int,
+    zoom: tuple[float, float],
 ) -> Batch:
-    """A batch of `number` crops of all kinds, with `extra` more captions that have one phrase exchanged."""
+    """A batch of `number` crops, of each pool its share, with `extra` more captions that have one phrase exchanged."""
     images, said, visible, start = [], [], np.zeros((number, len(EVERY_CONCEPT)), np.float32), 0
-    counts = np.diff((np.cumsum([0.0, *(SHARES[pool.kind] for pool in pools)]) * number).round()).astype(int)
+    counts = np.diff((np.cumsum([0.0, *shares]) * number).round()).astype(int)
     for pool, count in zip(pools, counts, strict=True):
-        crops, shares = cut(pool, rng, int(count), size, zoom)
+        crops, cover = cut(pool, rng, int(count), size, zoom)
         images.append(light(crops, rng))
-        said += [say(pool.kind, share, rng) for share in shares]
+        said += [say(pool.kind, parts, rng) for parts in cover]
         column = EVERY_CONCEPT.index(CONCEPTS[pool.kind][0])
-        shown = np.maximum(shares[:, 0] >= ENOUGH / 2, shares[:, 0] == shares[:, 0].max(-1, keepdims=True))
-        visible[start : start + count, column : column + shares.shape[-1]] = shown
+        shown = np.maximum(cover[:, 0] >= ENOUGH / 2, cover[:, 0] == cover[:, 0].max(-1, keepdims=True))
+        visible[start : start + count, column : column + cover.shape[-1]] = shown
         start += int(count)
     for i in rng.integers(number, size=extra):
         kind = pools[int(np.searchsorted(np.cumsum(counts), i, side="right"))].kind
