@@ -141,6 +141,7 @@ class Pipeline:
         """
         job = yield from self._prepare(image, settings, view or View(), edits or Edits())
         cosines = yield from self._cosines(job)
+        yield Progress("Making masks")
         candidates, scores = self._scores(job, cosines)
         labels, overlaps = yield from self._masks(job, candidates)
         return self._apply(job, labels, overlaps, scores, georeference)

@@ -40,21 +40,25 @@ def test_every_pixel_is_counted_under_its_true_name(kind: str, pipeline: Pipelin
 
 
 def test_all_names_of_the_kind_may_win_where_they_are_candidates(pipeline: Pipeline) -> None:
-    scenes = [make_scene("aerial", seed, size=96) for seed in range(3)]
+    scenes = [make_scene("shapes", seed, size=96) for seed in range(3)]
     rows = [ABLATION["vanilla"]]
     own = sum(found[0] for found in scene_confusions(pipeline, scenes, rows))
     every = sum(found[0] for found in scene_confusions(pipeline, scenes, rows, "kind"))
     np.testing.assert_array_equal(own.sum(axis=1), every.sum(axis=1))
     shown = {name for scene in scenes for name in scene.names}
-    absent = [index + 1 for index, name in enumerate(vocabulary("aerial")) if name not in shown]
+    absent = [index + 1 for index, name in enumerate(vocabulary("shapes")) if name not in shown]
     assert own[:, absent].sum() == 0
     assert not np.array_equal(own, every)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_bundled_model_finds_names_at_least_twice_as_well_as_vanilla(kind: str, pipeline: Pipeline) -> None:
-    scenes = [make_scene(kind, seed) for seed in range(8)]
-    found = np.array(list(scene_confusions(pipeline, scenes, [ABLATION["clearclip"], ABLATION["vanilla"]])))
-    clear, vanilla = (mean_iou(found[:, row].sum(axis=0), exclude=(0,)) for row in (0, 1))
-    assert clear > 0.4
+def test_the_bundled_model_finds_names_where_vanilla_does_not(pipeline: Pipeline) -> None:
+    rows = [ABLATION["clearclip"], ABLATION["vanilla"]]
+    found = {}
+    for kind in KINDS:
+        scenes = [make_scene(kind, 5000 + seed) for seed in range(8)]
+        confusions = np.array(list(scene_confusions(pipeline, scenes, rows)))
+        found[kind] = [mean_iou(confusions[:, row].sum(axis=0), exclude=(0,)) for row in (0, 1)]
+    assert min(clear for clear, _ in found.values()) > 0.45
+    assert min(clear / vanilla for clear, vanilla in found.values()) > 1.25
+    clear, vanilla = np.mean(list(found.values()), axis=0)
     assert clear > 2 * vanilla
