@@ -7,7 +7,7 @@ from typing import Any
 from napari_clearclip.scenes import DISTRACTORS, make_scene
 
 SAMPLE_SIZE = 384
-_SEEDS = {"shapes": 1, "aerial": 1, "micrograph": 1}
+_SEEDS = {"shapes": 24, "aerial": 1, "micrograph": 1}
 
 LayerData = tuple[Any, dict[str, Any], str]
 
