@@ -37,7 +37,12 @@ def in_thread(
     worker = create_worker(steps, _start_thread=False, _ignore_errors=True)
     worker.yielded.connect(progress)
     worker.returned.connect(results.append)
-    worker.finished.connect(lambda: finished(results[0][0] if results else None))
+
+    def end() -> None:
+        work.close()  # napari leaves a generator that it stops where it is
+        finished(results[0][0] if results else None)
+
+    worker.finished.connect(end)
     worker.start()
 
 
