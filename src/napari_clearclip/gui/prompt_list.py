@@ -1,17 +1,19 @@
-"""Settings with a prompt added, changed or removed, and sentences for what is refused: no Qt, no napari."""
+"""Settings with prompts added, changed, moved or removed, and sentences for what is refused: no Qt, no napari."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from napari_clearclip.domains import as_prompts, check_phrase, distractors_for
+from napari_clearclip.io.prompt_bank import Line
 from napari_clearclip.settings import COLORS, Model, Prompt, Settings
 
 Kind = Literal["object", "distractor"]
+Refused = tuple[str, str]  # what was typed, and the sentence that says why not
 
 
 def sentence(error: BaseException) -> str:
@@ -25,6 +27,15 @@ def sentence(error: BaseException) -> str:
         text = str(error).strip() or type(error).__name__
     text = text[0].upper() + text[1:]
     return text if text[-1] in ".!?)" else text + "."
+
+
+def refusal(make: Callable[[], Settings]) -> str:
+    """Why a change is refused, in a sentence; empty if it is not."""
+    try:
+        make()
+    except ValueError as error:
+        return sentence(error)
+    return ""
 
 
 def as_text(prompt: Prompt) -> str:
@@ -44,6 +55,9 @@ def shared_threshold(settings: Settings) -> float:
     return thresholds.pop() if len(thresholds) == 1 else float(Prompt.model_fields["threshold"].default)
 
 
+# Added
+
+
 def added(settings: Settings, text: str, kind: Kind = "object") -> Settings:
     """Settings with a prompt made from typed text, last of its kind.
 
@@ -57,27 +71,69 @@ def added(settings: Settings, text: str, kind: Kind = "object") -> Settings:
     else:
         (prompt,) = as_prompts((text,))
     _check(settings, prompt)
-    objects = [item for item in settings.prompts if item.kind == "object"]
-    others = [item for item in settings.prompts if item.kind == "distractor"]
-    (objects if kind == "object" else others).append(prompt)
-    return settings.replace(prompts=(*objects, *others))
+    return _with_last(settings, prompt)
+
+
+def _with_last(settings: Settings, prompt: Prompt) -> Settings:
+    """Settings with one more prompt, last of its kind; objects come before distractors."""
+    prompts = (*settings.prompts, prompt)
+    return settings.replace(prompts=tuple(sorted(prompts, key=lambda item: item.kind == "distractor")))
+
+
+def added_lines(settings: Settings, lines: Iterable[Line]) -> tuple[Settings, tuple[Refused, ...]]:
+    """Settings with a prompt for each line that is allowed, and the others with the reason."""
+    refused = []
+    for line in lines:
+        try:
+            settings = added(settings, line.text, line.kind)
+        except ValueError as error:
+            refused.append((line.text, sentence(error)))
+    return settings, tuple(refused)
+
+
+def report(refused: Sequence[Refused], added: int) -> str:
+    """What was left out of several lines and why, in a sentence."""
+    if not refused:
+        return ""
+    reasons: dict[str, list[str]] = {}
+    for text, reason in refused:
+        reasons.setdefault(_in_short(reason), []).append(f"“{text}”")
+    parts = "; ".join(f"{_joined(texts)} ({reason})" for reason, texts in reasons.items())
+    return f"Added {added} of {added + len(refused)}; left out {parts}."
+
+
+def _in_short(reason: str) -> str:
+    """The part of a refusal that is the same for all phrases."""
+    known = {"already": "in the list already", "knows no word": "no word that this model knows"}
+    return next((short for mark, short in known.items() if mark in reason), reason.rstrip("."))
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """Up to four texts, and how many more."""
+    more = len(texts) - 4
+    shown = [*texts[:4], *([f"{more} more"] if more > 0 else [])]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def _check(settings: Settings, prompt: Prompt) -> None:
     """Refuse a phrase that the list has, or of which the model knows no word."""
     listed = {phrase.casefold() for other in settings.prompts if other.kind == prompt.kind for phrase in other.phrases}
     for phrase in prompt.phrases:
-        if phrase.casefold() in listed:
+        if phrase.casefold() in listed and prompt.kind == "object":
             raise ValueError(f"“{phrase}” is in the list already; change its threshold there, or type another phrase.")
+        if phrase.casefold() in listed:
+            raise ValueError(f"“{phrase}” is in the list of distractors already; type another phrase.")
     if prompt.kind == "object":
         check_phrase(settings.model, prompt.phrase)
+
+
+# Changed
 
 
 def changed(settings: Settings, ids: Collection[str], **fields: Any) -> Settings:
     """Settings in which the prompts with these ids have other fields; ``text`` stands for phrase and synonyms."""
     if "text" in fields:
-        typed = Prompt.parse(fields.pop("text"))
-        fields |= {"phrase": typed.phrase, "synonyms": typed.synonyms}
+        fields |= _words(fields.pop("text"))
         for prompt in settings.prompts:
             if prompt.id in ids:
                 _check(removed(settings, ids), prompt.replace(**fields))
@@ -85,9 +141,100 @@ def changed(settings: Settings, ids: Collection[str], **fields: Any) -> Settings
     return settings.replace(prompts=tuple(prompts))
 
 
+def _words(text: str) -> dict[str, Any]:
+    """The fields that typed text stands for."""
+    typed = Prompt.parse(text)
+    return {"phrase": typed.phrase, "synonyms": typed.synonyms}
+
+
+def with_thresholds(settings: Settings, thresholds: Mapping[str, float]) -> Settings:
+    """Settings with other thresholds by id; locked prompts keep theirs."""
+    return settings.replace(
+        prompts=tuple(
+            prompt.replace(threshold=thresholds[prompt.id]) if prompt.id in thresholds and not prompt.locked else prompt
+            for prompt in settings.prompts
+        )
+    )
+
+
 def removed(settings: Settings, ids: Collection[str]) -> Settings:
     """Settings without the prompts with these ids."""
     return settings.replace(prompts=tuple(prompt for prompt in settings.prompts if prompt.id not in ids))
+
+
+def without_objects(settings: Settings) -> Settings:
+    """Settings that look for nothing; distractors stay."""
+    return removed(settings, {prompt.id for prompt in settings.objects})
+
+
+def moved(settings: Settings, ids: Collection[str], before: str | None) -> Settings:
+    """Settings in which some prompts stand before another one, or last of all."""
+    moving = [prompt for prompt in settings.prompts if prompt.id in ids]
+    rest = [prompt for prompt in settings.prompts if prompt.id not in ids]
+    at = next((place for place, prompt in enumerate(rest) if prompt.id == before), len(rest))
+    prompts = [*rest[:at], *moving, *rest[at:]]
+    return settings.replace(prompts=tuple(sorted(prompts, key=lambda item: item.kind == "distractor")))
+
+
+def duplicated(settings: Settings, source: str, text: str) -> Settings:
+    """Settings with a copy of a prompt below it, which has other words and, where it gets a mask, another colour.
+
+    Raises
+    ------
+    ValueError
+        As for `added`.
+    """
+    at, prompt = next((at, prompt) for at, prompt in enumerate(settings.prompts) if prompt.id == source)
+    fields = prompt.model_dump(exclude={"id", "locked", "visible"}) | _words(text)
+    if prompt.kind == "object":
+        fields["color"] = next_color(settings)
+    copy = Prompt.model_validate(fields)
+    _check(settings, copy)
+    return settings.replace(prompts=(*settings.prompts[: at + 1], copy, *settings.prompts[at + 1 :]))
+
+
+def with_kind(settings: Settings, id_: str, kind: Kind) -> Settings:
+    """Settings in which a prompt is of the other kind, last there.
+
+    Raises
+    ------
+    ValueError
+        If the same phrase is there already, or the model knows no word of what should get a mask.
+    """
+    prompt = next(prompt for prompt in settings.prompts if prompt.id == id_)
+    settings = removed(settings, (id_,))
+    color = prompt.color if prompt.color.upper() in COLORS or kind == "distractor" else next_color(settings)
+    prompt = prompt.replace(kind=kind, color=color, locked=False, muted=False, visible=True)
+    _check(settings, prompt)
+    return _with_last(settings, prompt)
+
+
+# Whole lists
+
+
+def opened(settings: Settings, prompts: Sequence[Prompt]) -> tuple[Settings, tuple[Refused, ...]]:
+    """Settings with the prompts of a file, and those of them that are not allowed with the reason.
+
+    What the file does not say stays as it is with a prompt of the same phrase, so that its mask and edits do too; if
+    it names no distractor, all of them stay. A lock belongs to an image and is never taken from a file.
+    """
+    known = {(prompt.kind, prompt.phrase.casefold()): prompt for prompt in settings.prompts}
+    if all(prompt.kind == "object" for prompt in prompts):
+        prompts = (*prompts, *(prompt for prompt in settings.prompts if prompt.kind == "distractor"))
+    made, refused = settings.replace(prompts=()), []
+    for prompt in prompts:
+        given = {name: getattr(prompt, name) for name in prompt.model_fields_set - {"locked"}}
+        if prompt.kind == "distractor":
+            base = as_prompts((as_text(prompt),))[0]
+        else:
+            base = Prompt(phrase=prompt.phrase, color=next_color(made), threshold=shared_threshold(settings))
+        prompt = known.get((prompt.kind, prompt.phrase.casefold()), base).replace(**given)
+        try:
+            _check(made, prompt)
+            made = _with_last(made, prompt)
+        except ValueError as error:
+            refused.append((as_text(prompt), sentence(error)))
+    return made, tuple(refused)
 
 
 def with_phrases(settings: Settings, phrases: Sequence[str], distractors: Sequence[str]) -> Settings:

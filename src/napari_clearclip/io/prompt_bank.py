@@ -1,0 +1,143 @@
+"""Lists of prompts as files: JSON with every field, or plain text with a prompt a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from napari_clearclip.io.files import replacing
+from napari_clearclip.io.session import explain
+from napari_clearclip.settings import MOST_PROMPTS, Prompt, Settings, Value
+
+VERSION = 1
+_LARGEST = 10_000_000  # bytes; a list of words is small, so that a larger file was chosen by mistake
+
+
+class PromptBank(Value):
+    """The content of a JSON list: ``{"version": 1, "prompts": [{"phrase": "tree", ...}, ...]}``."""
+
+    version: Literal[1] = 1
+    prompts: tuple[Prompt, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A prompt in a plain text: the number of its line from 1 on, what stands there, and what it is."""
+
+    number: int
+    text: str
+    kind: Literal["object", "distractor"]
+
+
+def lines_of(text: str) -> tuple[Line, ...]:
+    r"""The prompts in a plain text, one a line.
+
+    Blank lines and those that start with # are left out; a line that starts with - is a distractor.
+
+    Examples
+    --------
+    >>> [(line.number, line.text, line.kind) for line in lines_of("tree, bush\n\n# no roads\n- sky")]
+    [(1, 'tree, bush', 'object'), (4, 'sky', 'distractor')]
+    """
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if line and not line.startswith("#"):
+            other = line.startswith("-")
+            found.append(Line(number, line[1:].strip() if other else line, "distractor" if other else "object"))
+    return tuple(found)
+
+
+def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
+    """A list of prompts: JSON if the file's name ends in .json, else plain text.
+
+    Plain text has phrases and synonyms only; muted distractors become comments.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    ValueError
+        If a phrase cannot be written as plain text.
+    """
+    if path.suffix.lower() == ".json":
+        text = PromptBank(prompts=tuple(prompts)).model_dump_json(indent=2) + "\n"
+    else:
+        text = "".join(_as_line(prompt) + "\n" for prompt in prompts)
+    with replacing(path) as file:
+        file.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _as_line(prompt: Prompt) -> str:
+    """A prompt as a line of plain text."""
+    text = ", ".join((prompt.phrase, *prompt.synonyms))
+    line = text if prompt.kind == "object" else f"- {text}"
+    read = [Prompt.parse(line.text, kind=line.kind) for line in lines_of(line)]
+    if [(one.phrases, one.kind) for one in read] != [(prompt.phrases, prompt.kind)]:
+        raise ValueError(f"“{text}” would be read as something else in plain text; save the list as .json")
+    return f"# {line}" if prompt.muted else line
+
+
+def read_prompts(path: Path) -> tuple[Prompt, ...]:
+    """The prompts in a list; only fields that stand in the file are set on them.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, or a prompt in it is not allowed; the message names the line or the field.
+    """
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ValueError(f"{path} is too large for a list of prompts; choose a text or JSON file")
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise ValueError(f"the list {path} does not exist") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8; save it as UTF-8, or choose another file") from error
+    except OSError as error:
+        raise ValueError(f"the list {path} cannot be read: {error.strerror}") from error
+    is_json = path.suffix.lower() == ".json" or text.lstrip().startswith(("{", "["))
+    prompts = _from_json(path, text) if is_json else _from_text(path, text)
+    if not prompts:
+        raise ValueError(f"the list {path} is empty; write a phrase in each line")
+    return prompts
+
+
+def _from_json(path: Path, text: str) -> tuple[Prompt, ...]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"the list {path} is not JSON: {error}") from error
+    version = content.get("version", VERSION) if isinstance(content, dict) else VERSION
+    if isinstance(version, int) and version > VERSION:
+        raise ValueError(f"the list {path} has version {version}, but {VERSION} is the newest known; update")
+    try:
+        bank = PromptBank.model_validate({"prompts": content} if isinstance(content, list) else content)
+        Settings(prompts=bank.prompts)
+    except ValidationError as error:
+        raise ValueError(f"the list {path} is not valid: {explain(error)}") from error
+    return bank.prompts
+
+
+def _from_text(path: Path, text: str) -> tuple[Prompt, ...]:
+    prompts: list[Prompt] = []
+    seen: dict[tuple[str, str], int] = {}
+    for line in lines_of(text):
+        where = f"the list {path}, line {line.number}"
+        try:
+            prompt = Prompt.parse(line.text, kind=line.kind)
+        except ValidationError as error:
+            raise ValueError(f"{where}: {explain(error)}") from error
+        for phrase in prompt.phrases:
+            first = seen.setdefault((line.kind, phrase.casefold()), line.number)
+            if first != line.number:
+                raise ValueError(f"{where}: “{phrase}” stands in line {first} already; remove one")
+        prompts.append(prompt)
+        if sum(prompt.kind == "object" for prompt in prompts) > MOST_PROMPTS:
+            raise ValueError(f"{where}: at most {MOST_PROMPTS} prompts can be compared at once")
+    return tuple(prompts)

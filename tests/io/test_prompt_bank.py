@@ -1,0 +1,120 @@
+"""Lists of prompts come back as they were, and say in which line something is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from napari_clearclip.io.prompt_bank import lines_of, read_prompts, write_prompts
+from napari_clearclip.settings import MOST_PROMPTS, Prompt
+
+PROMPTS = (
+    Prompt(id="a", phrase="été", synonyms=("木", "bush"), threshold=0.35, color="#0072B2", visible=False, locked=True),
+    Prompt(id="b", phrase="road"),
+    Prompt(id="c", phrase="sky", kind="distractor", muted=True),
+    Prompt(id="d", phrase="wall", synonyms=("fence",), kind="distractor"),
+)
+
+
+def test_json_keeps_every_field(tmp_path):
+    write_prompts(tmp_path / "a.json", PROMPTS)
+    assert read_prompts(tmp_path / "a.json") == PROMPTS
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_plain_text_keeps_phrases_and_kinds(tmp_path):
+    write_prompts(tmp_path / "a.txt", PROMPTS)
+    assert (tmp_path / "a.txt").read_text("utf-8") == "été, 木, bush\nroad\n# - sky\n- wall, fence\n"
+    read = read_prompts(tmp_path / "a.txt")
+    kept = [prompt for prompt in PROMPTS if not prompt.muted]
+    assert [(prompt.phrases, prompt.kind) for prompt in read] == [(prompt.phrases, prompt.kind) for prompt in kept]
+    assert read[0].model_fields_set == {"phrase", "synonyms", "kind"}
+
+
+@pytest.mark.parametrize("content", ['[{"phrase": "tree"}]', '{"prompts": [{"phrase": "tree"}]}'])
+def test_json_by_hand_may_say_little(tmp_path, content):
+    for name in ("a.json", "a.txt"):
+        (tmp_path / name).write_text(content)
+        (prompt,) = read_prompts(tmp_path / name)
+        assert prompt.phrase == "tree"
+        assert prompt.model_fields_set == {"phrase"}
+
+
+def test_text_of_other_systems(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbftree ,  bush\r\n\r\n  # no\r\n -sky\r\n")
+    assert [(prompt.phrases, prompt.kind) for prompt in read_prompts(tmp_path / "a.txt")] == [
+        (("tree", "bush"), "object"),
+        (("sky",), "distractor"),
+    ]
+
+
+def test_lines_have_numbers():
+    found = [(line.number, line.text) for line in lines_of("\ntree\n# x\n-\nroad")]
+    assert found == [
+        (2, "tree"),
+        (4, ""),
+        (5, "road"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "tree\n\nroad\nbush, Tree\n", r"line 4: “Tree” stands in line 1 already; remove one"),
+        ("a.txt", "tree\n-\n", r"line 2: a phrase is empty; write what to look for"),
+        ("a.txt", "x" * 501, r"line 1: phrase is .* should have at most 500 characters"),
+        ("a.txt", "\n".join(f"p{n}" for n in range(MOST_PROMPTS + 1)), rf"line {MOST_PROMPTS + 1}: at most"),
+        ("a.txt", "# nothing\n", r"is empty; write a phrase in each line"),
+        ("a.json", '{"prompts": [\n{"phrase": "a"},\n]}', r"is not JSON: .*line \d"),
+        ("a.json", "tree\n", r"is not JSON: .*line 1"),
+        ("a.json", '{"prompts": [{"phrase": "a", "treshold": 1}]}', r"there is no setting 'prompts\.0\.treshold'"),
+        ("a.json", '[{"phrase": "a", "threshold": 2}]', r"prompts\.0\.threshold is 2; it should be less than or equal"),
+        ("a.json", '[{"phrase": "a"}, {"phrase": "A"}]', r"the phrase 'A' is given twice; remove one"),
+        ("a.json", '{"version": 9}', r"has version 9, but 1 is the newest known; update"),
+        ("a.json", "3", r"the content is 3; it should be"),
+        ("a.json", "[]", r"is empty"),
+    ],
+)
+def test_a_wrong_list_is_refused_with_the_place(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_prompts(tmp_path / name)
+
+
+def test_files_that_are_no_lists_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"the list .*none\.txt does not exist"):
+        read_prompts(tmp_path / "none.txt")
+    with pytest.raises(ValueError, match=r"cannot be read: Is a directory"):
+        read_prompts(tmp_path)
+    (tmp_path / "image.png").write_bytes(b"\x89PNG\r\n\xff\xfe")
+    with pytest.raises(ValueError, match=r"is not text in UTF-8"):
+        read_prompts(tmp_path / "image.png")
+    with (tmp_path / "large.txt").open("wb") as file:
+        file.truncate(20_000_000)
+    with pytest.raises(ValueError, match=r"is too large for a list of prompts"):
+        read_prompts(tmp_path / "large.txt")
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [Prompt(phrase="#1"), Prompt(phrase="- x"), Prompt(phrase="a, b"), Prompt(phrase="a", synonyms=("b, c",))],
+    ids=["comment", "distractor", "comma", "comma in a synonym"],
+)
+def test_what_plain_text_cannot_say_is_refused_and_the_file_stays(tmp_path, prompt):
+    (tmp_path / "a.txt").write_text("tree\n")
+    with pytest.raises(ValueError, match=r"would be read as something else in plain text; save the list as \.json"):
+        write_prompts(tmp_path / "a.txt", (prompt,))
+    assert (tmp_path / "a.txt").read_text() == "tree\n"
+    write_prompts(tmp_path / "a.json", (prompt,))
+    assert read_prompts(tmp_path / "a.json") == (prompt,)
+
+
+def test_an_unwritable_place_is_named(tmp_path):
+    with pytest.raises(OSError, match=r"none/a\.json cannot be written"):
+        write_prompts(tmp_path / "none" / "a.json", PROMPTS)
+
+
+def test_json_is_readable_by_people(tmp_path):
+    write_prompts(tmp_path / "a.JSON", PROMPTS)
+    assert json.loads((tmp_path / "a.JSON").read_text("utf-8"))["prompts"][0]["phrase"] == "été"
