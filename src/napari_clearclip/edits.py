@@ -124,6 +124,11 @@ class Edits(Value):
     painted: tuple[Painted, ...] = ()
     locked: tuple[Lock, ...] = ()
 
+    def at(self, plane: Plane) -> Edits:
+        """What was done by hand on one plane."""
+        painted = tuple(item for item in self.painted if item.plane == plane)
+        return Edits(painted=painted, locked=tuple(item for item in self.locked if item.plane == plane))
+
     def painting(self, prompt: str, plane: Plane) -> Painted:
         """What was painted for a prompt on a plane; empty if nothing was."""
         found = [item for item in self.painted if (item.prompt, item.plane) == (prompt, plane)]

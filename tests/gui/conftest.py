@@ -104,7 +104,7 @@ def looking(phrases: str = "road", **fields: Any) -> Settings:
 
 def source(key: str = "image", view: View | None = None) -> Source:
     """An image of 16 x 16 pixels."""
-    return Source(key, view or View(), lambda: np.zeros((16, 16), np.uint8))
+    return Source(key, view or View(), lambda _: np.zeros((16, 16), np.uint8))
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ class Heard:
         controller.failed.connect(self.errors.append)
         controller.busy_changed.connect(self.busy.append)
         controller.progress.connect(self.progress.append)
-        controller.changed.connect(lambda old, new: self.changes.append((old, new)))
+        controller.changed.connect(lambda key, old, new: self.changes.append((old, new)))
 
 
 @pytest.fixture
@@ -277,24 +277,176 @@ def test_forgotten_image_gets_no_result(controller: Controller, bench: Bench, he
     assert not heard.errors
 
 
+def stack(planes: int = 3) -> Source:
+    return Source("stack", View(plane=(0,)), lambda _: np.zeros((planes, 16, 16), np.uint8))
+
+
+def planes_of(pipeline: CountingPipeline) -> list[int]:
+    return [view.plane[0] for _, view, _ in pipeline.runs]
+
+
 def test_each_plane_has_its_own_run(controller: Controller, bench: Bench, pipeline: CountingPipeline) -> None:
-    stack = [Source("stack", View(plane=(index,)), lambda: np.zeros((2, 16, 16), np.uint8)) for index in range(2)]
-    controller.look_at(stack[0])
+    first = stack()
+    controller.look_at(first)
     controller.run()
     bench.drain()
-    controller.look_at(stack[1])
+    controller.look_at(first.at((1,), View()))
     assert not controller.has_run
-    threshold(controller, 0.9)
-    assert not bench.waiting
-    controller.look_at(stack[0])  # coming back shows what was changed meanwhile
+    threshold(controller, 0.9)  # is shown on the plane that was run, though another is looked at
     bench.drain()
+    assert planes_of(pipeline) == [0, 0]
     assert pipeline.runs[-1][0].objects[0].threshold == 0.9
+    controller.look_at(first)
+    assert not bench.waiting
+
+
+def test_all_planes_are_one_run_that_starts_where_one_looks(
+    controller: Controller, bench: Bench, pipeline: CountingPipeline, heard: Heard
+) -> None:
+    controller.look_at(stack().at((1,), View()))
+    controller.run([(0,), (1,), (2,)])
+    bench.drain()
+    assert planes_of(pipeline) == [1, 0, 2]
+    assert [progress.stage for progress in heard.progress][::3] == [
+        f"Plane {number} of 3: Reading windows" for number in (1, 2, 3)
+    ]
+    threshold(controller, 0.9)
+    bench.drain()
+    assert planes_of(pipeline)[3:] == [1, 0, 2]
+    controller.undo()
+    controller.undo()  # the whole run is one entry
+    assert not controller.state.readings
+    assert not controller.can_undo
+
+
+def test_cancel_keeps_the_planes_that_are_finished(
+    controller: Controller, bench: Bench, pipeline: CountingPipeline, heard: Heard
+) -> None:
+    controller.look_at(stack())
+    controller.run([(0,), (1,), (2,)])
+    bench.step(4)  # the first is finished
+    bench.step()  # the second has begun
+    controller.cancel()
+    bench.drain()
+    assert [outcome.source.view.plane for outcome in heard.results] == [(0,)]
+    assert set(controller.state.readings) == {(0,)}
+    threshold(controller, 0.9)
+    bench.drain()
+    assert planes_of(pipeline) == [0, 1, 0]
+
+
+def test_what_is_looked_at_goes_first(controller: Controller, bench: Bench, pipeline: CountingPipeline) -> None:
+    controller.look_at(stack())
+    controller.run([(0,), (1,), (2,)])
+    bench.step()
+    controller.look_at(stack().at((2,), View()))
+    bench.drain()
+    assert planes_of(pipeline) == [0, 2, 0, 1]
+
+
+def test_a_stroke_concerns_its_plane_only(controller: Controller, bench: Bench, pipeline: CountingPipeline) -> None:
+    controller.look_at(stack())
+    controller.run([(0,), (1,)])
+    bench.drain()
+    controller.update(edits=Edits().paint("road", (1,), np.ones((16, 16), bool), True))
+    bench.drain()
+    assert planes_of(pipeline) == [0, 1, 1]
+
+
+def test_undoing_a_run_and_redoing_it(controller: Controller, bench: Bench, heard: Heard) -> None:
+    controller.run()
+    bench.drain()
+    controller.undo()
+    bench.drain()
+    assert not controller.has_run
+    controller.redo()
+    bench.drain()
+    assert len(heard.results) == 2
+
+
+def test_undo_goes_back_to_the_former_reading(controller: Controller, bench: Bench, pipeline: CountingPipeline) -> None:
+    controller.run()
+    bench.drain()
+    controller.update(controller.settings.replace(tiling=Tiling(short_side=64)))
+    controller.run()
+    bench.drain()
+    controller.undo()
+    bench.drain()
+    assert [settings.tiling.short_side for settings, _, _ in pipeline.runs] == [None, 64, None]
+    assert controller.stale  # the settings still ask for the detail that was chosen
+    controller.undo()
+    assert not controller.stale
+
+
+def test_a_failed_change_is_not_tried_again(controller: Controller, bench: Bench, heard: Heard) -> None:
+    controller.run()
+    bench.drain()
+    controller.update(looking("refuse"))
+    bench.drain()
+    assert len(heard.errors) == 1
+    assert controller.stale
+    controller.look_at(source())
+    assert not bench.waiting
+    controller.undo()
+    assert not controller.stale
+
+
+def test_run_reads_the_image_again_though_nothing_was_changed(
+    controller: Controller, bench: Bench, pipeline: CountingPipeline
+) -> None:
+    for _ in range(2):
+        controller.run()
+        bench.drain()
+    assert len(pipeline.runs) == 2
+
+
+def test_each_image_has_its_own_history(controller: Controller, bench: Bench, heard: Heard) -> None:
+    threshold(controller, 0.1)
+    controller.look_at(source("another"))
+    assert controller.settings.objects[0].threshold == 0.1  # starts with the same
+    assert not controller.can_undo
+    threshold(controller, 0.2)
+    controller.look_at(source())
+    assert controller.settings.objects[0].threshold == 0.1
+    controller.undo("another")
+    assert controller.state_of("another").settings.objects[0].threshold == 0.1
+    assert controller.settings.objects[0].threshold == 0.1
+
+
+def test_settings_stay_when_the_last_image_goes(controller: Controller) -> None:
+    threshold(controller, 0.1)
+    controller.forget("image")
+    controller.look_at(None)
+    controller.look_at(source("another"))
+    assert controller.settings.objects[0].threshold == 0.1
+
+
+def test_a_run_goes_on_while_another_image_is_looked_at(
+    controller: Controller, bench: Bench, heard: Heard, pipeline: CountingPipeline
+) -> None:
+    controller.look_at(stack())
+    controller.run([(0,), (1,)])
+    bench.step()
+    controller.look_at(source("another"))
+    bench.drain()
+    assert planes_of(pipeline) == [0, 1]
+    assert set(controller.state_of("stack").readings) == {(0,), (1,)}
+
+
+def test_release_frees_the_model_and_keeps_what_is_shown(
+    controller: Controller, bench: Bench, pipeline: CountingPipeline
+) -> None:
+    controller.run()
+    bench.drain()
+    controller.release()
+    assert pipeline.released == 1
+    assert controller.has_run
 
 
 def test_edits_belong_to_their_image(controller: Controller, bench: Bench, pipeline: CountingPipeline) -> None:
     stroke = np.ones((16, 16), bool)
     edits = Edits().paint("road", (), stroke, True)
-    controller.update(state=controller.state.with_edits("image", edits))
+    controller.update(edits=edits)
     controller.run()
     bench.drain()
     controller.look_at(source("another"))
@@ -376,7 +528,7 @@ def test_error_while_reading_the_image_is_told(bench: Bench, pipeline: CountingP
     controller = Controller(bench, lambda _: pipeline, State(looking()))
     heard = Heard(controller)
 
-    def read() -> np.ndarray:
+    def read(_: Any) -> np.ndarray:
         raise OSError("the disk is gone")
 
     controller.look_at(Source("image", View(), read))

@@ -45,7 +45,7 @@ class Bound:
         self.bench = bench
         self.pipeline = CountingPipeline()
         self.controller = Controller(
-            bench, lambda _: self.pipeline, left_behind(viewer.layers, State(looking(phrases)))
+            bench, lambda _: self.pipeline, State(looking(phrases)), left_behind(viewer.layers)
         )
         self.results = Results(viewer, self.controller)
 
@@ -185,8 +185,10 @@ def test_a_reopened_panel_goes_on_where_the_last_one_ended(bench: Bench, qapp: A
     labels.data[1, 1] = 1  # while no panel is open
     left = list(bound.viewer.layers)
     again = Bound(bound.viewer, bound.bench, "")
-    assert again.controller.settings.objects == bound.controller.settings.objects
+    again.controller.look_at(source_of(image, (0, 0)))
+    assert again.controller.settings == bound.controller.settings
     assert not again.controller.can_undo
+    assert not bound.bench.waiting  # nothing is computed before the user asks for it
     again.run(image)
     assert list(bound.viewer.layers) == left
     assert (labels.data[0, 0], labels.data[1, 1], labels.data[2, 2]) == (1, 1, 0)
@@ -194,13 +196,28 @@ def test_a_reopened_panel_goes_on_where_the_last_one_ended(bench: Bench, qapp: A
     assert list(bound.viewer.layers) == [image]
 
 
-def test_layers_stay_when_other_prompts_take_over(bound: Bound) -> None:
+def test_layers_of_an_image_stay_when_another_gets_other_prompts(bound: Bound) -> None:
     image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
     bound.run(image)
     left = list(bound.viewer.layers)
-    with bound.results.keeping():
-        bound.controller.update(prompt_list.with_phrases(bound.controller.settings, ["tree"], []))
-    assert list(bound.viewer.layers) == left
+    other = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.controller.look_at(source_of(other, (0, 0)))
+    bound.controller.update(prompt_list.with_phrases(bound.controller.settings, ["tree"], []))
+    bound.run(other)
+    assert list(bound.viewer.layers)[: len(left)] == left
+    assert bound.controller.state_of(key_of(image)).settings.objects[0].phrase == "road"
+
+
+def test_undoing_the_run_takes_its_layers_away_and_redo_brings_them_back(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8))
+    bound.run(image)
+    bound.controller.undo()
+    bound.settle()
+    assert list(bound.viewer.layers) == [image]
+    bound.controller.redo()
+    bound.settle()
+    assert len(bound.viewer.layers) == 3
+    assert bound.controller.settings.objects[0].visible
 
 
 def test_a_copy_that_the_user_makes_is_left_alone(bound: Bound) -> None:
@@ -241,7 +258,7 @@ def test_painted_pixels_survive(bound: Bound) -> None:
     expected[0, :4] = True
     expected[15, 12:] = False
     np.testing.assert_array_equal(labels.data, expected)
-    painting = bound.controller.state.edits_of(key_of(image)).painting("road", ())
+    painting = bound.controller.state_of(key_of(image)).edits.painting("road", ())
     assert painting.on.mask((16, 16)).sum() == 4
     assert painting.off.mask((16, 16)).sum() == 4
 
@@ -309,7 +326,7 @@ def test_stacks_are_written_plane_by_plane(bound: Bound) -> None:
     assert labels.data[0].any()
     assert labels.data[2, 0, 0] == 1
     np.testing.assert_allclose(world(heat, (2, 3.375, 5.375)), world(image, (2, 15, 23)))
-    assert bound.controller.state.edits_of(key_of(image)).painting("road", (2,)) != Edits().painting("road", (2,))
+    assert bound.controller.state_of(key_of(image)).edits.painting("road", (2,)) != Edits().painting("road", (2,))
 
 
 def test_image_removed_while_running(bound: Bound) -> None:
@@ -341,7 +358,7 @@ def test_another_grid_of_cells_keeps_what_was_painted(bound: Bound) -> None:
     heat = bound.layer("similarity", image)
     heat.data = np.zeros((2, 2), np.float32)  # as if another model had made it
     bound.run(image)
-    painting = bound.controller.state.edits_of(key_of(image)).painting("road", ())
+    painting = bound.controller.state_of(key_of(image)).edits.painting("road", ())
     assert painting.on.mask((16, 16)).sum() == 1
     assert bound.layer("similarity", image).data.shape == (4, 4)
     assert bound.layer("labels", image) is labels
@@ -402,7 +419,7 @@ def test_only_the_plane_of_a_lazy_stack_is_computed() -> None:
     computed.clear()
     taken = source_of(image, (2, 0, 0))
     assert not computed  # nothing in the thread of the window
-    array = taken.read()
+    array = taken.read((2,))
     assert computed == [2]
     assert array.shape == (4, 8, 9)
     assert (array[taken.view.plane] == 2).all()
@@ -411,9 +428,9 @@ def test_only_the_plane_of_a_lazy_stack_is_computed() -> None:
 def test_a_pyramid_is_read_from_its_finest_level(monkeypatch: pytest.MonkeyPatch) -> None:
     levels = [np.zeros((64, 64), np.uint8), np.zeros((32, 32), np.uint8)]
     image = Image(levels, multiscale=True, scale=(0.5, 0.5))
-    assert source_of(image, (0, 0)).read().shape == (64, 64)
+    assert source_of(image, (0, 0)).read(()).shape == (64, 64)
     monkeypatch.setattr("napari_clearclip.gui.sources._MOST_PIXELS", 40 * 40)
-    assert source_of(image, (0, 0)).read().shape == (32, 32)
+    assert source_of(image, (0, 0)).read(()).shape == (32, 32)
     layer = Labels(np.zeros((32, 32), np.uint8), **placement(image))
     np.testing.assert_allclose(world(layer, (0, 0)), world(image, (0.5, 0.5)))
     np.testing.assert_allclose(world(layer, (31, 31)), world(image, (62.5, 62.5)))

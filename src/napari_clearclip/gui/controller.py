@@ -1,36 +1,22 @@
-"""The history of what the user wants, the one running job, and the guard against late results: no Qt, no napari."""
+"""What is wanted of each image, what is asked next, and the guard against late results: no Qt, no napari."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
 
 from psygnal import Signal
 
-from napari_clearclip.gui.history import History, State
-from napari_clearclip.gui.jobs import Job, Outcome, Reading, Source, Spot, question
+from napari_clearclip.edits import Edits, Plane
+from napari_clearclip.gui.history import Histories, History, State
+from napari_clearclip.gui.jobs import Job, Outcome, Reading, Run, Source, Spot, question
+from napari_clearclip.gui.runner import Executor, OpenPipeline, Runner
+from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Runtime, Settings
-
-if TYPE_CHECKING:
-    from napari_clearclip.pipeline import Pipeline
-    from napari_clearclip.progress import Progress
-
-Work = Generator["Progress", None, "Outcome | Exception | None"]
-
-
-class Executor(Protocol):
-    """Runs a generator to its end somewhere else and reports in the caller's thread."""
-
-    def __call__(
-        self, work: Generator[Any, None, Any], progress: Callable[[Any], None], finished: Callable[[Any], None]
-    ) -> None:
-        """Start `work`; call `progress` with each value it yields and `finished` once, with what it returns."""
 
 
 class Controller:
-    """Holds the value, runs the pipeline for it, and tells what came out.
+    """Holds what is wanted of each image, runs the pipeline for it, and tells what came out.
 
     Parameters
     ----------
@@ -39,16 +25,22 @@ class Controller:
     open_pipeline : callable, optional
         Makes the pipeline for a `Runtime`; called in the worker.
     state : State, optional
-        What to start with.
+        What to start with, before there is an image.
+    states : mapping, optional
+        What is wanted of images by key, where that is known already.
 
     Notes
     -----
-    One job runs at a time and at most one waits. A change of prompts, thresholds, variant or edits is shown by itself
-    once an image has been run; a change of model, tiling or contrast waits for `run`, and until then what is asked
-    for is answered from the reading of the last run.
+    Each image has its own history; a new one starts with the settings of the image looked at before. `changed` carries
+    the key of the image (None before there is one), the old state and the new one.
+
+    One job runs at a time. What is asked of a plane, in short, is its question; whenever nothing runs, the next plane
+    whose answer is not the one shown is taken: first the one looked at, then the others of that image, then those of a
+    run that goes on elsewhere. So a change of prompts, thresholds, variant or edits is shown by itself once a plane has
+    been run; a change of model, tiling or contrast waits for `run`.
     """
 
-    changed = Signal(State, State)
+    changed = Signal(object, State, State)
     source_changed = Signal(object)
     result_changed = Signal(Outcome)
     progress = Signal(object)
@@ -58,34 +50,39 @@ class Controller:
     def __init__(
         self,
         executor: Executor,
-        open_pipeline: Callable[[Runtime], Pipeline] | None = None,
+        open_pipeline: OpenPipeline | None = None,
         state: State | None = None,
+        states: Mapping[Hashable, State] | None = None,
     ) -> None:
-        self._executor = executor
-        self._open_pipeline = open_pipeline or _default_pipeline
-        self._pipeline: tuple[Runtime, Pipeline] | None = None
-        self._runtime = Runtime()
-        self._device: tuple[str, str] | None = None
-        self._history = History(state or State())
-        self._generation = 0
-        self._running: Job | None = None
-        self._pending: Job | None = None
+        self._runner = Runner(executor, open_pipeline)
+        self._histories = Histories({None: state or State(), **(states or {})})
         self._source: Source | None = None
-        self._readings: dict[Spot, Reading] = {}
+        self._run: Run | None = None
+        self._runs = 0
         self._shown: dict[Spot, Hashable] = {}
+        self._given_up: dict[Spot, Hashable] = {}
         self._closed = False
 
     # What stands
 
     @property
+    def key(self) -> Hashable:
+        """Of the image whose settings are shown; None before there is one."""
+        return self._histories.key
+
+    @property
     def state(self) -> State:
-        """The value as it stands."""
-        return self._history.state
+        """What is wanted of the image that is looked at."""
+        return self._histories.current.state
 
     @property
     def settings(self) -> Settings:
-        """The settings as they stand."""
+        """The settings of the image that is looked at."""
         return self.state.settings
+
+    def state_of(self, key: Hashable) -> State:
+        """What is wanted of an image; of a new one, what is wanted of the one that is looked at."""
+        return self._histories.of(key)
 
     @property
     def source(self) -> Source | None:
@@ -95,87 +92,94 @@ class Controller:
     @property
     def busy(self) -> bool:
         """Whether a job is running."""
-        return self._running is not None
+        return self._runner.job is not None
 
     @property
     def has_run(self) -> bool:
         """Whether the image and plane that are looked at have been run, or are being run."""
-        return self._source is not None and self._source.spot in self._readings
+        return self._source is not None and self._reading(self._source.spot) is not None
 
     @property
     def stale(self) -> bool:
-        """Whether model, tiling or the look of the image have changed since the last Run."""
-        if self._source is None or not self.has_run:
+        """Whether what is shown of the plane that is looked at would be another if Run were pressed."""
+        if self._source is None or (reading := self._reading(self._source.spot)) is None:
             return False
-        return self._readings[self._source.spot] != Reading.of(self.settings, self._source)
+        given_up = self._given_up.get(self._source.spot) == self._question(self._source.spot, reading)
+        return given_up or reading != Reading.of(self.settings, self._source.view)
 
     @property
     def device(self) -> tuple[str, str] | None:
         """The device that is used and why, once a job has found out in the worker."""
-        return self._device
+        return self._runner.device
 
     @property
     def runtime(self) -> Runtime:
         """Device and memory of the next job."""
-        return self._runtime
+        return self._runner.runtime
 
     @runtime.setter
     def runtime(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+        self._runner.runtime = runtime
 
     # What the user does
 
-    def update(self, settings: Settings | None = None, state: State | None = None, tag: str = "") -> None:
-        """Make another value the current one, and show what it gives if the image has been run.
+    def update(
+        self, settings: Settings | None = None, edits: Edits | None = None, tag: str = "", key: Hashable = None
+    ) -> None:
+        """Make other settings or edits the current ones, and show what they give where the image has been run.
 
         Parameters
         ----------
         settings : Settings, optional
             The new settings.
-        state : State, optional
-            The new state, where edits change.
+        edits : Edits, optional
+            The new edits.
         tag : str
             Consecutive changes with the same tag (one slider being moved) are one entry of the history.
+        key : hashable, optional
+            Of the image; by default the one that is looked at.
         """
-        new = state or self.state
-        new = new if settings is None else replace(new, settings=settings)
-        old = self.state
-        if new == old:
-            return
-        self._history.push(new, tag)
-        self._announce(old)
+        key = self.key if key is None else key
+        old = self.state_of(key)
+        new = replace(old, settings=settings or old.settings, edits=old.edits if edits is None else edits)
+        if new != old:
+            self._histories.push(key, new, tag)
+            self._announce(key, old)
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is an earlier value."""
-        return self._history.can_undo
+        """Whether there is an earlier state of the image that is looked at."""
+        return self._histories.current.can_undo
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is a value that was undone."""
-        return self._history.can_redo
+        """Whether there is a state of it that was undone."""
+        return self._histories.current.can_redo
 
-    def undo(self) -> None:
-        """Go back to the value before."""
-        old = self.state
-        self._history.undo()
-        self._announce(old)
+    def undo(self, key: Hashable = None) -> None:
+        """Go back to the state before, of the image that is looked at or of another."""
+        self._step(History.undo, key)
 
-    def redo(self) -> None:
+    def redo(self, key: Hashable = None) -> None:
         """Take back an undo."""
-        old = self.state
-        self._history.redo()
-        self._announce(old)
+        self._step(History.redo, key)
 
     def look_at(self, source: Source | None) -> None:
         """Say which image and plane are looked at, and how."""
         self._source = source
+        self._histories.look_at(None if source is None else source.key)
         self.source_changed.emit(source)
-        if source is not None and self._shown.get(source.spot, None) not in (None, self._question(source)):
-            self._refresh()
+        self._next()
 
-    def run(self) -> None:
-        """Segment what is looked at with the settings as they stand; a running job is cancelled for it."""
+    def run(self, planes: Sequence[Plane] | None = None) -> None:
+        """Segment what is looked at with the settings as they stand; a running job is cancelled for it.
+
+        Parameters
+        ----------
+        planes : sequence of Plane, optional
+            The planes to segment; by default the one that is looked at. What is finished stays when the rest is
+            cancelled.
+        """
         source = self._source
         if source is None:
             self.failed.emit(ValueError("There is no image to look at; open one, or File > Open Sample > ClearCLIP."))
@@ -184,154 +188,151 @@ class Controller:
             self.failed.emit(ValueError("There is nothing to look for; type a phrase and press Enter."))
             return
         self._stop()
-        before = self._readings.get(source.spot)
-        self._readings[source.spot] = Reading.of(self.settings, source)
-        self._submit(Job(source, self.settings, self.state.edits_of(source.key), before))
+        here = source.view.plane
+        wanted = tuple(dict.fromkeys((here,) if planes is None else planes))
+        wanted = tuple(sorted(wanted, key=lambda plane: plane != here))  # the one that is looked at comes first
+        self._runs += 1
+        self._run = Run(source, Reading.of(self.settings, source.view), wanted, f"run {self._runs}")
+        for plane in wanted:
+            self._given_up.pop((source.key, plane), None)
+            self._shown.pop((source.key, plane), None)
+        self._next()
 
     def cancel(self) -> None:
-        """Stop the running job; the last result stays."""
+        """Stop the running job; what is finished stays."""
         self._stop()
+        for spot, asked in list(self._stale()):
+            self._given_up[spot] = asked
 
     def forget(self, key: Hashable) -> None:
         """Drop all that belongs to an image that is gone; its running job is stopped."""
-        for job in (self._running, self._pending):
-            if job is not None and job.source.key == key:
-                self._stop()
-        for spots in (self._readings, self._shown):
+        if self._run is not None and self._run.source.key == key:
+            self._run = None
+        if self._runner.job is not None and self._runner.job.source.key == key:
+            self._runner.stop()
+        if self._source is not None and self._source.key == key:
+            self._source = None
+        self._histories.forget(key)
+        for spots in (self._shown, self._given_up):
             for spot in [spot for spot in spots if spot[0] == key]:
                 del spots[spot]
+
+    def release(self) -> None:
+        """Stop what runs and free the model and all that is cached; the next run loads it again."""
+        self.cancel()
+        self._runner.release()
 
     def close(self) -> None:
         """Stop for good and free the model, now or as soon as the worker has stopped."""
         self._closed = True
         self._stop()
-        if self._running is None:
-            self._release()
+        self._runner.release()
 
-    # How it is done
+    # What is asked
 
-    def _announce(self, old: State) -> None:
-        if old == self.state:
-            return
-        self.changed.emit(old, self.state)
-        source = self._source
-        if source is not None and self._shown.get(source.spot) != self._question(source):
-            self._refresh()
+    def _step(self, way: Callable[[History], None], key: Hashable) -> None:
+        key = self.key if key is None else key
+        old = self.state_of(key)
+        self._histories.step(way, key)
+        self._announce(key, old)
 
-    def _question(self, source: Source) -> Hashable:
-        """What was asked about an image, in short."""
-        return question(self.settings, self.state.edits_of(source.key))
-
-    def _refresh(self) -> None:
-        """Ask again about what is looked at, read as in its last Run; nothing before the first."""
-        source = self._source
-        if source is None or not self.settings.objects or (reading := self._readings.get(source.spot)) is None:
-            return
-        settings = reading.applied(self.settings)
-        seen = replace(source, view=reading.view)
-        waiting = self._pending or self._running
-        before = waiting.before if waiting is not None and waiting.spot == source.spot else reading
-        self._submit(Job(seen, settings, self.state.edits_of(source.key), before))
-
-    def _submit(self, job: Job) -> None:
-        if not self._closed:
-            self._pending = job
+    def _announce(self, key: Hashable, old: State) -> None:
+        new = self.state_of(key)
+        for plane in set(old.readings) - set(new.readings):  # the run itself was undone
+            self._shown.pop((key, plane), None)
+        if old != new:
+            self.changed.emit(key, old, new)
             self._next()
 
+    def _reading(self, spot: Spot) -> Reading | None:
+        """What a plane is read with: as the run says that is going on, else as in its last run."""
+        if self._run is not None and spot[0] == self._run.source.key and spot[1] in self._run.left:
+            return self._run.reading
+        return self.state_of(spot[0]).readings.get(spot[1])
+
+    def _question(self, spot: Spot, reading: Reading) -> Hashable:
+        state = self.state_of(spot[0])
+        return question(state.settings, state.edits.at(spot[1]), reading)
+
+    def _stale(self) -> Iterator[tuple[Spot, Hashable]]:
+        """The planes whose answer is not the one shown, and what is asked of them, the most urgent first."""
+        spots = [] if self._source is None else [self._source.spot]
+        spots += [(self.key, plane) for plane in self.state.readings if self._source is not None]
+        spots += [] if self._run is None else [(self._run.source.key, plane) for plane in self._run.left]
+        for spot in dict.fromkeys(spots):
+            if not self.state_of(spot[0]).settings.objects or (reading := self._reading(spot)) is None:
+                continue
+            asked = self._question(spot, reading)
+            if asked not in (self._shown.get(spot), self._given_up.get(spot)):
+                yield spot, asked
+
+    # How it is answered
+
     def _next(self) -> None:
-        """Start the job that waits, unless one is running."""
-        if self._running is not None or self._pending is None:
+        """Start the most urgent job; one that is less urgent makes way."""
+        if self._closed:
             return
-        job, self._pending = self._pending, None
-        self._running = job
-        self._generation += 1
+        spot, asked = next(self._stale(), (None, None))
+        running = self._runner.job
+        if running is not None:
+            if spot is not None and spot != running.spot:
+                running.stop.set()
+        elif spot is not None:
+            self._start(spot, asked)
+
+    def _start(self, spot: Spot, asked: Hashable) -> None:
+        reading, state = self._reading(spot), self.state_of(spot[0])
+        sources = [self._source, None if self._run is None else self._run.source]
+        source = next((source for source in sources if source is not None and source.key == spot[0]), None)
+        if reading is None or source is None:
+            return
+        seen = source.at(spot[1], reading.view)
+        job = Job(seen, reading.applied(state.settings), state.edits.at(spot[1]), reading, asked)
         self.busy_changed.emit(True)
-        generation = self._generation
-        self._executor(
-            self._work(job), partial(self._on_progress, generation), partial(self._on_finished, generation, job)
-        )
-
-    def _work(self, job: Job) -> Work:
-        """The job's steps, in the worker: an error is returned, and None when it was stopped."""
-        try:
-            pipeline = self._opened()
-            steps = pipeline.steps(job.source.read(), job.settings, job.source.view, job.edits)
-            try:
-                while not job.stop.is_set():
-                    yield next(steps)
-            except StopIteration as end:
-                self._device = pipeline.device, pipeline.device_reason
-                return Outcome.of(job.source, end.value)
-            finally:
-                steps.close()
-        except Exception as error:  # the worker's boundary: whatever it is, the panel says it
-            return error
-        return None
-
-    def _opened(self) -> Pipeline:
-        """The pipeline for the chosen device."""
-        if self._pipeline is None or self._pipeline[0] != self._runtime:
-            self._release()
-            self._pipeline = (self._runtime, self._open_pipeline(self._runtime))
-        return self._pipeline[1]
-
-    def _release(self) -> None:
-        if self._pipeline is not None:
-            self._pipeline[1].release()
-            self._pipeline = None
+        self._runner.start(job, self._on_progress, self._on_finished)
 
     def _stop(self) -> None:
-        """Cancel what runs and what waits; a result that still comes is late."""
-        for job in (self._pending, self._running):
-            if job is not None:
-                job.stop.set()
-                self._fall_back(job)
-        self._generation += 1
-        self._pending = None
+        """Drop the run and stop the job; a result that still comes is late."""
+        self._run = None
+        self._runner.stop()
 
-    def _fall_back(self, job: Job) -> None:
-        if job.before is None:
-            self._readings.pop(job.spot, None)
-        else:
-            self._readings[job.spot] = job.before
-
-    def _on_progress(self, generation: int, progress: Progress) -> None:
-        if generation == self._generation:
+    def _on_progress(self, job: Job, progress: Progress) -> None:
+        if not job.stop.is_set():
+            run = self._run
+            if run is not None and len(run.planes) > 1 and job.reading == run.reading:
+                stage = f"Plane {len(run.done) + 1} of {len(run.planes)}: {progress.stage}"
+                progress = replace(progress, stage=stage)
             self.progress.emit(progress)
 
-    def _on_finished(self, generation: int, job: Job, result: Outcome | Exception | None) -> None:
-        """Tell the result unless it is late, then start the job that waits."""
-        if generation == self._generation and not self._closed:
+    def _on_finished(self, job: Job, result: Outcome | Exception | None) -> None:
+        """Tell the result unless it is late, then start the next job."""
+        if not self._closed and not job.stop.is_set():
             if isinstance(result, Outcome):
                 self._accept(job, result)
             else:
                 self._give_up(job, result)
-        self._running = None
         self._next()
-        if self._closed:
-            self._release()
-        elif self._running is None:
+        if not self._closed and not self.busy:
             self.busy_changed.emit(False)
 
     def _accept(self, job: Job, outcome: Outcome) -> None:
-        """Tell a result; what waits for the same image may now fall back on its reading."""
-        spot = job.spot
-        self._shown[spot] = job.question
-        if self._pending is not None and self._pending.spot == spot:
-            self._pending = replace(self._pending, before=job.reading)
+        """Tell a result, and note in the history what was read anew."""
+        key, plane = job.spot
+        self._shown[job.spot] = job.question
+        self._given_up.pop(job.spot, None)
+        run, old = self._run, self.state_of(key)
+        if run is not None and run.source.key == key and plane in run.left and run.reading == job.reading:
+            run = replace(run, done=run.done | {plane})
+            self._run = run if run.left else None
+            new = old.with_reading(plane, job.reading)
+            if new != old:
+                self._histories.push(key, new, run.tag)
+                self.changed.emit(key, old, new)
         self.result_changed.emit(outcome)
 
     def _give_up(self, job: Job, error: Exception | None) -> None:
-        """Go back to the reading before, without what waits for the one that failed, and say why."""
-        self._fall_back(job)
-        waiting = self._pending
-        if waiting is not None and self._readings.get(waiting.spot) != waiting.reading:
-            self._pending = None
+        """Leave the plane as it is shown, drop the run that it was part of, and say why."""
+        self._given_up[job.spot] = job.question
+        self._run = None
         if error is not None:
             self.failed.emit(error)
-
-
-def _default_pipeline(runtime: Runtime) -> Pipeline:
-    from napari_clearclip.pipeline import Pipeline
-
-    return Pipeline(runtime)

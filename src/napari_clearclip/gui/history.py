@@ -1,11 +1,12 @@
-"""The history of what the user wants: settings, and what was done by hand to each image."""
+"""What the user wants of each image, and the histories of it."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 
-from napari_clearclip.edits import Edits
+from napari_clearclip.edits import Edits, Plane
+from napari_clearclip.gui.jobs import Reading
 from napari_clearclip.settings import Settings
 
 _LONGEST = 200
@@ -13,18 +14,25 @@ _LONGEST = 200
 
 @dataclass(frozen=True)
 class State:
-    """One entry of the history: the settings, and what was done by hand to each image."""
+    """One entry of an image's history.
+
+    Attributes
+    ----------
+    settings : Settings
+        What to look for and how.
+    edits : Edits
+        What was done by hand.
+    readings : mapping of plane to Reading
+        The planes that were run, and what they were read with.
+    """
 
     settings: Settings = field(default_factory=Settings)
-    edits: Mapping[Hashable, Edits] = field(default_factory=dict)
+    edits: Edits = field(default_factory=Edits)
+    readings: Mapping[Plane, Reading] = field(default_factory=dict)
 
-    def edits_of(self, key: Hashable) -> Edits:
-        """What was done by hand to an image."""
-        return self.edits.get(key, Edits())
-
-    def with_edits(self, key: Hashable, edits: Edits) -> State:
-        """The state with other edits of one image."""
-        return replace(self, edits={**self.edits, key: edits})
+    def with_reading(self, plane: Plane, reading: Reading) -> State:
+        """The state after a plane was run."""
+        return replace(self, readings={**self.readings, plane: reading})
 
 
 class History:
@@ -72,3 +80,54 @@ class History:
     def redo(self) -> None:
         """Go one value on, if there is one."""
         self._at = min(self._at + 1, len(self._states) - 1)
+
+
+class Histories:
+    """A history for each image, by key; under None, what is wanted before there is an image.
+
+    Parameters
+    ----------
+    states : mapping
+        What is known from the start; None is among the keys.
+
+    Attributes
+    ----------
+    key : hashable
+        Of the image that is looked at, or None.
+    """
+
+    def __init__(self, states: Mapping[Hashable, State]) -> None:
+        self.key: Hashable = None
+        self._histories = {key: History(state) for key, state in states.items()}
+
+    @property
+    def current(self) -> History:
+        """The history of the image that is looked at."""
+        return self._histories[self.key]
+
+    def of(self, key: Hashable) -> State:
+        """What is wanted of an image; of a new one, the settings of the one that is looked at."""
+        history = self._histories.get(key)
+        return State(self.current.state.settings) if history is None else history.state
+
+    def look_at(self, key: Hashable) -> None:
+        """Make another image the current one; a new one, or none, takes over the settings."""
+        if key is None and self.key is not None:
+            self._histories.pop(None)
+        self._histories.setdefault(key, History(self.of(key)))
+        self.key = key
+
+    def push(self, key: Hashable, state: State, tag: str = "") -> None:
+        """Make a value the one that stands for an image."""
+        self._histories.setdefault(key, History(self.of(key))).push(state, tag)
+
+    def step(self, way: Callable[[History], None], key: Hashable) -> None:
+        """Undo or redo what was done to an image."""
+        if key in self._histories:
+            way(self._histories[key])
+
+    def forget(self, key: Hashable) -> None:
+        """Drop an image that is gone."""
+        if key == self.key:
+            self.look_at(None)
+        self._histories.pop(key, None)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_clearclip.edits import Edits, View
+from napari_clearclip.edits import Edits, Plane, View
 from napari_clearclip.result import Segmentation
 from napari_clearclip.settings import Model, Settings, Tiling
 
 if TYPE_CHECKING:
     import numpy as np
 
-Spot = tuple[Hashable, tuple[int, ...]]
+Spot = tuple[Hashable, Plane]
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,22 @@ class Source:
     view : View
         How the stored array is looked at.
     read : callable
-        Returns the stored array; called in the worker, so that lazy arrays are computed there.
+        Takes a plane and returns the stored array, of which that plane is read; called in the worker, so that lazy
+        arrays are computed there.
     """
 
     key: Hashable
     view: View
-    read: Callable[[], np.ndarray]
+    read: Callable[[Plane], np.ndarray]
 
     @property
     def spot(self) -> Spot:
         """The image and the plane of it."""
         return self.key, self.view.plane
+
+    def at(self, plane: Plane, view: View) -> Source:
+        """Another plane of the image, looked at in another way."""
+        return Source(self.key, view.replace(plane=plane), self.read)
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Reading:
-    """What decides how the image is encoded; a change takes effect at the next Run."""
+    """What decides how a plane is encoded; a change takes effect at the next Run."""
 
     model: Model
     tiling: Tiling
@@ -66,9 +71,9 @@ class Reading:
     view: View
 
     @classmethod
-    def of(cls, settings: Settings, source: Source) -> Reading:
-        """What settings and a look at an image give."""
-        return cls(settings.model, settings.tiling, settings.attention.blocks, source.view)
+    def of(cls, settings: Settings, view: View) -> Reading:
+        """What settings and a look at an image give, whatever the plane."""
+        return cls(settings.model, settings.tiling, settings.attention.blocks, view.replace(plane=()))
 
     def applied(self, settings: Settings) -> Settings:
         """The settings, read as in this reading."""
@@ -77,32 +82,53 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Run:
+    """What was asked for by pressing Run and has not all come out yet.
+
+    Attributes
+    ----------
+    source : Source
+        The image.
+    reading : Reading
+        What it is read with.
+    planes : tuple of Plane
+        All that were asked for, in the order in which they are read.
+    tag : str
+        Of the one entry that the run leaves in the history.
+    done : frozenset of Plane
+        Those that have come out.
+    """
+
+    source: Source
+    reading: Reading
+    planes: tuple[Plane, ...]
+    tag: str
+    done: frozenset[Plane] = frozenset()
+
+    @property
+    def left(self) -> tuple[Plane, ...]:
+        """The planes that have not come out."""
+        return tuple(plane for plane in self.planes if plane not in self.done)
+
+
+@dataclass(frozen=True, eq=False)
 class Job:
-    """A run that was asked for; `before` is the reading to fall back on if it does not come to its end."""
+    """One plane to be segmented; `reading` is what it is read with, `question` what is asked, in short."""
 
     source: Source
     settings: Settings
     edits: Edits
-    before: Reading | None
+    reading: Reading
+    question: Hashable
     stop: threading.Event = field(default_factory=threading.Event)
 
     @property
     def spot(self) -> Spot:
-        """The image and the plane that the run is about."""
+        """The image and the plane that the job is about."""
         return self.source.spot
 
-    @property
-    def reading(self) -> Reading:
-        """How the image is read in this run."""
-        return Reading.of(self.settings, self.source)
 
-    @property
-    def question(self) -> Hashable:
-        """What is asked about the image, in short."""
-        return question(self.settings, self.edits)
-
-
-def question(settings: Settings, edits: Edits) -> Hashable:
-    """What the result depends on beside the reading: what is shown is fresh while this is the same."""
+def question(settings: Settings, edits: Edits, reading: Reading) -> Hashable:
+    """What a result depends on: what is shown is fresh while this is the same."""
     prompts = tuple((p.id, p.phrases, p.kind, p.threshold, p.locked, p.muted) for p in settings.prompts)
-    return settings.attention.replace(blocks=1), settings.comparing, settings.deciding, prompts, edits
+    return settings.attention.replace(blocks=1), settings.comparing, settings.deciding, prompts, edits, reading

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from napari_clearclip.edits import Edits
 from napari_clearclip.gui import prompt_list
 from napari_clearclip.gui.controller import Controller
 from napari_clearclip.gui.history import State
-from napari_clearclip.gui.jobs import Outcome
+from napari_clearclip.gui.jobs import Outcome, Spot
 from napari_clearclip.gui.sources import KEY, apply_placement, is_source, key_of, placement, shape_of
-from napari_clearclip.gui.styles import LABELS, SIMILARITY, make_layer, restyle, tag_of
+from napari_clearclip.gui.styles import LABELS, SIMILARITY, make_layer, remember, restyle, tag_of
 from napari_clearclip.settings import Prompt
 
 if TYPE_CHECKING:
@@ -41,11 +40,10 @@ class Results:
     def __init__(self, viewer: ViewerModel, controller: Controller) -> None:
         self._viewer = viewer
         self._controller = controller
-        self._outcomes: dict[str, Outcome] = {}
-        self._unwritten: list[tuple[str, str]] = []
+        self._outcomes: dict[Spot, Outcome] = {}
+        self._unwritten: list[tuple[Spot, str]] = []
         self._selected: str | None = None
         self._writing = False
-        self._keeping = False
         self._closed = False
         for layer in viewer.layers:
             if tag_of(layer)[0] or self.shows(key_of(layer)):  # left by a panel that was closed
@@ -83,18 +81,10 @@ class Results:
         key = str(outcome.source.key)
         if self.image(key) is None:
             return
-        self._outcomes[key] = outcome
+        self._outcomes[outcome.source.spot] = outcome
         self.collect(key)
-        self._queue(key, [prompt.id for prompt in self._controller.settings.objects if prompt.visible])
-
-    @contextmanager
-    def keeping(self) -> Iterator[None]:
-        """Inside, layers stay where they are when their prompts go, because others take over the list."""
-        self._keeping = True
-        try:
-            yield
-        finally:
-            self._keeping = False
+        wanted = self._controller.state_of(key).settings.objects
+        self._queue(outcome.source.spot, [prompt.id for prompt in wanted if prompt.visible])
 
     def select(self, prompt: str | None) -> None:
         """Show the heat map of one prompt only."""
@@ -108,13 +98,11 @@ class Results:
         """Take what was painted into the layers of an image over into the controller's edits."""
         if self._closed:
             return
-        before = self._controller.state
-        edits = before.edits_of(key)
+        edits = self._controller.state_of(key).edits
         for layer in self._of(key):
             if tag_of(layer)[0] == LABELS:
                 edits = self._strokes(layer, edits)
-        if edits != before.edits_of(key):
-            self._controller.update(state=before.with_edits(key, edits))
+        self._controller.update(edits=edits, key=key)
 
     # Reading what was painted
 
@@ -139,18 +127,20 @@ class Results:
 
     # Writing
 
-    def _queue(self, key: str, prompts: list[str]) -> None:
+    def _queue(self, spot: Spot, prompts: list[str]) -> None:
         """Write some prompts' layers, soon: napari takes a tenth of a second to make one."""
-        wanted = [(key, prompt) for prompt in prompts]
+        wanted = [(spot, prompt) for prompt in prompts]
         self._unwritten = [entry for entry in self._unwritten if entry not in wanted] + wanted
         self._write_some()
 
     def _write_some(self) -> None:
         """Write until a layer had to be made, then let the window live before going on."""
         while self._unwritten:
-            key, of = self._unwritten.pop(0)
-            image, outcome = self.image(key), self._outcomes.get(key)
-            prompt = next((item for item in self._controller.settings.objects if item.id == of), None)
+            spot, of = self._unwritten.pop(0)
+            key = str(spot[0])
+            image, outcome = self.image(key), self._outcomes.get(spot)
+            wanted = self._controller.state_of(key).settings.objects
+            prompt = next((item for item in wanted if item.id == of), None)
             if image is None or outcome is None or prompt is None or not prompt.visible:
                 continue
             if of in outcome.segmentation.scores.prompts and self._write(image, prompt, outcome):
@@ -168,7 +158,7 @@ class Results:
         heat.refresh(extent=False, highlight=False)
 
         mask = result.mask(prompt.id).astype(np.uint8)
-        painted = self._controller.state.edits_of(key).painting(prompt.id, plane)
+        painted = self._controller.state_of(key).edits.painting(prompt.id, plane)
         painted.on.paint(mask, 1)
         painted.off.paint(mask, 0)
         labels = self._layer(LABELS, image, prompt, shape, (1.0, 1.0))
@@ -176,8 +166,6 @@ class Results:
             labels.data[plane] = mask
             labels.refresh(thumbnail=mask.size <= _SMALL, extent=False, highlight=False)
         labels.metadata[KEY]["written"][plane] = mask
-        edits = self._controller.state.edits_of(key)
-        labels.metadata[KEY]["painted"] = tuple(item for item in edits.painted if item.prompt == prompt.id)
 
         made = len(self._viewer.layers) > count
         if made and active is not None:
@@ -220,11 +208,11 @@ class Results:
             if on:
                 emitter.connect(slot)
 
-    def _undo(self, _: Layer) -> None:
-        self._controller.undo()
+    def _undo(self, layer: Layer) -> None:
+        self._controller.undo(tag_of(layer)[1])
 
-    def _redo(self, _: Layer) -> None:
-        self._controller.redo()
+    def _redo(self, layer: Layer) -> None:
+        self._controller.redo(tag_of(layer)[1])
 
     def _on_paint(self, event: Any) -> None:
         """Take a stroke over once it is in the data: napari tells of a fill or a polygon before it is drawn."""
@@ -234,7 +222,8 @@ class Results:
     def _on_visible(self, event: Any) -> None:
         """The eye in the layer list is the check box of the prompt."""
         if not self._writing:
-            self._show_prompt(tag_of(event.source)[2], bool(event.source.visible))
+            _, key, prompt = tag_of(event.source)
+            self._show_prompt(key, prompt, bool(event.source.visible))
 
     def _on_moved(self, event: Any) -> None:
         """Results follow their image."""
@@ -247,41 +236,48 @@ class Results:
         kind, key, prompt = tag_of(layer)
         if is_source(layer):
             self._listen(layer, False)
-            self._outcomes.pop(key_of(layer), None)
+            gone = [spot for spot in self._outcomes if spot[0] == key_of(layer)]
+            for spot in gone:
+                del self._outcomes[spot]
             self._controller.forget(key_of(layer))
         elif kind and not self._writing:
             self._listen(layer, False)
-            before = self._controller.state
             if kind == LABELS:
-                edits = self._strokes(layer, before.edits_of(key))
-                self._controller.update(state=before.with_edits(key, edits))
-            self._show_prompt(prompt, False)
+                self._controller.update(edits=self._strokes(layer, self._controller.state_of(key).edits), key=key)
+            self._show_prompt(key, prompt, False)
 
-    def _show_prompt(self, prompt: str, visible: bool) -> None:
-        settings = self._controller.settings
-        self._controller.update(prompt_list.changed(settings, (prompt,), visible=visible))
+    def _show_prompt(self, key: str, prompt: str, visible: bool) -> None:
+        settings = self._controller.state_of(key).settings
+        self._controller.update(prompt_list.changed(settings, (prompt,), visible=visible), key=key)
 
-    def _on_changed(self, old: State, new: State) -> None:
+    def _on_changed(self, key: str | None, old: State, new: State) -> None:
         """Names, colours and visibility follow the prompts; layers of prompts that are gone go too."""
-        if old.settings.objects == new.settings.objects:
+        if key is None:
             return
-        prompts = {prompt.id: prompt for prompt in new.settings.objects}
-        gone = set() if self._keeping else {prompt.id for prompt in old.settings.objects} - set(prompts)
-        self._writing = True
-        try:
-            for layer in list(self._ours()):
-                kind, key, of = tag_of(layer)
-                if of in gone:
-                    self._remove(layer)
-                if of not in prompts:  # just removed, or left from a panel that is closed
-                    continue
-                restyle(layer, self.image(key), prompts[of])
-                _set_visible(layer, prompts[of].visible and (kind == LABELS or of == self._selected))
-        finally:
-            self._writing = False
+        if (image := self.image(key)) is not None:
+            remember(image, new)
+        spots = [spot for spot in self._outcomes if spot[0] == key]
+        for spot in [spot for spot in spots if spot[1] not in new.readings]:  # its run was undone
+            del self._outcomes[spot]
+        undone = bool(old.readings) and not new.readings
+        prompts = {} if undone else {prompt.id: prompt for prompt in new.settings.objects}
+        if undone or old.settings.objects != new.settings.objects:
+            self._follow(key, prompts)
         shown = {prompt.id for prompt in old.settings.objects if prompt.visible}
-        for key in self._outcomes:
-            self._queue(key, [of for of, prompt in prompts.items() if prompt.visible and of not in shown])
+        for spot in spots:
+            self._queue(spot, [of for of, prompt in prompts.items() if prompt.visible and of not in shown])
+
+    def _follow(self, key: str, prompts: Mapping[str, Prompt]) -> None:
+        """Let the layers of an image follow its prompts, by id."""
+        writing, self._writing = self._writing, True
+        for layer in self._of(key):
+            kind, _, of = tag_of(layer)
+            if of not in prompts:
+                self._remove(layer)
+                continue
+            restyle(layer, self.image(key), prompts[of])
+            _set_visible(layer, prompts[of].visible and (kind == LABELS or of == self._selected))
+        self._writing = writing
 
     def _remove(self, layer: Layer) -> None:
         """Take a layer of ours away without hiding its prompt."""

@@ -13,13 +13,14 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_clearclip.domains import as_prompts, distractors_for, unknown_words
 from napari_clearclip.gui import prompt_list
-from napari_clearclip.gui.controller import Controller, Executor
+from napari_clearclip.gui.controller import Controller
 from napari_clearclip.gui.history import State
 from napari_clearclip.gui.image_section import ImageSection
 from napari_clearclip.gui.images import Images
 from napari_clearclip.gui.jobs import Outcome, Source
 from napari_clearclip.gui.layers import Results
 from napari_clearclip.gui.prompt_section import PromptSection
+from napari_clearclip.gui.runner import Executor
 from napari_clearclip.gui.sections import Message
 from napari_clearclip.gui.segment_section import SegmentSection
 from napari_clearclip.gui.sources import KEY, describe, key_of
@@ -66,9 +67,8 @@ class Panel(QWidget):
     ) -> None:
         super().__init__()
         self._executor = executor
-        self.controller = Controller(
-            executor, open_pipeline, left_behind(napari_viewer.layers, State(start_settings()))
-        )
+        known = left_behind(napari_viewer.layers)
+        self.controller = Controller(executor, open_pipeline, State(start_settings()), known)
         self.results = Results(napari_viewer, self.controller)
         self.images = Images(napari_viewer)
         self.image, self.prompts, self.segment = ImageSection(), PromptSection(), SegmentSection()
@@ -212,16 +212,14 @@ class Panel(QWidget):
             return
         self._taken.add(key_of(image))
         others = carried.get("distractors", ())
-        if self.results.shows(key_of(image)):
+        if self.controller.can_undo or self.results.shows(key_of(image)):
             return
-        with self.results.keeping():
-            taken = self._change(lambda settings: prompt_list.with_phrases(settings, carried["prompts"], others))
-        if taken:
+        if self._change(lambda settings: prompt_list.with_phrases(settings, carried["prompts"], others)):
             self.prompts.table.select_prompt(self.controller.settings.objects[0].id)
 
     # The controller
 
-    def _show(self, *_: State) -> None:
+    def _show(self, *_: object) -> None:
         """Show the settings as they stand."""
         settings = self.controller.settings
         self.prompts.show_settings(settings)
@@ -244,11 +242,14 @@ class Panel(QWidget):
 
     def _on_source(self, source: Source | None) -> None:
         self.prompts.objects.set_coverage({} if source is None else self._coverage.get(source.spot, {}))
-        self._show_stale()
+        self._show()
 
     def _on_result(self, outcome: Outcome) -> None:
         self._coverage[outcome.source.spot] = outcome.coverage
-        self._on_source(self.controller.source)
+        source = self.controller.source
+        if source is None or source.spot != outcome.source.spot:
+            return
+        self._on_source(source)
         if not any(outcome.coverage.values()):
             self.message.say(NOTHING_FOUND)
         elif self.message.label.text() == NOTHING_FOUND:

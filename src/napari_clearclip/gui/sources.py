@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_clearclip.edits import View
+from napari_clearclip.edits import Plane, View
 from napari_clearclip.gui.jobs import Source
 
 if TYPE_CHECKING:
@@ -81,15 +81,14 @@ def view_of(layer: Image, point: Sequence[float]) -> View:
 
 def source_of(layer: Image, point: Sequence[float]) -> Source:
     """The layer as it is looked at now; a lazy array is computed when it is read, and only the plane."""
-    data, view = stored(layer), view_of(layer, point)
+    data = stored(layer)
 
-    def read() -> npt.NDArray[np.generic]:
+    def read(plane: Plane) -> npt.NDArray[np.generic]:
         if isinstance(data, np.ndarray):
             return data
-        plane = np.asarray(data[view.plane] if view.plane else data)
-        return np.broadcast_to(plane, tuple(data.shape))
+        return np.broadcast_to(np.asarray(data[plane] if plane else data), tuple(data.shape))
 
-    return Source(key_of(layer), view, read)
+    return Source(key_of(layer), view_of(layer, point), read)
 
 
 def placement(layer: Image, cell: tuple[float, float] = (1.0, 1.0)) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -66,20 +66,23 @@ def make_layer(kind: str, image: Image, prompt: Prompt, shape: tuple[int, ...], 
         heat = np.zeros(shape, np.float32)
         layer = ImageLayer(heat, contrast_limits=(0, 1), interpolation2d="linear", rgb=False, **common)
     tag = {"kind": kind, "image": key_of(image), "layer": layer.unique_id, "name": name, "value": prompt}
-    layer.metadata[KEY] = tag | {"written": {}, "painted": ()}
+    layer.metadata[KEY] = tag | {"written": {}}
     return layer
 
 
-def left_behind(layers: Iterable[Layer], state: State) -> State:
-    """The state with prompts and painting that the masks of a closed panel hold."""
-    found: dict[str, Prompt] = {}
+def remember(image: Image, state: State) -> None:
+    """Note at an image what is wanted of it, for a panel that is opened later."""
+    image.metadata.setdefault(KEY, {})["state"] = (image.unique_id, state)
+
+
+def left_behind(layers: Iterable[Layer]) -> dict[Hashable, State]:
+    """What was wanted of images by a panel that was closed, by key, not yet run; a copy of an image starts anew."""
+    found: dict[Hashable, State] = {}
     for layer in layers:
-        if tag_of(layer)[0] == LABELS:
-            tag = layer.metadata[KEY]
-            found.setdefault(tag["value"].id, tag["value"])
-            edits = state.edits_of(tag["image"])
-            state = state.with_edits(tag["image"], edits.replace(painted=(*edits.painted, *tag["painted"])))
-    return replace(state, settings=state.settings.replace(prompts=(*found.values(), *state.settings.prompts)))
+        owner, state = layer.metadata.get(KEY, {}).get("state", (None, None))
+        if owner == layer.unique_id:
+            found[key_of(layer)] = replace(state, readings={})
+    return found
 
 
 def restyle(layer: Layer, image: Image | None, prompt: Prompt) -> None:
