@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,3 +163,95 @@ def golden_clip(golden: Path, save_model: Callable[..., Path]) -> Clip:
     inputs = load_file(golden / "vit_tiny_inputs.safetensors")
     state.update({name: value for name, value in inputs.items() if name.startswith("visual.")})
     return load(Model(name="", pretrained=str(save_model("golden", config, state))))
+
+
+class Hub:
+    """A model hub on this machine, whose files arrive in two halves: the second comes when `go` is set.
+
+    `hangs` names the request that is not answered until then, HEAD or GET; `refuses` is a status that GET answers with.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.asked: list[tuple[str, str]] = []
+        self.go = threading.Event()
+        self.hangs = ""
+        self.refuses = 0
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
+        self.server.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def handler(hub) -> type[BaseHTTPRequestHandler]:  # noqa: N805  # `self` is the request's
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *args: Any) -> None:
+                """Say nothing of what was asked."""
+
+            def answer(self) -> bytes | None:
+                hub.asked.append((self.command, self.path))
+                if hub.hangs == self.command:
+                    hub.go.wait(60)
+                body = hub.files.get(self.path)
+                status = 404 if body is None else hub.refuses if self.command == "GET" and hub.refuses else 200
+                self.send_response(status)
+                if body is None:
+                    self.send_header("X-Error-Code", "EntryNotFound")
+                self.send_header("ETag", f'"{hash(body):x}"')
+                self.send_header("X-Repo-Commit", "0" * 40)
+                self.send_header("Content-Length", str(len(body or b"") if status == 200 else 0))
+                self.end_headers()
+                return body if status == 200 else None
+
+            def do_HEAD(self) -> None:
+                self.answer()
+
+            def do_GET(self) -> None:
+                body = self.answer()
+                if body is not None:
+                    self.wfile.write(body[: len(body) // 2])
+                    self.wfile.flush()
+                    hub.go.wait(60)
+                    with suppress(OSError):  # whoever asked has left
+                        self.wfile.write(body[len(body) // 2 :])
+
+        return Handler
+
+    def offer(self, repository: str, name: str, content: bytes) -> None:
+        """Put a file into a repository."""
+        self.files[f"/{repository}/resolve/main/{name}"] = content
+
+
+@pytest.fixture
+def hub_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A model hub on this machine instead of the public one, and an empty cache."""
+    from huggingface_hub import constants
+
+    hub = Hub()
+    monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    yield hub
+    hub.go.set()
+    for thread in threading.enumerate():
+        if thread.name == "clearclip-load":
+            thread.join(60)
+    hub.server.shutdown()
+    hub.server.server_close()
+
+
+@pytest.fixture
+def published(architectures: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A small model as if open_clip had published it: ``ViT-Tiny/plain`` in the repository ``somebody/plain``."""
+    import open_clip
+
+    from napari_clearclip.engine.catalogue import published_models
+    from napari_clearclip.settings import Model
+
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-Tiny", architectures["patch8"])
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "ViT-Tiny", {"plain": {"hf_hub": "somebody/plain/"}})
+    published_models.cache_clear()
+    yield Model(name="ViT-Tiny", pretrained="plain")
+    published_models.cache_clear()

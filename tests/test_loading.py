@@ -1,25 +1,19 @@
-"""Loading without blocking whoever waits, and stopping a download."""
+"""Loading without blocking whoever waits, and leaving a download whatever the server does."""
 
 from __future__ import annotations
 
 import shutil
-import socket
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
-import open_clip
 import pytest
-from huggingface_hub.errors import LocalEntryNotFoundError
 
+from napari_clearclip.engine.catalogue import cached_models
 from napari_clearclip.engine.model import Clip
-from napari_clearclip.loading import Loader
-from napari_clearclip.progress import Progress
+from napari_clearclip.loading import Fetcher, Loader
+from napari_clearclip.progress import Cancelled, Progress
 from napari_clearclip.settings import Model
-
-PUBLISHED = Model(name="ViT-Tiny", pretrained="plain")
 
 
 def loaded(loader: Loader, model: Model, device: str = "cpu") -> tuple[Clip, list[Progress]]:
@@ -32,36 +26,11 @@ def loaded(loader: Loader, model: Model, device: str = "cpu") -> tuple[Clip, lis
             return stop.value, states
 
 
-class Download:
-    """A hub whose file arrives in two halves, the second when `go` is set."""
-
-    def __init__(self, weights: Path) -> None:
-        self.weights, self.go, self.ended, self.started = weights, threading.Event(), threading.Event(), 0
-
-    def __call__(self, repository: str, name: str, local_files_only: bool = False, tqdm_class: Any = None) -> str:
-        if local_files_only:
-            raise LocalEntryNotFoundError("not in the cache")
-        self.started += 1
-        try:
-            with tqdm_class(total=10) as bar:
-                bar.update(5)
-                self.go.wait(30)
-                bar.update(5)
-            return str(self.weights)
-        finally:
-            self.ended.set()
-
-
 @pytest.fixture
-def download(tiny: Path, architectures: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Download:
-    """open_clip as if it had published a small model that is not in the cache."""
-    found = Download(tiny)
-    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-Tiny", architectures["patch8"])
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "ViT-Tiny", {"plain": {"hf_hub": "somebody/plain/"}})
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", found)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args: [])
-    return found
+def hub(hub_server: Any, tiny: Path) -> Any:
+    """A hub with the weights of `published`."""
+    hub_server.offer("somebody/plain", "open_clip_model.safetensors", tiny.read_bytes())
+    return hub_server
 
 
 def test_the_last_model_is_kept(tiny: Path, save_model: Callable[..., Path], tmp_path: Path) -> None:
@@ -84,32 +53,93 @@ def test_a_released_model_is_read_again(tiny: Path) -> None:
     assert loaded(loader, model)[0] is not first
 
 
-def test_a_download_says_its_bytes(download: Download) -> None:
-    steps = Loader().steps(PUBLISHED, "cpu")
-    while (state := next(steps)) != Progress("Downloading the model", 5, 10):
-        assert state in (Progress("Loading the model"), Progress("Downloading the model"))
-    download.go.set()
-    assert list(steps)[-1:] in ([], [Progress("Downloading the model", 10, 10)])
+def until_bytes(steps: Generator[Progress, None, Any]) -> Progress:
+    """Go on until the first half of the file has come; its bytes are yielded."""
+    while (state := next(steps)).done == 0:
+        assert state.stage in ("Loading the model", "Connecting", "Downloading the model")
+    return state
 
 
-def test_closing_stops_a_download_and_the_next_one_starts_anew(download: Download) -> None:
-    loader = Loader()
-    steps = loader.steps(PUBLISHED, "cpu")
-    while next(steps).total == 0:
-        pass
+def test_a_download_says_its_bytes_and_its_speed(hub: Any, published: Model, tiny: Path) -> None:
+    size = tiny.stat().st_size
+    steps = Loader().steps(published, "cpu")
+    state = until_bytes(steps)
+    assert (state.stage, state.total, state.unit) == ("Downloading the model", size, "bytes")
+    assert 0 < state.done <= size // 2
+    assert state.rate > 0
+    hub.go.set()
+    assert all(later.done >= state.done for later in steps)
+
+
+@pytest.mark.parametrize("hangs", ["HEAD", "GET", ""], ids=["before the answer", "before the bytes", "in the middle"])
+def test_leaving_does_not_wait_for_a_server_that_hangs(hangs: str, hub: Any, published: Model) -> None:
+    hub.hangs = hangs
+    steps = Loader().steps(published, "cpu")
+    while not any(asked[0] == (hangs or "GET") for asked in hub.asked):
+        next(steps)
     steps.close()
-    download.go.set()
-    assert download.ended.wait(30)
-    clip, _ = loaded(loader, PUBLISHED)
+    assert not hub.go.is_set()  # it was the server that was left, not the other way round
+
+
+def test_a_download_that_was_left_ends_with_its_next_bytes(hub: Any, published: Model) -> None:
+    loader = Loader()
+    steps = loader.steps(published, "cpu")
+    until_bytes(steps)
+    steps.close()
+    thread = loader._background._thread
+    assert thread is not None
+    hub.go.set()
+    assert isinstance(thread.future.exception(30), Cancelled)
+    clip, _ = loaded(loader, published)
     assert clip.patch == 8
-    assert download.started == 2
+    assert [method for method, _ in hub.asked].count("GET") == 2
+
+
+def test_coming_back_goes_on_with_a_download_that_has_not_ended(hub: Any, published: Model) -> None:
+    loader = Loader()
+    steps = loader.steps(published, "cpu")
+    until_bytes(steps)
+    steps.close()
+    again = loader.steps(published, "cpu")
+    assert next(again).done > 0
+    hub.go.set()
+    assert all(state.done > 0 for state in again)
+    assert [method for method, _ in hub.asked].count("GET") == 1
+
+
+def test_fetching_brings_a_model_onto_this_machine(hub: Any, published: Model) -> None:
+    assert published not in cached_models()
+    steps = Fetcher().steps(published)
+    until_bytes(steps)
+    hub.go.set()
+    list(steps)
+    assert published in cached_models()
+
+
+def test_fetching_tells_what_went_wrong_and_can_be_tried_again(hub: Any, published: Model) -> None:
+    fetcher, hub.refuses = Fetcher(), 503
+    with pytest.raises(ValueError, match="could not be downloaded: .*503"):
+        list(fetcher.steps(published))
+    hub.refuses = 0
+    hub.go.set()
+    list(fetcher.steps(published))
+    assert published in cached_models()
+
+
+def test_what_a_model_takes_is_counted(tiny: Path) -> None:
+    loader = Loader()
+    assert loader.held == 0
+    clip, _ = loaded(loader, Model(name="", pretrained=str(tiny)))
+    assert loader.held == sum(value.numel() for value in clip.model.state_dict().values()) * 4
+    loader.release()
+    assert loader.held == 0
 
 
 def test_closing_while_a_file_is_read_keeps_what_was_read(tiny: Path) -> None:
     loader, model = Loader(), Model(name="", pretrained=str(tiny))
     steps = loader.steps(model, "cpu")
     next(steps)
-    running = loader._load
+    running = loader._background._thread
     steps.close()
     clip, _ = loaded(loader, model)
     assert running is not None

@@ -1,12 +1,14 @@
-"""Loading a model without blocking whoever waits for it."""
+"""Loading and downloading models without blocking whoever waits for them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from napari_clearclip.progress import Cancelled, Progress
 
@@ -14,50 +16,124 @@ if TYPE_CHECKING:
     from napari_clearclip.engine.model import Clip
     from napari_clearclip.settings import Model
 
+T = TypeVar("T")
+Report = Callable[[int, int], None]
+
 _POLL_SECONDS = 0.1
+_PACE_SECONDS = 5.0
 
 
-class _Load:
-    """One model being loaded in a thread of its own."""
+class _Thread(Generic[T]):
+    """One piece of work in a thread of its own, since nothing stops reading a file or waiting for a server."""
 
-    def __init__(self, model: Model, device: str) -> None:
-        self.wanted = (model, device)
-        self.state = Progress("Loading the model")
-        self.abandoned = threading.Event()
-        self.future: Future[Clip] = Future()
-        threading.Thread(target=self._work, name="clearclip-load", daemon=True).start()
+    def __init__(self, key: Hashable, work: Callable[[Report], T], stage: str) -> None:
+        self.key = key
+        self.state = Progress(stage)
+        self.left = threading.Event()
+        self.future: Future[T] = Future()
+        self._seen: deque[tuple[float, int]] = deque()
+        threading.Thread(target=self._run, args=(work,), name="clearclip-load", daemon=True).start()
 
-    def _report(self, done: int, total: int) -> None:
-        """Take note of downloaded bytes; stops the download once nobody waits for it."""
-        self.state = Progress("Downloading the model", done, total)
-        if self.abandoned.is_set():
-            raise Cancelled
-
-    def _work(self) -> None:
+    def _run(self, work: Callable[[Report], T]) -> None:
         try:
-            from napari_clearclip.engine.device import resolve_device
-            from napari_clearclip.engine.model import load
-
-            model, device = self.wanted
-            self.future.set_result(load(model, resolve_device(device)[0], self._report))
+            self.future.set_result(work(self._report))
         except BaseException as error:  # whatever it is, it belongs to the one who waits
             self.future.set_exception(error)
+
+    def _report(self, done: int, total: int) -> None:
+        """Take note of downloaded bytes; stops the download while nobody waits for it."""
+        if self.left.is_set():
+            raise Cancelled
+        now = time.perf_counter()
+        self._seen.append((now, done))
+        while now - self._seen[0][0] > _PACE_SECONDS and len(self._seen) > 2:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        rate = (done - before) / (now - since) if now > since else 0.0
+        self.state = Progress("Downloading the model", done, total, "bytes", rate)
+
+    def steps(self) -> Generator[Progress, None, T]:
+        """The result, yielding how far it is; closing leaves, and coming back goes on if it is still at work."""
+        self.left.clear()
+        try:
+            while not self.future.done():
+                yield self.state
+                try:
+                    self.future.exception(timeout=_POLL_SECONDS)
+                except FutureTimeoutError:
+                    continue
+        except GeneratorExit:
+            self.left.set()
+            raise
+        return self.future.result()
+
+
+class Background(Generic[T]):
+    """Does one piece of work at a time where it blocks nobody, and keeps the last result."""
+
+    def __init__(self) -> None:
+        self._thread: _Thread[T] | None = None
+
+    @property
+    def kept(self) -> T | None:
+        """The last result, or None."""
+        thread = self._thread
+        if thread is None or not thread.future.done() or thread.future.exception() is not None:
+            return None
+        return thread.future.result()
+
+    def forget(self) -> None:
+        """Let go of the result."""
+        self._thread = None
+
+    def steps(self, key: Hashable, work: Callable[[Report], T], stage: str) -> Generator[Progress, None, T]:
+        """What `work` returns, yielding progress; not done again for the same key.
+
+        Closing the generator answers at once, whatever the work waits for. A download then ends with its next bytes;
+        a file that is being read is read to its end and kept.
+
+        Parameters
+        ----------
+        key : hashable
+            Names the work.
+        work : callable
+            Called in a thread with a function to report bytes done and total to.
+        stage : str
+            What is yielded until bytes are reported.
+        """
+        while True:
+            thread = self._thread
+            if thread is None or thread.key != key:
+                thread = self._thread = _Thread(key, work, stage)
+            try:
+                return (yield from thread.steps())
+            except Cancelled:  # it had ended already when we came back to it
+                self._thread = None
+            except GeneratorExit:
+                raise
+            except BaseException:
+                self._thread = None
+                raise
 
 
 class Loader:
     """Loads models and keeps the last one."""
 
     def __init__(self) -> None:
-        self._load: _Load | None = None
+        self._background: Background[Clip] = Background()
+
+    @property
+    def held(self) -> int:
+        """Bytes of the model that is kept."""
+        clip = self._background.kept
+        return 0 if clip is None else sum(value.nbytes for value in clip.model.state_dict().values())
 
     def release(self) -> None:
         """Forget the model."""
-        self._load = None
+        self._background.forget()
 
     def steps(self, model: Model, device: str) -> Generator[Progress, None, Clip]:
         """The model on a device (a name for `resolve_device`), yielding while it is read or downloaded.
-
-        Closing the generator stops a download; a file that is being read is read to its end and kept.
 
         Raises
         ------
@@ -66,21 +142,35 @@ class Loader:
         ValueError
             If the device cannot be used.
         """
-        load = self._load
-        if load is None or load.wanted != (model, device) or load.abandoned.is_set():
-            load = self._load = _Load(model, device)
-        try:
-            while not load.future.done():
-                yield load.state
-                try:
-                    load.future.exception(timeout=_POLL_SECONDS)
-                except FutureTimeoutError:
-                    continue
-            return load.future.result()
-        except GeneratorExit:
-            if load.state.total:
-                load.abandoned.set()
-            raise
-        except BaseException:
-            self._load = None
-            raise
+
+        def work(report: Report) -> Clip:
+            from napari_clearclip.engine.device import resolve_device
+            from napari_clearclip.engine.model import load
+
+            return load(model, resolve_device(device)[0], report)
+
+        return self._background.steps((model, device), work, "Loading the model")
+
+
+class Fetcher:
+    """Downloads the weights of models, one at a time."""
+
+    def __init__(self) -> None:
+        self._background: Background[None] = Background()
+
+    def steps(self, model: Model) -> Generator[Progress, None, None]:
+        """Bring a model's weights onto this machine, yielding while they are downloaded.
+
+        Raises
+        ------
+        napari_clearclip.engine.model.ModelError
+            If they cannot be had.
+        """
+
+        def work(report: Report) -> None:
+            from napari_clearclip.engine.sources import find
+
+            find(model, report)
+
+        yield from self._background.steps(model, work, "Connecting")
+        self._background.forget()  # the file may be gone when it is asked for again

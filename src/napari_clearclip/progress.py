@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
@@ -15,11 +15,13 @@ class Cancelled(BaseException):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: a stage in words, and units done of a total (0 if unknown)."""
+    """How far a run is: a stage in words, units done of a total (0 if unknown), what they are and how many a second."""
 
     stage: str
     done: int = 0
     total: int = 0
+    unit: Literal["", "bytes"] = ""
+    rate: float = 0.0
 
 
 def counted(steps: Generator[None, None, T], state: Progress) -> Generator[Progress, None, T]:

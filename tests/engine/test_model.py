@@ -19,12 +19,14 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 
 from napari_clearclip.engine import device as device_module
+from napari_clearclip.engine import model as model_module
 from napari_clearclip.engine import sources
 from napari_clearclip.engine.attention import variant
+from napari_clearclip.engine.catalogue import cached_models, catalogue, parameters, published_models
 from napari_clearclip.engine.device import resolve_device
 from napari_clearclip.engine.encoder import embed_images, encode, project
 from napari_clearclip.engine.model import load
-from napari_clearclip.engine.sources import cached_models, published_models
+from napari_clearclip.engine.sources import published_config
 from napari_clearclip.engine.text import embed
 from napari_clearclip.engine.weights import ModelError, read_state
 from napari_clearclip.settings import Model, Tiling
@@ -407,6 +409,32 @@ def test_each_published_flag_is_resolved() -> None:
     )
 
 
+def test_sizes_are_those_of_open_clips_own_models() -> None:
+    """Each architecture once, built without memory for its weights."""
+    known = {entry.model.name: entry for entry in catalogue()}
+    assert {"ViT-B-32", "ViT-B-16", "ViT-L-14", "ViT-L-14-336", "ViT-H-14", "ViT-bigG-14"} <= known.keys()
+    for entry in known.values():
+        config, _ = published_config(entry.model)
+        with torch.device("meta"):
+            state = model_module._build(config, entry.model, torch.float32).state_dict()
+        assert sum(value.numel() for value in state.values()) == parameters(config) == entry.size // 4
+
+
+@pytest.mark.parametrize("name", ["patch8", "patch16", "patch14"])
+def test_sizes_of_other_configurations(name: str, architectures: dict[str, Config], clips: dict[str, Any]) -> None:
+    assert parameters(architectures[name]) == sum(value.numel() for value in clips[name][2].values())
+
+
+def test_the_catalogue_has_each_model_once(local: Path, registered: None, hub: Callable[..., Path]) -> None:
+    entries = {str(entry.model): entry for entry in catalogue()}
+    assert {"ViT-Tiny/plain", "ViT-Tiny/quick"} <= entries.keys()
+    assert "ViT-Tiny-quickgelu/quick" not in entries
+    assert {name.replace("-quickgelu", "") for name in map(str, published_models())} == entries.keys()
+    assert not any(entry.here for entry in entries.values())
+    hub("somebody/plain", "open_clip_model.safetensors", local)
+    assert [str(entry.model) for entry in catalogue() if entry.here] == ["ViT-Tiny/plain"]
+
+
 def test_cached_models_are_listed_once(local: Path, registered: None, hub: Callable[..., Path]) -> None:
     assert cached_models() == ()
     hub("somebody/quick", "weights.safetensors", local)
@@ -452,7 +480,7 @@ def test_downloads_report_bytes(local: Path, registered: None, hub: Any, monkeyp
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args: [])
     seen: list[tuple[int, int]] = []
     load(Model(name="ViT-Tiny", pretrained="plain"), progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(30, 100), (100, 100)]
+    assert seen == [(0, 100), (30, 100), (100, 100)]
     load(Model(name="ViT-Tiny", pretrained="plain"))  # nobody listens: no error
 
 
@@ -485,7 +513,7 @@ def test_a_failed_download(
 
 def test_a_repository_without_open_clip_weights(registered: None, hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, EntryNotFoundError("404"))
-    with pytest.raises(ModelError, match="has no open_clip_model.safetensors or .*; it is no open_clip checkpoint"):
+    with pytest.raises(ModelError, match="has no open_clip_model.safetensors or .*, so it is no open_clip checkpoint"):
         load(Model(name="ViT-Tiny", pretrained="plain"))
 
 

@@ -10,9 +10,10 @@ import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from open_clip.transformer import VisionTransformer
 
-from napari_clearclip.engine.sources import SUPPORTED, Progress, Source, check_supported, find, only
-from napari_clearclip.engine.sources import cached_models as cached_models
-from napari_clearclip.engine.sources import published_models as published_models
+from napari_clearclip.engine.catalogue import cached_models as cached_models
+from napari_clearclip.engine.catalogue import published_models as published_models
+from napari_clearclip.engine.download import Progress
+from napari_clearclip.engine.sources import SUPPORTED, Source, check_supported, find, only
 from napari_clearclip.engine.text import CompactVocabulary, Tokenizer
 from napari_clearclip.engine.weights import ModelError as ModelError
 from napari_clearclip.engine.weights import file_hash, fill, read_state

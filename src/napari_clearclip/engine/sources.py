@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
-import socket
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import open_clip
 
 from napari_clearclip import domains
+from napari_clearclip.engine.download import Progress, fetch
 from napari_clearclip.engine.weights import ModelError
 from napari_clearclip.settings import Model
-
-Progress = Callable[[int, int], None]
 
 SUPPORTED = (
     "Supported are plain ViT models with CLIP's own text tower: OpenAI, LAION, DataComp, MetaCLIP and DFN weights of "
@@ -108,6 +100,19 @@ def _registered(name: str) -> dict[str, Any]:
 
 def _find_published(model: Model, progress: Progress | None) -> Source:
     """A tag of open_clip's list."""
+    config, published = published_config(model)
+    repository, names = hub_files(published)
+    return Source(config, fetch(repository, names, progress), only(published, "mean", "std"), {})
+
+
+def published_config(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The architecture of a published model with the activation of its weights, and what open_clip has for its tag.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or it is of a kind that is not supported.
+    """
     config = _registered(model.name)
     tags = open_clip.list_pretrained_tags_by_model(model.name)
     if not open_clip.pretrained.is_pretrained_cfg(model.name, model.pretrained):
@@ -116,9 +121,13 @@ def _find_published(model: Model, progress: Progress | None) -> Source:
     published = open_clip.get_pretrained_cfg(model.name, model.pretrained)
     check_supported(config, model)
     config["quick_gelu"] = _resolve_quick_gelu(model, config, published)
-    hub, _, filename = str(published.get("hf_hub", "")).rpartition("/")
-    weights = _fetch(hub, (filename,) if filename else _HUB_FILES, progress)
-    return Source(config, weights, only(published, "mean", "std"), {})
+    return config, published
+
+
+def hub_files(published: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """The hub repository of a tag of open_clip's, and the files in it that will do."""
+    repository, _, name = str(published.get("hf_hub", "")).rpartition("/")
+    return repository, (name,) if name else _HUB_FILES
 
 
 def _resolve_quick_gelu(model: Model, config: dict[str, Any], published: dict[str, Any]) -> bool:
@@ -134,7 +143,7 @@ def _resolve_quick_gelu(model: Model, config: dict[str, Any], published: dict[st
 
 def _find_hub(repository: str, progress: Progress | None) -> Source:
     """A checkpoint of open_clip's form in a hub repository."""
-    config, preprocess = _read_config(_fetch(repository, (_CONFIG_FILE,), None))
+    config, preprocess = _read_config(fetch(repository, (_CONFIG_FILE,), None))
     for name, tag in open_clip.list_pretrained():
         published = open_clip.get_pretrained_cfg(name, tag)
         if str(published.get("hf_hub", "")).strip("/") == repository:
@@ -143,73 +152,7 @@ def _find_hub(repository: str, progress: Progress | None) -> Source:
                 raise ModelError(
                     f"hf-hub:{repository} states another activation than it was trained with; use {name}/{tag} instead"
                 )
-    return Source(config, _fetch(repository, _HUB_FILES, progress), preprocess, {})
-
-
-def _fetch(repository: str, names: tuple[str, ...], progress: Progress | None) -> Path:
-    """The first of some files of a hub repository: from the local cache if it is there, else downloaded."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        for name in names:
-            with suppress(LocalEntryNotFoundError):
-                return Path(hf_hub_download(repository, name, local_files_only=True))
-        _check_connection(repository)
-        for name in names:
-            try:
-                return Path(hf_hub_download(repository, name, tqdm_class=_reporting(progress)))
-            except LocalEntryNotFoundError:
-                raise
-            except EntryNotFoundError:
-                continue
-    except ModelError:
-        raise
-    except HFValidationError as error:
-        raise ModelError(f"hf-hub:{repository} is no name of a repository; write hf-hub:ORGANISATION/NAME") from error
-    except Exception as error:  # the hub's client raises its own, its HTTP library's and the system's errors
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise _unreachable(repository, reason) from error
-    raise ModelError(f"{repository} has no {' or '.join(names)}; it is no open_clip checkpoint. {SUPPORTED}")
-
-
-def _check_connection(repository: str) -> None:
-    """Refuse at once where the hub cannot be found: its client would try for half a minute."""
-    from huggingface_hub import constants
-
-    host = urlsplit(constants.ENDPOINT).hostname
-    if constants.HF_HUB_OFFLINE:
-        raise _unreachable(repository, "HF_HUB_OFFLINE is set.")
-    if getproxies():
-        return
-    try:
-        socket.getaddrinfo(host, 443)
-    except OSError as error:
-        raise _unreachable(repository, f"{host} cannot be reached.") from error
-
-
-def _unreachable(repository: str, reason: str) -> ModelError:
-    return ModelError(
-        f"{repository} is not on this machine and could not be downloaded: {reason.rstrip('.')}. "
-        f"Check the connection and try again, or load a weights file instead"
-    )
-
-
-def _reporting(progress: Progress | None) -> Any:
-    """A progress bar class that reports bytes instead of printing."""
-    from tqdm.auto import tqdm
-
-    class Reporting(tqdm):  # type: ignore[misc]  # tqdm has no types
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            kwargs.pop("name", None)
-            super().__init__(*args, **{**kwargs, "disable": False, "file": io.StringIO()})
-
-        def update(self, n: float | None = 1) -> None:
-            super().update(n)
-            if progress is not None:
-                progress(int(self.n), int(self.total or 0))
-
-    return Reporting
+    return Source(config, fetch(repository, _HUB_FILES, progress), preprocess, {})
 
 
 def check_supported(config: dict[str, Any], model: Model) -> None:
@@ -241,35 +184,3 @@ _CUSTOM_BLOCK = (
     "scale_attn",
     "scale_fc",
 )
-
-
-@cache
-def published_models() -> tuple[Model, ...]:
-    """Every published model that can be loaded, as open_clip lists them."""
-    found = []
-    for name, tag in open_clip.list_pretrained():
-        model = Model(name=name, pretrained=tag)
-        try:
-            config = _registered(name)
-            check_supported(config, model)
-            _resolve_quick_gelu(model, config, open_clip.get_pretrained_cfg(name, tag))
-        except ModelError:
-            continue
-        found.append(model)
-    return tuple(found)
-
-
-def cached_models() -> tuple[Model, ...]:
-    """The published models whose weights are on this machine; plain names before their ``-quickgelu`` doubles."""
-    from huggingface_hub import try_to_load_from_cache
-
-    found: dict[str, Model] = {}
-    for model in published_models():
-        hub, _, filename = str(open_clip.get_pretrained_cfg(model.name, model.pretrained).get("hf_hub", "")).rpartition(
-            "/"
-        )
-        for name in (filename,) if filename else _HUB_FILES:
-            path = try_to_load_from_cache(hub, name) if hub else None
-            if isinstance(path, str):
-                found.setdefault(path, model)
-    return tuple(found.values())
