@@ -20,7 +20,7 @@ def small(tmp_path: Path) -> Model:
 def test_a_published_model_knows_every_word() -> None:
     model = Model(name="ViT-B-16", pretrained="openai")
     assert domains.unknown_words(model, "a zebra") == ()
-    domains.check_phrase(model, "zebra")
+    domains.check_phrases(model, ["zebra"])
     assert domains.vocabulary(model) == ()
 
 
@@ -30,9 +30,9 @@ def test_unknown_words_are_named_and_fillers_are_not(small: Model) -> None:
 
 
 def test_a_phrase_with_one_known_word_passes_and_one_without_is_refused(small: Model) -> None:
-    domains.check_phrase(small, "red zebra")
+    domains.check_phrases(small, ["red zebra"])
     with pytest.raises(ValueError, match=r"knows no word of 'a zebra'; it knows 2 words, such as red, circle"):
-        domains.check_phrase(small, "a zebra")
+        domains.check_phrases(small, ["red circle", "a zebra"])
 
 
 def test_an_edited_configuration_is_read_again(small: Model) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -94,22 +95,23 @@ def unknown_words(model: Model, phrase: str) -> tuple[str, ...]:
     return tuple(word for word in _words(phrase) if word not in known and word not in _FILLERS)
 
 
-def check_phrase(model: Model, phrase: str) -> None:
-    """Refuse a phrase of which the model knows no word.
+def check_phrases(model: Model, phrases: Iterable[str]) -> None:
+    """Refuse a phrase, be it a synonym, of which the model knows no word.
 
     Raises
     ------
     ValueError
         With some of the words that a model with a small vocabulary knows.
     """
-    words = [word for word in _words(phrase) if word not in _FILLERS]
-    if words and len(unknown_words(model, phrase)) == len(words):
-        known = vocabulary(model)
-        some = ", ".join(known[:: max(len(known) // 12, 1)])
-        raise ValueError(
-            f"this model knows no word of {phrase!r}; it knows {len(known)} words, such as {some}. "
-            f"Use its words, or choose a published model"
-        )
+    for phrase in phrases:
+        words = [word for word in _words(phrase) if word not in _FILLERS]
+        if words and len(unknown_words(model, phrase)) == len(words):
+            known = vocabulary(model)
+            some = ", ".join(known[:: max(len(known) // 12, 1)])
+            raise ValueError(
+                f"this model knows no word of {phrase!r}; it knows {len(known)} words, such as {some}. "
+                f"Use its words, or choose a published model"
+            )
 
 
 def vocabulary(model: Model) -> tuple[str, ...]:

@@ -153,7 +153,7 @@ class Pipeline:
         if not settings.objects:
             raise ValueError("there is nothing to look for; add at least one prompt")
         for prompt in settings.objects:
-            domains.check_phrase(settings.model, prompt.phrase)
+            domains.check_phrases(settings.model, prompt.phrases)
         yield Progress("Looking at the image")
         from napari_clearclip.engine.view import plane_shape, resolve_view
 

@@ -63,7 +63,7 @@ def session_of(flags: Flags) -> Session:
             comparing=_with_templates(settings.comparing, flags.templates),
         )
         for prompt in settings.objects:
-            domains.check_phrase(settings.model, prompt.phrase)
+            domains.check_phrases(settings.model, prompt.phrases)
     except (ValidationError, ValueError) as error:
         raise UsageError(sentence(error)) from error
     if not settings.objects:

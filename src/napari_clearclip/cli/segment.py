@@ -76,12 +76,14 @@ def pipeline_for(device: str) -> Pipeline:
     UsageError
         If there is no such device here.
     """
+    from napari_clearclip.engine.device import resolve_device
+
     try:
-        pipeline = Pipeline(Runtime(device=device))
-        pipeline.device  # noqa: B018  # asked for now, so that a wrong device is wrong usage and not a failed image
+        runtime = Runtime(device=device)
+        resolve_device(runtime.device)  # now, so that a wrong device is wrong usage and not a failed image
     except ValueError as error:
         raise UsageError(sentence(error)) from error
-    return pipeline
+    return Pipeline(runtime)
 
 
 def _is_about_the_model(error: BaseException) -> bool:

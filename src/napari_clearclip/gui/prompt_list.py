@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from napari_clearclip.domains import as_prompts, check_phrase, distractors_for
+from napari_clearclip.domains import as_prompts, check_phrases, distractors_for
 from napari_clearclip.io.prompt_bank import Line
 from napari_clearclip.settings import COLORS, Model, Prompt, Settings
 
@@ -124,7 +124,7 @@ def _check(settings: Settings, prompt: Prompt) -> None:
         if phrase.casefold() in listed:
             raise ValueError(f"“{phrase}” is in the list of distractors already; type another phrase.")
     if prompt.kind == "object":
-        check_phrase(settings.model, prompt.phrase)
+        check_phrases(settings.model, prompt.phrases)
 
 
 # Changed
