@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_clearclip.edits import Edits, Plane, View
+from napari_clearclip.engine.automatic import Counts, histogram
 from napari_clearclip.result import Segmentation
 from napari_clearclip.settings import Model, Settings, Tiling
 
@@ -48,17 +49,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished segmentation, the image it was started for, and each prompt's share of it."""
+    """A finished segmentation, the image it was started for, and by prompt its share of it and its scores, counted."""
 
     source: Source
     segmentation: Segmentation
     coverage: Mapping[str, float]
+    scores: Mapping[str, Counts]
 
     @classmethod
     def of(cls, source: Source, segmentation: Segmentation) -> Outcome:
         """What came out for an image; counts pixels, so it belongs in the worker."""
-        ids = (prompt.id for prompt in segmentation.settings.objects)
-        return cls(source, segmentation, {id_: float(segmentation.coverage(id_)) for id_ in ids})
+        ids = [prompt.id for prompt in segmentation.settings.objects]
+        coverage = {id_: float(segmentation.coverage(id_)) for id_ in ids}
+        counts = {id_: histogram(segmentation.scores.of(id_), segmentation.valid) for id_ in ids}
+        return cls(source, segmentation, coverage, counts)
 
 
 @dataclass(frozen=True)

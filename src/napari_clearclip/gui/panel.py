@@ -12,6 +12,7 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_clearclip.domains import as_prompts, distractors_for, unknown_words
+from napari_clearclip.engine.automatic import Counts
 from napari_clearclip.gui import prompt_list
 from napari_clearclip.gui.controller import Controller
 from napari_clearclip.gui.history import State
@@ -20,6 +21,7 @@ from napari_clearclip.gui.images import Images
 from napari_clearclip.gui.jobs import Outcome, Source
 from napari_clearclip.gui.layers import Results
 from napari_clearclip.gui.prompt_section import PromptSection
+from napari_clearclip.gui.prompting import Prompting
 from napari_clearclip.gui.runner import Executor
 from napari_clearclip.gui.sections import Message
 from napari_clearclip.gui.segment_section import SegmentSection
@@ -75,6 +77,7 @@ class Panel(QWidget):
         self.message = Message()
         self._taken: set[str] = set()
         self._coverage: dict[Hashable, Mapping[str, float]] = {}
+        self._scores: dict[Hashable, Mapping[str, Counts]] = {}
         self._asked = False
         self._closed = False
         self._lay_out()
@@ -118,9 +121,9 @@ class Panel(QWidget):
         self.image.image_chosen.connect(self.images.choose)
         self.image.model_chosen.connect(self._choose_model)
         self.image.device_chosen.connect(self._choose_device)
-        self.prompts.added.connect(self._add_prompt)
-        self.prompts.edited.connect(self._edit_prompt)
-        self.prompts.removed.connect(lambda ids: self._change(lambda s: prompt_list.removed(s, ids)))
+        self.prompting = Prompting(self.prompts, lambda: self.controller.settings, self._change, self.message)
+        self.prompts.lock_toggled.connect(lambda id_, on: self.prompting.edit(id_, {"locked": on}))
+        self.prompts.thresholds.changed.connect(self._change_part)
         self.prompts.selected.connect(self.results.select)
         self.prompts.undo.connect(self.controller.undo)
         self.prompts.redo.connect(self.controller.redo)
@@ -154,20 +157,9 @@ class Panel(QWidget):
         self.controller.update(settings, tag=tag)
         return True
 
-    def _add_prompt(self, text: str, kind: prompt_list.Kind) -> None:
-        entry = self.prompts.entry if kind == "object" else self.prompts.other_entry
-        if self._change(lambda settings: prompt_list.added(settings, text, kind)):
-            entry.line.clear()
-            if kind == "object":
-                self.prompts.table.select_prompt(self.controller.settings.objects[-1].id)
-
-    def _edit_prompt(self, prompt: str, fields: dict[str, Any]) -> None:
-        tag = f"threshold of {prompt}" if "threshold" in fields else ""
-        self._change(lambda settings: prompt_list.changed(settings, (prompt,), **fields), tag)
-
     def _set_thresholds(self, value: float) -> None:
         ids = {prompt.id for prompt in self.controller.settings.objects}
-        self._change(lambda settings: prompt_list.changed(settings, ids, threshold=value), "thresholds")
+        self._change(lambda s: prompt_list.with_thresholds(s, dict.fromkeys(ids, value)), "thresholds")
 
     def _change_part(self, part: str, fields: dict[str, Any]) -> None:
         self._change(lambda s: s.replace(**{part: getattr(s, part).replace(**fields)}), f"{part} {sorted(fields)}")
@@ -242,10 +234,12 @@ class Panel(QWidget):
 
     def _on_source(self, source: Source | None) -> None:
         self.prompts.objects.set_coverage({} if source is None else self._coverage.get(source.spot, {}))
+        self.prompting.set_scores({} if source is None else self._scores.get(source.spot, {}))
         self._show()
 
     def _on_result(self, outcome: Outcome) -> None:
         self._coverage[outcome.source.spot] = outcome.coverage
+        self._scores[outcome.source.spot] = outcome.scores
         source = self.controller.source
         if source is None or source.spot != outcome.source.spot:
             return

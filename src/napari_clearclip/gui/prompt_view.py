@@ -1,132 +1,42 @@
-"""How the prompt table is drawn, clicked and typed into."""
+"""How the prompt table is worked by mouse and keyboard."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QModelIndex, QRect, QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QModelIndex, QPoint, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPalette, QPen
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QColorDialog,
-    QHeaderView,
-    QStyle,
-    QStyledItemDelegate,
-    QTableView,
-    QWidget,
-)
+from qtpy.QtWidgets import QAbstractItemView, QApplication, QColorDialog, QHeaderView, QMenu, QTableView, QWidget
 
+from napari_clearclip.gui.prompt_cells import PromptDelegate, slider_area, slider_width
+from napari_clearclip.gui.prompt_menu import menu_for
 from napari_clearclip.gui.prompts import PROMPT, STEP, Column, PromptModel
-from napari_clearclip.settings import Prompt
+from napari_clearclip.settings import COLORS
 
-
-class PromptDelegate(QStyledItemDelegate):
-    """Draws swatches, sliders and flags; everything else is Qt's."""
-
-    def paint(self, painter: QPainter, option: Any, index: QModelIndex) -> None:
-        """Draw a cell."""
-        column = Column(index.column())
-        if column not in (Column.COLOR, Column.THRESHOLD, Column.PHRASE):
-            super().paint(painter, option, index)
-            return
-        self.initStyleOption(option, index)
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        text = option.text
-        option.text = ""
-        option.widget.style().drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
-        prompt: Prompt = index.data(PROMPT)
-        ink = self._ink(option, index.model().works(prompt))
-        if column == Column.COLOR:
-            _draw_swatch(painter, option.rect, prompt, ink)
-        elif column == Column.THRESHOLD:
-            _draw_slider(painter, option.rect, prompt, text, ink)
-        else:
-            self._draw_phrase(painter, option, index, prompt, text, ink)
-        painter.restore()
-
-    def _ink(self, option: Any, works: bool) -> QColor:
-        """The colour of text: as in the theme, faint for what is hidden or does not compete."""
-        selected = bool(option.state & QStyle.StateFlag.State_Selected)
-        role = QPalette.ColorRole.HighlightedText if selected else QPalette.ColorRole.Text
-        ink = QColor(option.palette.color(role))
-        ink.setAlphaF(1.0 if works else 0.5)
-        return ink
-
-    def _draw_phrase(
-        self, painter: QPainter, option: Any, index: QModelIndex, prompt: Prompt, text: str, ink: QColor
-    ) -> None:
-        area = option.rect.adjusted(4, 0, -4, 0)
-        font = option.font
-        font.setStrikeOut(prompt.muted)
-        painter.setFont(font)
-        painter.setPen(ink)
-        flagged = bool(index.model().unknown(index))
-        space = area.adjusted(0, 0, -20 * flagged, 0)
-        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, space.width())
-        painter.drawText(space, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
-        if flagged:
-            _draw_flag(painter, QRect(area.right() - 15, area.center().y() - 7, 15, 15))
-
-
-def slider_area(rect: QRect) -> QRect:
-    """Where the groove of a threshold slider lies in its cell; the number stands right of it."""
-    return rect.adjusted(10, 0, -42, 0)
-
-
-def _draw_swatch(painter: QPainter, rect: QRect, prompt: Prompt, ink: QColor) -> None:
-    side = min(rect.width() - 4, rect.height() - 10, 16)
-    box = QRect(0, 0, side, side)
-    box.moveCenter(rect.center())
-    painter.setPen(QPen(ink, 1))
-    painter.setBrush(QColor(prompt.color))
-    painter.drawRoundedRect(box, 3, 3)
-
-
-def _draw_slider(painter: QPainter, rect: QRect, prompt: Prompt, text: str, ink: QColor) -> None:
-    groove = slider_area(rect)
-    middle = groove.center().y() + 1
-    at = groove.left() + round(prompt.threshold * groove.width())
-    faint = QColor(ink)
-    faint.setAlphaF(0.35)
-    painter.setPen(QPen(faint, 3, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
-    painter.drawLine(groove.left(), middle, groove.right(), middle)
-    painter.setPen(QPen(ink, 3, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
-    painter.drawLine(groove.left(), middle, at, middle)
-    painter.setPen(QPen(ink, 1.5))
-    painter.setBrush(QColor(prompt.color))
-    painter.drawEllipse(QRect(at - 6, middle - 6, 12, 12))
-    painter.setPen(ink)
-    number = QRect(groove.right() + 6, rect.top(), rect.right() - groove.right() - 8, rect.height())
-    painter.drawText(number, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, text)
-
-
-def _draw_flag(painter: QPainter, mark: QRect) -> None:
-    """A round warning sign: form and sign say it, not only the colour."""
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor("#E69F00"))
-    painter.drawEllipse(mark)
-    painter.setPen(QColor("#000000"))
-    font = painter.font()
-    font.setBold(True)
-    font.setStrikeOut(False)
-    painter.setFont(font)
-    painter.drawText(mark, Qt.AlignmentFlag.AlignCenter, "?")
+_CTRL, _ALT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.AltModifier
 
 
 class PromptView(QTableView):
     """The table: one row a prompt, all of it within reach of the keyboard.
 
     Delete removes the selected rows, F2 or a double click edits, Left and Right move the threshold of the current row,
-    Space shows or hides (mutes) it.
+    Space shows or hides (mutes) it, Ctrl+D copies it, Ctrl+L locks it, Alt+Up and Alt+Down or a drag move it.
     """
 
     removed = Signal(list)
+    moved = Signal(list, object)
     current_changed = Signal(object)
+    lock_toggled = Signal(str, bool)
+    kind_changed = Signal(str, str)
+    automatic = Signal(object)
+    clear_edits = Signal(str)
+    accept = Signal(str)
 
     def __init__(self, model: PromptModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._dragged = QModelIndex()
+        self._slid = QModelIndex()
+        self._pressed: tuple[str, QPoint] | None = None
+        self._target: int | None = None
         self.setModel(model)
         self.setItemDelegate(PromptDelegate(self))
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -145,14 +55,16 @@ class PromptView(QTableView):
         columns.setMinimumSectionSize(20)
         columns.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         columns.setSectionResizeMode(Column.PHRASE, QHeaderView.ResizeMode.Stretch)
-        self._number = self.fontMetrics().horizontalAdvance("<0.1 %") + 10
-        for column, width in ((Column.SHOWN, 26), (Column.COLOR, 24), (Column.COVERAGE, self._number)):
+        number = self.fontMetrics().horizontalAdvance("<0.1 %") + 10
+        self._fixed = {Column.SHOWN: 26, Column.COLOR: 24, Column.COVERAGE: number, Column.LOCK: 24}
+        for column, width in self._fixed.items():
             self.setColumnWidth(column, width)
         if model.kind == "distractor":
-            for column in (Column.COLOR, Column.THRESHOLD, Column.COVERAGE):
+            for column in (Column.COLOR, Column.THRESHOLD, Column.COVERAGE, Column.LOCK):
                 self.hideColumn(column)
             columns.hide()
-        self.doubleClicked.connect(self._choose_color)
+        self.setAccessibleName("Prompts" if model.kind == "object" else "Distractors")
+        self.doubleClicked.connect(self._on_double_click)
         for signal in (model.rowsInserted, model.rowsRemoved, model.modelReset):
             signal.connect(self.updateGeometry)
         model.rowsRemoved.connect(lambda: self.selectRow(self.currentIndex().row()))
@@ -184,6 +96,8 @@ class PromptView(QTableView):
         if current.row() != previous.row():
             self.current_changed.emit(self.current_id())
 
+    # Size and looks
+
     def sizeHint(self) -> QSize:  # noqa: N802
         """High enough for the rows, from four to eight of them."""
         rows = min(max(self.model().rowCount(), 4), 8)
@@ -191,79 +105,215 @@ class PromptView(QTableView):
         return QSize(300, rows * self.verticalHeader().defaultSectionSize() + header + 4)
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802
-        """Share the width between phrase and slider."""
+        """Share the width between phrase and slider; where it is short, the slider gives way."""
         super().resizeEvent(event)
-        self.setColumnWidth(Column.THRESHOLD, max(int(0.42 * (self.viewport().width() - 50 - self._number)), 96))
+        free = self.viewport().width() - sum(self._fixed.values())
+        phrase = self.fontMetrics().averageCharWidth() * 9 + 28  # eight characters or so, and a sign
+        self.setColumnWidth(Column.THRESHOLD, slider_width(int(0.42 * free), free - phrase))
 
     def paintEvent(self, event: Any) -> None:  # noqa: N802
-        """Say what belongs here while there is nothing."""
+        """Say what belongs here while there is nothing; show where a dragged row would go."""
         super().paintEvent(event)
+        painter = QPainter(self.viewport())
+        ink = self.palette().color(QPalette.ColorRole.Text)
+        if self._target is not None:
+            painter.setPen(QPen(ink, 3))
+            painter.drawLine(0, self._border(self._target), self.viewport().width(), self._border(self._target))
         if not self.model().rowCount():
-            painter = QPainter(self.viewport())
-            ink = self.palette().color(QPalette.ColorRole.Text)
             ink.setAlphaF(0.6)
             painter.setPen(ink)
-            text = "Nothing to look for yet" if self.prompt_model().kind == "object" else "No distractors"
+            nothing = "Nothing to look for yet:\ntype a phrase above, press Enter"
+            text = nothing if self.prompt_model().kind == "object" else "No distractors"
             painter.drawText(self.viewport().rect(), Qt.AlignmentFlag.AlignCenter, text)
 
-    # Mouse: a press on a slider drags it
+    def _border(self, row: int) -> int:
+        """The height at which a row starts, or the last one ends."""
+        rows = self.verticalHeader()
+        at = rows.sectionViewportPosition(row) if row < rows.count() else rows.length() - rows.offset()
+        return min(max(at, 1), self.viewport().height() - 2)
+
+    # Mouse: a press on a slider drags it, a press on a phrase drags the row, a click on the lock closes or opens it
 
     def mousePressEvent(self, event: Any) -> None:  # noqa: N802
-        """Take hold of a slider."""
+        """Take hold of a slider or a row."""
         super().mousePressEvent(event)
         index = self.indexAt(event.position().toPoint())
-        if event.button() == Qt.MouseButton.LeftButton and index.column() == Column.THRESHOLD:
-            self._dragged = index
-            self._drag_to(event)
+        if event.button() != Qt.MouseButton.LeftButton or not index.isValid():
+            return
+        prompt = index.data(PROMPT)
+        groove = slider_area(self.visualRect(index))
+        if index.column() == Column.THRESHOLD and not groove.isEmpty():
+            self._slid = index
+            self._slide_to(event)
+        elif index.column() == Column.LOCK and not self.prompt_model().is_copy(prompt):
+            self.lock_toggled.emit(prompt.id, not prompt.locked)
+        elif index.column() == Column.PHRASE and not event.modifiers():
+            self._pressed = prompt.id, event.position().toPoint()
 
     def mouseMoveEvent(self, event: Any) -> None:  # noqa: N802
-        """Move the slider that is held."""
-        if self._dragged.isValid():
-            self._drag_to(event)
+        """Move the slider or the row that is held."""
+        if self._slid.isValid():
+            self._slide_to(event)
+        elif self._pressed is not None and event.buttons() & Qt.MouseButton.LeftButton:
+            self._drag_to(event.position().toPoint())
         else:
             super().mouseMoveEvent(event)
 
     def mouseReleaseEvent(self, event: Any) -> None:  # noqa: N802
-        """Let go of the slider."""
-        self._dragged = QModelIndex()
+        """Let go of the slider or the row."""
+        self._slid = QModelIndex()
+        pressed, target = self._pressed, self._target
+        self._let_go()
         super().mouseReleaseEvent(event)
+        if pressed is not None and target is not None:
+            self._move([pressed[0]], target)
 
-    def _drag_to(self, event: Any) -> None:
-        groove = slider_area(self.visualRect(self._dragged))
+    def _slide_to(self, event: Any) -> None:
+        groove = slider_area(self.visualRect(self._slid))
         share = (event.position().x() - groove.left()) / max(groove.width(), 1)
-        self.model().setData(self._dragged, share)
+        self.model().setData(self._slid, share)
+
+    def _drag_to(self, at: QPoint) -> None:
+        """Show where the held row would go, and scroll where the list goes on."""
+        if self._pressed is None:
+            return
+        if self._target is None and (at - self._pressed[1]).manhattanLength() < QApplication.startDragDistance():
+            return
+        bar, height = self.verticalScrollBar(), self.verticalHeader().defaultSectionSize()
+        beyond = (at.y() > self.viewport().height()) - (at.y() < 0)
+        bar.setValue(bar.value() + beyond * height // 2)
+        rows = self.model().rowCount()
+        self._target = min(max(round((at.y() + self.verticalHeader().offset()) / height), 0), rows)
+        self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
+        self.viewport().update()
+
+    def _let_go(self) -> None:
+        """End a drag of a row."""
+        self._pressed = self._target = None
+        self.viewport().unsetCursor()
+        self.viewport().update()
+
+    def _move(self, ids: list[str], target: int) -> None:
+        """Tell that rows are to stand where a row starts, if they do not already."""
+        model = self.prompt_model()
+        after = [model.prompt(row) for row in range(target, model.rowCount())]
+        before = next((item.id for item in after if item.id not in ids and not model.is_copy(item)), None)
+        rows = sorted(model.row_of(id_) for id_ in ids)
+        together = len(rows) == rows[-1] - rows[0] + 1
+        if not (together and rows[0] <= target <= rows[-1] + 1):
+            self.moved.emit(ids, before)
 
     # Keyboard
 
+    def event(self, event: QEvent) -> bool:
+        """Keep the table's keys from shortcuts of the window."""
+        if event.type() == QEvent.Type.ShortcutOverride and self._act_of(event) is not None:
+            event.accept()
+            return True
+        return bool(super().event(event))
+
     def keyPressEvent(self, event: Any) -> None:  # noqa: N802
-        """Delete, edit, show or hide, move the threshold; the rest is Qt's."""
-        key, index = event.key(), self.currentIndex()
-        if self.state() == QAbstractItemView.State.EditingState:
-            super().keyPressEvent(event)
-        elif key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self.selected_ids():
-            self.removed.emit(self.selected_ids())
-        elif key in (Qt.Key.Key_F2, Qt.Key.Key_Return, Qt.Key.Key_Enter) and index.isValid():
-            self.edit(index.siblingAtColumn(Column.PHRASE))
-        elif key == Qt.Key.Key_Space and index.isValid():
-            self._toggle(index.siblingAtColumn(Column.SHOWN))
-        elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right) and index.isValid():
-            size = (10 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1) * STEP
-            self._move_threshold(index, size if key == Qt.Key.Key_Right else -size)
+        """Do what the table's keys stand for; the rest is Qt's."""
+        if event.key() == Qt.Key.Key_Escape and self._target is not None:
+            self._let_go()
+        elif self.state() != QAbstractItemView.State.EditingState and (act := self._act_of(event)) is not None:
+            act()
         else:
             super().keyPressEvent(event)
 
-    def _move_threshold(self, index: QModelIndex, by: float) -> None:
-        if not self.isColumnHidden(Column.THRESHOLD):
-            threshold = self.prompt_model().prompt(index.row()).threshold
-            self.model().setData(index.siblingAtColumn(Column.THRESHOLD), threshold + by)
+    def _act_of(self, event: Any) -> Any:
+        """What a key does to the current or the selected rows, or None."""
+        key, held = event.key(), event.modifiers()
+        if key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self.selected_ids():
+            return self.remove_selected
+        if not self.currentIndex().isValid():
+            return None
+        coarse = 10 if held & Qt.KeyboardModifier.ShiftModifier else 1
+        if held & _ALT:
+            acts = {Qt.Key.Key_Up: lambda: self.step(-1), Qt.Key.Key_Down: lambda: self.step(1)}
+        elif held & _CTRL:
+            acts = {Qt.Key.Key_D: self.copy_current, Qt.Key.Key_L: self.toggle_lock}
+        else:
+            acts = {
+                Qt.Key.Key_F2: self.rename,
+                Qt.Key.Key_Return: self.rename,
+                Qt.Key.Key_Enter: self.rename,
+                Qt.Key.Key_Space: self._toggle,
+                Qt.Key.Key_Left: lambda: self._move_threshold(-coarse * STEP),
+                Qt.Key.Key_Right: lambda: self._move_threshold(coarse * STEP),
+            }
+        return acts.get(key)
 
-    def _toggle(self, index: QModelIndex) -> None:
+    def contextMenuEvent(self, event: Any) -> None:  # noqa: N802
+        """What can be done with the row under the mouse, or with the current one by the menu key."""
+        menu = self.menu()
+        if menu is not None:
+            by_key = event.reason() == event.Reason.Keyboard
+            below = self.visualRect(self.currentIndex()).bottomLeft()
+            menu.exec(self.viewport().mapToGlobal(below) if by_key else event.globalPos())
+            menu.deleteLater()
+
+    def menu(self) -> QMenu | None:
+        """The menu of the current row, or None where there is no prompt."""
+        prompt = self.currentIndex().data(PROMPT)
+        return None if prompt is None or self.prompt_model().is_copy(prompt) else menu_for(self, prompt)
+
+    # What keys and menu do
+
+    def rename(self) -> None:
+        """Edit the phrase of the current row."""
+        self.edit(self.currentIndex().siblingAtColumn(Column.PHRASE))
+
+    def remove_selected(self) -> None:
+        """Tell that the selected rows are to go."""
+        model, ids = self.prompt_model(), self.selected_ids()
+        if any(model.is_copy(model.prompt(model.row_of(id_))) for id_ in ids):
+            model.drop_copy()
+        elif ids:
+            self.removed.emit(ids)
+
+    def copy_current(self) -> None:
+        """Open a copy of the current row for other words."""
+        prompt = self.currentIndex().data(PROMPT)
+        if not self.prompt_model().is_copy(prompt):
+            index = self.prompt_model().start_copy(prompt)
+            self.setCurrentIndex(index)
+            self.edit(index)
+
+    def toggle_lock(self) -> None:
+        """Tell that the current prompt is to be locked or unlocked."""
+        prompt = self.currentIndex().data(PROMPT)
+        if prompt.kind == "object" and not self.prompt_model().is_copy(prompt):
+            self.lock_toggled.emit(prompt.id, not prompt.locked)
+
+    def step(self, by: int) -> None:
+        """Tell that the selected rows are to go up or down by one."""
+        if ids := self.selected_ids():
+            rows = [self.prompt_model().row_of(id_) for id_ in ids]
+            target = rows[0] - 1 if by < 0 else rows[-1] + 2
+            if 0 <= target <= self.model().rowCount():
+                self._move(ids, target)
+
+    def choose_color(self) -> None:
+        """Ask for another colour; those that everyone can tell apart are offered."""
+        for at, color in enumerate(COLORS):
+            QColorDialog.setCustomColor(at, QColor(color))
+        index = self.currentIndex().siblingAtColumn(Column.COLOR)
+        chosen = QColorDialog.getColor(QColor(index.data(PROMPT).color), self, "Colour of mask and heat map")
+        if chosen.isValid():
+            self.model().setData(index, chosen.name())
+
+    def _on_double_click(self, index: QModelIndex) -> None:
+        if index.column() == Column.COLOR:
+            self.choose_color()
+
+    def _move_threshold(self, by: float) -> None:
+        index = self.currentIndex().siblingAtColumn(Column.THRESHOLD)
+        if not self.isColumnHidden(Column.THRESHOLD):
+            self.model().setData(index, index.data(PROMPT).threshold + by)
+
+    def _toggle(self) -> None:
+        index = self.currentIndex().siblingAtColumn(Column.SHOWN)
         on = Qt.CheckState(index.data(Qt.ItemDataRole.CheckStateRole)) == Qt.CheckState.Checked
         value = Qt.CheckState.Unchecked if on else Qt.CheckState.Checked
         self.model().setData(index, value, Qt.ItemDataRole.CheckStateRole)
-
-    def _choose_color(self, index: QModelIndex) -> None:
-        if index.column() == Column.COLOR:
-            chosen = QColorDialog.getColor(QColor(index.data(PROMPT).color), self, "Colour of mask and heat map")
-            if chosen.isValid():
-                self.model().setData(index, chosen.name())

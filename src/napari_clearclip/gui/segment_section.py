@@ -50,7 +50,7 @@ class SegmentSection(Section):
             "attention": Form(Attention),
             "tiling": Form(Tiling, skip=("short_side",)),
             "comparing": Form(Comparing),
-            "deciding": Form(Deciding),
+            "deciding": Form(Deciding, skip=("exclusive", "lead")),  # these stand with the thresholds
         }
         self.body.addWidget(Fold("Advanced", self._advanced()))
         self.footer = self._make_footer()
