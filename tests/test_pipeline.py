@@ -517,6 +517,26 @@ def test_one_window_that_does_not_fit_is_an_error(
     assert pipeline.run(IMAGE, settings, RGB).labels.shape == (40, 60)  # usable again at once
 
 
+def test_held_memory_is_counted(settings: Settings, runtime: Runtime, tiny: Path) -> None:
+    pipeline = Pipeline(runtime)
+    assert pipeline.held == 0
+    pipeline.run(IMAGE, settings, RGB)
+    assert pipeline.held == pipeline._loader.held + pipeline._cache.used
+    assert min(pipeline._loader.held, pipeline._cache.used) > 0
+    pipeline.release()
+    assert pipeline.held == 0
+
+
+def test_a_run_takes_so_many_threads(settings: Settings, runtime: Runtime) -> None:
+    usual = torch.get_num_threads()
+    pipeline = Pipeline(runtime.replace(threads=usual + 2))
+    pipeline.run(IMAGE, settings, RGB)
+    assert torch.get_num_threads() == usual + 2
+    pipeline.runtime = runtime
+    pipeline.run(IMAGE, settings, RGB)
+    assert torch.get_num_threads() == usual
+
+
 def test_release_forgets_model_and_results(settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:
     pipeline = Pipeline(runtime)
     pipeline.run(IMAGE, settings, RGB)

@@ -68,6 +68,11 @@ class Pipeline:
 
         return resolve_device(self.runtime.device)
 
+    @property
+    def held(self) -> int:
+        """Bytes of the model and of all that is kept."""
+        return self._cache.used + self._loader.held
+
     def release(self) -> None:
         """Forget the model and everything that was kept, and give memory back to the device."""
         from napari_clearclip.engine.device import free_memory
@@ -155,8 +160,10 @@ class Pipeline:
         for prompt in settings.objects:
             domains.check_phrases(settings.model, prompt.phrases)
         yield Progress("Looking at the image")
+        from napari_clearclip.engine.device import use_threads
         from napari_clearclip.engine.view import plane_shape, resolve_view
 
+        use_threads(self.runtime.threads)
         shape = plane_shape(image, view)
         content = image_key(image, view)
         view = self._cached(("view", content, view), lambda: resolve_view(image, view))

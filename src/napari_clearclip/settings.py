@@ -279,6 +279,9 @@ class Runtime(Value):
     """What changes only speed and memory; never part of a session."""
 
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:N or mps.")
+    threads: int | None = Field(
+        None, ge=1, le=1024, description="CPU cores to compute with; empty = as many as torch takes by itself."
+    )
     batch_size: int | None = Field(None, ge=1, le=4096, description="Windows at once; empty = by their cost.")
     cache_bytes: int = Field(2 * 1024**3, ge=0, description="Memory for what can be reused, in bytes.")
     cache_folder: str | None = Field(None, description="Folder for text vectors; empty = the user's cache folder.")

@@ -598,6 +598,14 @@ def test_devices_that_cannot_be_used(
         resolve_device(name)
 
 
+def test_threads_are_taken_and_given_back() -> None:
+    usual = device_module.usual_threads()
+    device_module.use_threads(usual + 1)
+    assert torch.get_num_threads() == usual + 1
+    device_module.use_threads(None)
+    assert torch.get_num_threads() == usual
+
+
 def test_memory_is_given_back_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     device_module.free_memory()
     freed = []

@@ -61,6 +61,7 @@ class CountingPipeline:
 
     device = "cpu"
     device_reason = "The CPU was chosen."
+    held = 1_234_000_000
 
     def __init__(self, runtime: Runtime | None = None) -> None:
         self.runtime = runtime or Runtime()

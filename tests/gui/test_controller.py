@@ -524,6 +524,29 @@ def test_another_device_opens_another_pipeline() -> None:
     assert [pipeline.released for pipeline in opened] == [1, 0]
 
 
+def test_another_number_of_threads_keeps_the_pipeline(
+    controller: Controller, bench: Bench, pipeline: CountingPipeline
+) -> None:
+    controller.run()
+    bench.drain()
+    controller.runtime = controller.runtime.replace(threads=3)
+    controller.run()
+    bench.drain()
+    assert pipeline.runtime.threads == 3
+    assert pipeline.released == 0
+
+
+def test_what_is_held_is_known_before_it_is_released(
+    controller: Controller, bench: Bench, pipeline: CountingPipeline
+) -> None:
+    assert controller.held == 0
+    controller.run()
+    bench.drain()
+    assert controller.held == pipeline.held
+    controller.release()
+    assert controller.held == 0
+
+
 def test_error_while_reading_the_image_is_told(bench: Bench, pipeline: CountingPipeline) -> None:
     controller = Controller(bench, lambda _: pipeline, State(looking()))
     heard = Heard(controller)

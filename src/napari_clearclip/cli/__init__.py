@@ -121,6 +121,9 @@ def _segment(
         Path | None,
         typer.Option(metavar="FILE.json", help="A settings file of an earlier run; the other options go before it."),
     ] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="CPU cores to compute with; all that torch takes if left out.")
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -149,7 +152,7 @@ def _segment(
         short_side=short_side,
         settings=settings,
     )
-    return segment_files(images, flags, device, out)
+    return segment_files(images, flags, device, out, threads)
 
 
 @app.command("demo")

@@ -29,7 +29,7 @@ _OURS = "_clearclip_"
 _SAMPLE = 16_000_000
 
 
-def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path) -> int:
+def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path, threads: int | None = None) -> int:
     """Segment each image; the exit code is returned.
 
     Raises
@@ -39,7 +39,7 @@ def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path) 
     """
     paths = _inputs(images)
     session = session_of(flags)
-    pipeline = pipeline_for(device)
+    pipeline = pipeline_for(device, threads)
     writable_folder(out)
     rows: list[Row] = []
     failed = 0
@@ -68,8 +68,8 @@ def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path) 
     return 1 if failed else 0
 
 
-def pipeline_for(device: str) -> Pipeline:
-    """A pipeline on a device.
+def pipeline_for(device: str, threads: int | None = None) -> Pipeline:
+    """A pipeline on a device, with so many CPU cores.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def pipeline_for(device: str) -> Pipeline:
     from napari_clearclip.engine.device import resolve_device
 
     try:
-        runtime = Runtime(device=device)
+        runtime = Runtime(device=device, threads=threads)
         resolve_device(runtime.device)  # now, so that a wrong device is wrong usage and not a failed image
     except ValueError as error:
         raise UsageError(sentence(error)) from error

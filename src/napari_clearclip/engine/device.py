@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 
 def resolve_device(name: str = "auto") -> tuple[str, str]:
     """The device to use and one sentence that says why.
@@ -50,6 +52,28 @@ def resolve_device(name: str = "auto") -> tuple[str, str]:
         return "mps", "An Apple GPU was found."
     why = "torch found no NVIDIA GPU or driver" if torch.version.cuda else "this build of torch has no CUDA support"
     return "cpu", f"The CPU is used: {why}."
+
+
+@cache
+def usual_threads() -> int:
+    """How many CPU cores torch takes by itself."""
+    import torch
+
+    return torch.get_num_threads()
+
+
+def use_threads(threads: int | None) -> None:
+    """Compute with so many CPU cores in this thread and in later ones; None = as many as torch takes by itself.
+
+    Notes
+    -----
+    Where others compute too, fewer can be faster: small models wait for the slowest core.
+    """
+    import torch
+
+    wanted = threads or usual_threads()
+    if usual_threads() != wanted or torch.get_num_threads() != wanted:
+        torch.set_num_threads(wanted)
 
 
 def free_memory() -> None:

@@ -217,6 +217,11 @@ class Controller:
             for spot in [spot for spot in spots if spot[0] == key]:
                 del spots[spot]
 
+    @property
+    def held(self) -> int:
+        """Bytes that `release` would free."""
+        return self._runner.held
+
     def release(self) -> None:
         """Stop what runs and free the model and all that is cached; the next run loads it again."""
         self.cancel()

@@ -55,6 +55,11 @@ class Runner:
         self._pipeline: tuple[Runtime, Pipeline] | None = None
         self._letting_go = False
 
+    @property
+    def held(self) -> int:
+        """Bytes of the model and of all that is cached."""
+        return 0 if self._pipeline is None else self._pipeline[1].held
+
     def start(
         self,
         job: Job,
@@ -105,10 +110,13 @@ class Runner:
 
     def _opened(self) -> Pipeline:
         """The pipeline for the chosen device."""
-        if self._pipeline is None or self._pipeline[0] != self.runtime:
+        threads = self.runtime.threads
+        if self._pipeline is None or self._pipeline[0].replace(threads=threads) != self.runtime:
             self._free()
             self._pipeline = (self.runtime, self._open_pipeline(self.runtime))
-        return self._pipeline[1]
+        pipeline = self._pipeline[1]
+        pipeline.runtime = pipeline.runtime.replace(threads=threads)
+        return pipeline
 
     def _let_go(self) -> None:
         if self._letting_go and self.job is None:
