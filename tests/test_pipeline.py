@@ -452,7 +452,7 @@ def test_cancelling_keeps_finished_windows(
     expected = Pipeline(runtime.replace(batch_size=8)).run(IMAGE, settings, RGB)
     pipeline = Pipeline(runtime.replace(batch_size=8))
     steps = pipeline.steps(IMAGE, settings, RGB)
-    while next(steps) != Progress("Reading windows", finished, WINDOWS):
+    while next(steps) != Progress("Reading windows", finished, WINDOWS, "windows"):
         pass
     steps.close()
     calls.clear()

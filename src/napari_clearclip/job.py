@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +14,16 @@ from napari_clearclip.settings import Settings, Tiling
 if TYPE_CHECKING:
     from napari_clearclip.edits import Edits, Mask, View
     from napari_clearclip.engine.model import Clip
-    from napari_clearclip.engine.windows import Frame
+    from napari_clearclip.engine.windows import Box, Frame, Region
 
 
 # Work that a CPU does in about half a second, in floating point operations; a step between two yields is about that.
 _CPU_STEP = 2e10
 _GPU_STEP = 2e12
+
+# A first answer takes at most this many windows; where all take hardly more, it is not worth having.
+FEW_WINDOWS = 4
+MANY_WINDOWS = 8
 
 
 @dataclass(frozen=True)
@@ -96,3 +101,47 @@ def windows_at_once(job: Job) -> int:
     tokens, width = 1 + job.frame.grid[0] * job.frame.grid[1], job.clip.model.visual.transformer.width
     work = 24 * tokens * width**2 + 4 * tokens**2 * width
     return int(np.clip((_CPU_STEP if job.clip.device == "cpu" else _GPU_STEP) / work, 1, 64))
+
+
+def coarser(job: Job) -> Job:
+    """The same with so little detail that few windows, side by side, cover the image."""
+    side, tiling = min(job.frame.resized), job.settings.tiling
+    while True:
+        side = max(side // 2, 8)
+        settings = job.settings.replace(tiling=tiling.replace(short_side=side, stride=tiling.window))
+        frame = frame_of(job.frame.image, settings, job.frame.patch)
+        if side == 8 or frame.count <= FEW_WINDOWS:
+            return replace(job, settings=settings, frame=frame, key=key_of("coarse", job.key, frame.resized))
+
+
+def nearest_first(chunks: Sequence[Sequence[int]], frame: Frame, first: Region | None) -> list[Sequence[int]]:
+    """Chunks of window numbers, those nearest to the middle of a region of the image before the others.
+
+    What is in a chunk does not depend on the region, so that each window is computed in the same company, and gives the
+    same numbers, wherever one looks.
+    """
+    if first is None:
+        return list(chunks)
+    y0, x0, y1, x1 = frame.to_resized(first)
+    boxes = frame.boxes
+
+    def distance(number: int) -> float:
+        box = boxes[number]
+        return float(np.hypot(box[0] + box[2] - y0 - y1, box[1] + box[3] - x0 - x1))
+
+    return sorted(chunks, key=lambda chunk: min(distance(number) for number in chunk))
+
+
+def milestones(frame: Frame, first: Region | None) -> tuple[int, ...]:
+    """After how many windows it is worth showing how far it is: what is in view, then twice as much each time."""
+    count, total = frame.count // 4, frame.count
+    if first is not None:
+        y0, x0, y1, x1 = frame.to_resized(first)
+        seen: list[Box] = [box for box in frame.boxes if box[0] < y1 and y0 < box[2] and box[1] < x1 and x0 < box[3]]
+        count = len(seen)
+    found = []
+    count = max(count, 1)
+    while 4 * count <= 3 * total:
+        found.append(count)
+        count *= 2
+    return tuple(found)

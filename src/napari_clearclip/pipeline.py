@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,19 +12,17 @@ import numpy.typing as npt
 from napari_clearclip import domains
 from napari_clearclip.cache import Cache, Folder, cache_folder, key_of
 from napari_clearclip.edits import Edits, View
-from napari_clearclip.job import Job, filled_in, frame_of, image_key, valid_pixels, windows_at_once
+from napari_clearclip.encoding import READING, Cosines, Encoding, Show
+from napari_clearclip.job import MANY_WINDOWS, Job, coarser, filled_in, frame_of, image_key, valid_pixels
 from napari_clearclip.loading import Loader
 from napari_clearclip.progress import Cancelled as Cancelled
-from napari_clearclip.progress import Progress, counted
+from napari_clearclip.progress import Preview, Progress, counted
 from napari_clearclip.result import Georeference, LabelArray, Scores, Segmentation
 from napari_clearclip.settings import Runtime, Settings
 
 if TYPE_CHECKING:
-    import torch
-
     from napari_clearclip.engine.decide import Assignment, Candidates
-    from napari_clearclip.engine.encoder import Features, Trunk
-    from napari_clearclip.engine.windows import Box
+    from napari_clearclip.engine.windows import Region
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -52,6 +51,7 @@ class Pipeline:
         self._cache = Cache(self.runtime.cache_bytes)
         self._texts = Folder(cache_folder(self.runtime) / "text")
         self._loader = Loader()
+        self._encoding = Encoding(self._cache, self.runtime)
 
     @property
     def device(self) -> str:
@@ -114,6 +114,8 @@ class Pipeline:
         view: View | None = None,
         edits: Edits | None = None,
         georeference: Georeference | None = None,
+        preview: bool = False,
+        first: Region | None = None,
     ) -> Generator[Progress, None, Segmentation]:
         """A run in steps of about a second of work, returning the `Segmentation`.
 
@@ -131,11 +133,15 @@ class Pipeline:
             What was done by hand.
         georeference : Georeference, optional
             Carried through to the result.
+        preview : bool
+            Whether to yield a coarse answer before the detail of many windows, and what is finished in between.
+        first : tuple of 4 float, optional
+            The part of the image (y0, x0, y1, x1) that is computed first; the result does not depend on it.
 
         Yields
         ------
         Progress
-            The stage in words and how much of it is done.
+            The stage in words and how much of it is done; or a `Preview`.
 
         Raises
         ------
@@ -145,11 +151,39 @@ class Pipeline:
             If the model cannot be loaded.
         """
         job = yield from self._prepare(image, settings, view or View(), edits or Edits())
-        cosines = yield from self._cosines(job)
+        show = None
+        if preview and self._encoding.unread(job, job.frame.boxes) > MANY_WINDOWS:
+            rough = yield from self._rough(job)
+            show = partial(self._show, job, rough)
+            yield from show({})
+        cosines = yield from self._cosines(job, first, show)
+        return (yield from self._segmentation(job, cosines, georeference))
+
+    def _segmentation(
+        self, job: Job, cosines: Cosines, georeference: Georeference | None = None
+    ) -> Generator[Progress, None, Segmentation]:
+        """What cosines on the cells, and what was done by hand, make of the image."""
         yield Progress("Making masks")
         candidates, scores = self._scores(job, cosines)
         labels, overlaps = yield from self._masks(job, candidates)
         return self._apply(job, labels, overlaps, scores, georeference)
+
+    # previews
+
+    def _rough(self, job: Job) -> Generator[Progress, None, Cosines]:
+        """The cosines of few large windows, on the job's own cells."""
+        from napari_clearclip.engine.windows import resize
+
+        found = yield from self._cosines(coarser(job), stage="Taking a first look")
+        return {phrase: resize(cosines, job.frame.cells) for phrase, cosines in found.items()}
+
+    def _show(self, job: Job, rough: Cosines, detailed: Cosines) -> Generator[Progress, None, None]:
+        """A preview from detailed cosines where there are any, else from rough ones."""
+        mixed = dict(rough)
+        for phrase, cosines in detailed.items():
+            mixed[phrase] = cosines.where(~cosines.isnan(), rough[phrase])
+        segmentation = yield from self._segmentation(job, mixed)
+        yield Preview("Making masks", segmentation=segmentation)
 
     # view
 
@@ -185,7 +219,9 @@ class Pipeline:
 
     # encode, project, compare
 
-    def _cosines(self, job: Job) -> Generator[Progress, None, dict[str, torch.Tensor]]:
+    def _cosines(
+        self, job: Job, first: Region | None = None, show: Show | None = None, stage: str = READING
+    ) -> Generator[Progress, None, Cosines]:
         """Each phrase's cosines on the cells, (h, w) float32; only what is missing is computed."""
         vectors = yield from self._vectors(job)
         attention, cells = job.settings.attention, (job.frame.cells, job.frame.window, job.frame.stride)
@@ -193,7 +229,7 @@ class Pipeline:
         found = {phrase: self._cache.get(key) for phrase, key in keys.items()}
         missing = {phrase: vector for phrase, vector in vectors.items() if found[phrase] is None}
         if missing:
-            made = yield from self._compare(job, missing)
+            made = yield from self._encoding.compare(job, missing, first, show, stage)
             for phrase, cosines in made.items():
                 self._cache.put(keys[phrase], cosines, cosines.nbytes)
             found |= made
@@ -219,67 +255,9 @@ class Pipeline:
             vectors[phrase] = vector
         return vectors
 
-    def _compare(self, job: Job, vectors: dict[str, FloatArray]) -> Generator[Progress, None, dict[str, torch.Tensor]]:
-        """Cosines of some phrases, window by window, stitched on the cells."""
-        from napari_clearclip.engine.compare import compare
-        from napari_clearclip.engine.windows import Stitcher
-
-        boxes = job.frame.boxes
-        maps = {phrase: Stitcher(job.frame) for phrase in vectors}
-        done = 0
-        for chunk in _chunks(boxes, self.runtime.batch_size or windows_at_once(job)):
-            state = Progress("Reading windows", done, len(boxes))
-            yield state
-            features = yield from self._features(job, chunk, state)
-            for phrase, vector in vectors.items():
-                for box, part in zip(chunk, features, strict=True):
-                    maps[phrase].add(box, compare(part, vector)[0])
-            done += len(chunk)
-        yield Progress("Reading windows", done, len(boxes))
-        return {phrase: stitcher.mean() for phrase, stitcher in maps.items()}
-
-    def _features(self, job: Job, boxes: Sequence[Box], state: Progress) -> Generator[Progress, None, list[Features]]:
-        """The features of some windows, from the cache or through `encode` and `project`."""
-        from napari_clearclip.engine.encoder import halving, project
-
-        attention = job.settings.attention
-        keys = [key_of("features", job.key, box, attention) for box in boxes]
-        found: list[Features | None] = [self._cache.get(key) for key in keys]
-        missing = [index for index, part in enumerate(found) if part is None]
-
-        def work(size: int) -> Generator[Progress, None, None]:
-            for chunk in _chunks([index for index in missing if found[index] is None], size):
-                trunk = yield from self._trunk(job, [boxes[index] for index in chunk], state)
-                made = project(job.clip, trunk, attention)
-                for place, index in enumerate(chunk):
-                    found[index] = part = made[place].stored(self.runtime.storage)
-                    self._cache.put(keys[index], part, part.nbytes)
-
-        if missing:
-            yield from halving(work, len(missing))
-        return [part for part in found if part is not None]
-
-    def _trunk(self, job: Job, boxes: Sequence[Box], state: Progress) -> Generator[Progress, None, Trunk]:
-        """The tokens of some windows that enter the last blocks, from the cache or through `encode`."""
-        from napari_clearclip.engine.encoder import Trunk, encode_steps, prepare
-        from napari_clearclip.engine.windows import cut
-
-        attention, tiling = job.settings.attention, job.settings.tiling
-        keys = [key_of("trunk", job.key, box, attention.blocks) for box in boxes]
-        found: list[Trunk | None] = [self._cache.get(key) for key in keys]
-        missing = [index for index, part in enumerate(found) if part is None]
-        if missing:
-            pixels = cut(job.image, job.view, job.frame, [boxes[index] for index in missing])
-            encoding = encode_steps(job.clip, prepare(job.clip, pixels), attention.blocks, tiling.positions)
-            made = yield from counted(encoding, state)
-            for place, index in enumerate(missing):
-                found[index] = part = made[place].stored(self.runtime.storage)
-                self._cache.put(keys[index], part, part.nbytes)
-        return Trunk.join([part for part in found if part is not None])
-
     # decide, threshold, apply
 
-    def _scores(self, job: Job, cosines: dict[str, torch.Tensor]) -> tuple[Candidates, Scores]:
+    def _scores(self, job: Job, cosines: Cosines) -> tuple[Candidates, Scores]:
         """All candidates, and the object prompts' scores on the cells."""
         from napari_clearclip.engine.decide import Candidates, score_cells, valid_cells
 
@@ -301,7 +279,6 @@ class Pipeline:
         self, job: Job, candidates: Candidates
     ) -> Generator[Progress, None, tuple[LabelArray, LabelArray | None]]:
         """Labels and, where masks may overlap, packed masks, before anything done by hand."""
-        from napari_clearclip.engine.apply import combine
         from napari_clearclip.engine.decide import overlap_steps, threshold
 
         deciding, frame = job.settings.deciding, job.frame
@@ -317,8 +294,8 @@ class Pipeline:
         else:
             steps = overlap_steps(candidates, frame, deciding, thresholds, job.valid)
             overlaps = yield from counted(steps, state)
-            masks = (combine(overlaps, frame.image[1]), overlaps)
-        self._cache.put(key, masks, sum(part.nbytes for part in masks if part is not None))
+            masks = (np.broadcast_to(np.uint8(0), frame.image), overlaps)  # combined once what is done by hand is known
+        self._cache.put(key, masks, (masks[0] if masks[1] is None else masks[1]).nbytes)
         return masks
 
     def _assignment(self, job: Job, candidates: Candidates, state: Progress) -> Generator[Progress, None, Assignment]:
@@ -355,8 +332,3 @@ class Pipeline:
         return Segmentation(
             labels, scores, job.settings, job.view, job.edits, overlaps, job.valid, unknown, georeference
         )
-
-
-def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

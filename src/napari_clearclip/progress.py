@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from napari_clearclip.result import Segmentation
 
 T = TypeVar("T")
 
@@ -20,8 +23,32 @@ class Progress:
     stage: str
     done: int = 0
     total: int = 0
-    unit: Literal["", "bytes"] = ""
-    rate: float = 0.0
+    unit: Literal["", "bytes", "windows"] = ""
+    rate: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Preview(Progress):
+    """How far a run is, and what it looks like so far: coarse, or detailed in part. It is shown and nothing else."""
+
+    segmentation: Segmentation
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How much was done in how many seconds."""
+
+    done: int = 0
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """How much is done a second; 0 before that is known."""
+        return self.done / self.seconds if self.done and self.seconds else 0.0
+
+    def after(self, done: int, seconds: float) -> Pace:
+        """The pace after some more work; what needed no work says nothing."""
+        return Pace(self.done + done, self.seconds + seconds) if done else self
 
 
 def counted(steps: Generator[None, None, T], state: Progress) -> Generator[Progress, None, T]:

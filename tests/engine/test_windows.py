@@ -20,7 +20,8 @@ from napari_clearclip.engine.compare import compare
 from napari_clearclip.engine.decide import Candidates, assign_steps
 from napari_clearclip.engine.encoder import drain, encode, prepare, project
 from napari_clearclip.engine.view import resolve_view
-from napari_clearclip.engine.windows import Frame, Stitcher, bilinear, cut, resampling, resized_shape, taps
+from napari_clearclip.engine.windows import Frame, Stitcher, bilinear, cut, resampling, resize, resized_shape, taps
+from napari_clearclip.engine.windows import stitch as stitch_parts
 from napari_clearclip.settings import Deciding
 
 
@@ -245,3 +246,27 @@ def test_taps_by_hand() -> None:
 
 def test_one_sample_is_constant() -> None:
     assert np.array_equal(bilinear(np.array([-3.0, 0.0, 7.0]), 1), np.ones((3, 1)))
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (448, 448), (8, 900), (1000, 37)])
+@pytest.mark.parametrize(("window", "stride"), [(32, 16), (64, 64), (448, 224), (10, 7)])
+def test_windows_are_counted_without_making_them(shape: tuple[int, int], window: int, stride: int) -> None:
+    frame = frame_of(shape, window, stride)
+    assert frame.count == len(frame.boxes)
+
+
+def test_parts_are_stitched_in_the_order_of_the_windows() -> None:
+    frame = frame_of((40, 60), 32, 16)
+    random = torch.Generator().manual_seed(0)
+    parts = {at: {"road": torch.rand(frame.grid, generator=random)} for at in range(frame.count)}
+    turned = {at: parts[at] for at in reversed(parts)}
+    assert torch.equal(stitch_parts(frame, turned)["road"], stitch_parts(frame, parts)["road"])
+    assert torch.equal(stitch_parts(frame, turned)["road"], stitch(frame, [part["road"] for part in parts.values()]))
+    assert stitch_parts(frame, {0: parts[0]})["road"].isnan().any()
+
+
+def test_maps_are_resized_without_a_shift() -> None:
+    ramp = torch.arange(4.0)[:, None].expand(4, 6)
+    wide = resize(ramp, (8, 12))
+    assert wide[:, 0].tolist() == [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]
+    assert torch.equal(resize(ramp, (4, 6)), ramp)

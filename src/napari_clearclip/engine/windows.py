@@ -12,13 +12,14 @@ import numpy.typing as npt
 from napari_clearclip.engine.view import render
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
 
     from napari_clearclip.edits import View
 
 Box = tuple[int, int, int, int]
+Region = tuple[float, float, float, float]
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
@@ -73,11 +74,19 @@ class Frame:
     def boxes(self) -> tuple[Box, ...]:
         """Windows as (y0, x0, y1, x1) in resized pixels, row by row; all of one size, together covering everything."""
         height, width = self.resized
-        return tuple(
-            (y, x, min(y + self.window, height), min(x + self.window, width))
-            for y in _starts(height, self.window, self.stride)
-            for x in _starts(width, self.window, self.stride)
-        )
+        rows, cols = (_starts(length, self.window, self.stride) for length in self.resized)
+        return tuple((y, x, min(y + self.window, height), min(x + self.window, width)) for y in rows for x in cols)
+
+    @property
+    def count(self) -> int:
+        """The number of `boxes`, without making them."""
+        rows, cols = (_starts(length, self.window, self.stride) for length in self.resized)
+        return len(rows) * len(cols)
+
+    def to_resized(self, region: Region) -> Region:
+        """A region (y0, x0, y1, x1) of the image, in resized pixels."""
+        down, across = (self.resized[axis] / self.image[axis] for axis in (0, 1))
+        return region[0] * down, region[1] * across, region[2] * down, region[3] * across
 
     @property
     def window_shape(self) -> tuple[int, int]:
@@ -259,3 +268,34 @@ class Stitcher:
     def mean(self) -> torch.Tensor:
         """The mean over the windows that were added: (h, w) float32 tensor, NaN where no window was."""
         return self._total / self._count
+
+
+def stitch(frame: Frame, parts: Mapping[int, Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Maps on a frame's cells from those of its windows.
+
+    Parameters
+    ----------
+    frame : Frame
+        Coordinates.
+    parts : mapping of int to mapping of str to (gh, gw) tensor
+        By number of the window, the same maps of each; they are added in the order of the windows, whatever their order
+        here, so that the sums are the same to the last bit.
+
+    Returns
+    -------
+    dict of str to (h, w) float32 tensor
+        The maps; NaN where no window was.
+    """
+    boxes = frame.boxes
+    stitchers = {name: Stitcher(frame) for part in parts.values() for name in part}
+    for number in sorted(parts):
+        for name, map_ in parts[number].items():
+            stitchers[name].add(boxes[number], map_)
+    return {name: stitcher.mean() for name, stitcher in stitchers.items()}
+
+
+def resize(map_: torch.Tensor, cells: tuple[int, int]) -> torch.Tensor:
+    """A map (h, w) of the whole image on other cells, bilinearly."""
+    from torch.nn.functional import interpolate
+
+    return interpolate(map_[None, None], size=cells, mode="bilinear", align_corners=False)[0, 0]

@@ -1,0 +1,134 @@
+"""Windows through encode, project and compare, keeping by window what can be reused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clearclip.cache import Cache, key_of
+from napari_clearclip.job import Job, milestones, nearest_first, windows_at_once
+from napari_clearclip.progress import Pace, Progress, counted
+from napari_clearclip.settings import Runtime
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_clearclip.engine.encoder import Features, Trunk
+    from napari_clearclip.engine.windows import Box, Region
+
+FloatArray = npt.NDArray[np.float32]
+Cosines = dict[str, "torch.Tensor"]
+Show = Callable[[Cosines], Generator[Progress, None, None]]
+
+READING = "Reading windows"
+
+
+class Encoding:
+    """Compares phrases with windows of images.
+
+    Parameters
+    ----------
+    cache : Cache
+        What is kept of each window.
+    runtime : Runtime
+        Size of the batches and how features are stored.
+    """
+
+    def __init__(self, cache: Cache, runtime: Runtime) -> None:
+        self._cache = cache
+        self._runtime = runtime
+
+    def compare(
+        self, job: Job, vectors: dict[str, FloatArray], first: Region | None, show: Show | None, stage: str
+    ) -> Generator[Progress, None, Cosines]:
+        """Cosines of some phrases, window by window, stitched on the cells.
+
+        Parameters
+        ----------
+        job : Job
+            Image, model and coordinates.
+        vectors : dict of str to (D,) float32 array
+            Each phrase's unit vector.
+        first : tuple of 4 float or None
+            The part of the image that is computed first.
+        show : callable or None
+            Called with what is finished at the `milestones`.
+        stage : str
+            What the progress is called.
+        """
+        from napari_clearclip.engine.compare import compare
+        from napari_clearclip.engine.windows import stitch
+
+        boxes, worth_showing, pace = job.frame.boxes, milestones(job.frame, first), Pace()
+        parts: dict[int, dict[str, torch.Tensor]] = {}
+        size = self._runtime.batch_size or windows_at_once(job)
+        for chunk in nearest_first(list(_chunks(range(len(boxes)), size)), job.frame, first):
+            before, part = len(parts), [boxes[number] for number in chunk]
+            state = Progress(stage, before, len(boxes), "windows", pace.rate)
+            yield state
+            unread, began = self.unread(job, part), time.perf_counter()
+            features = yield from self._features(job, part, state)
+            for number, item in zip(chunk, features, strict=True):
+                parts[number] = {phrase: compare(item, vector)[0] for phrase, vector in vectors.items()}
+            pace = pace.after(unread, time.perf_counter() - began)
+            if show is not None and any(before < count <= len(parts) for count in worth_showing):
+                yield from show(stitch(job.frame, parts))
+        yield Progress(stage, len(parts), len(boxes), "windows", pace.rate)
+        return stitch(job.frame, parts)
+
+    def unread(self, job: Job, boxes: Sequence[Box]) -> int:
+        """How many windows have to go through the image encoder."""
+        attention = job.settings.attention
+        return sum(
+            key_of("features", job.key, box, attention) not in self._cache
+            and key_of("trunk", job.key, box, attention.blocks) not in self._cache
+            for box in boxes
+        )
+
+    def _features(self, job: Job, boxes: Sequence[Box], state: Progress) -> Generator[Progress, None, list[Features]]:
+        """The features of some windows, from the cache or through `encode` and `project`."""
+        from napari_clearclip.engine.encoder import halving, project
+
+        attention = job.settings.attention
+        keys = [key_of("features", job.key, box, attention) for box in boxes]
+        found: list[Features | None] = [self._cache.get(key) for key in keys]
+        missing = [index for index, part in enumerate(found) if part is None]
+
+        def work(size: int) -> Generator[Progress, None, None]:
+            for chunk in _chunks([index for index in missing if found[index] is None], size):
+                trunk = yield from self._trunk(job, [boxes[index] for index in chunk], state)
+                made = project(job.clip, trunk, attention)
+                for place, index in enumerate(chunk):
+                    found[index] = part = made[place].stored(self._runtime.storage)
+                    self._cache.put(keys[index], part, part.nbytes)
+
+        if missing:
+            yield from halving(work, len(missing))
+        return [part for part in found if part is not None]
+
+    def _trunk(self, job: Job, boxes: Sequence[Box], state: Progress) -> Generator[Progress, None, Trunk]:
+        """The tokens of some windows that enter the last blocks, from the cache or through `encode`."""
+        from napari_clearclip.engine.encoder import Trunk, encode_steps, prepare
+        from napari_clearclip.engine.windows import cut
+
+        attention, tiling = job.settings.attention, job.settings.tiling
+        keys = [key_of("trunk", job.key, box, attention.blocks) for box in boxes]
+        found: list[Trunk | None] = [self._cache.get(key) for key in keys]
+        missing = [index for index, part in enumerate(found) if part is None]
+        if missing:
+            pixels = cut(job.image, job.view, job.frame, [boxes[index] for index in missing])
+            encoding = encode_steps(job.clip, prepare(job.clip, pixels), attention.blocks, tiling.positions)
+            made = yield from counted(encoding, state)
+            for place, index in enumerate(missing):
+                found[index] = part = made[place].stored(self._runtime.storage)
+                self._cache.put(keys[index], part, part.nbytes)
+        return Trunk.join([part for part in found if part is not None])
+
+
+def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
