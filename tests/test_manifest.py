@@ -13,6 +13,7 @@ from npe2 import PluginManifest
 from npe2.manifest.utils import import_python_name
 
 from napari_clearclip.domains import unknown_words
+from napari_clearclip.gui.actions import ACTIONS
 from napari_clearclip.gui.sources import KEY
 from napari_clearclip.scenes import KINDS
 from napari_clearclip.settings import Model
@@ -41,7 +42,13 @@ def test_each_command_resolves(manifest: PluginManifest) -> None:
         assert callable(import_python_name(command.python_name))
     named = {command.id for command in commands}
     used = [*(manifest.contributions.widgets or []), *(manifest.contributions.sample_data or [])]
-    assert {item.command for item in used} == named
+    assert {item.command for item in used} == named - {f"napari-clearclip.{name}" for name in ACTIONS}
+
+
+def test_each_action_of_the_panel_is_a_command_with_its_text(manifest: PluginManifest) -> None:
+    titles = {command.id: command.title for command in manifest.contributions.commands or []}
+    for name, action in ACTIONS.items():
+        assert titles[f"napari-clearclip.{name}"] == action.text
 
 
 def test_panel_is_offered_where_it_belongs(manifest: PluginManifest) -> None:

@@ -103,6 +103,15 @@ class Segmentation:
             return np.equal(self.labels, index + 1)
         return np.unpackbits(self.overlaps[index], axis=-1, count=self.labels.shape[1]).view(bool)
 
+    def owners(self, row: int, col: int) -> tuple[str, ...]:
+        """The ids of the prompts whose masks hold a pixel."""
+        ids = [item.id for item in self.settings.objects]
+        if self.overlaps is None:
+            label = int(self.labels[row, col])
+            return (ids[label - 1],) if label else ()
+        bits = self.overlaps[:, row, col // 8] >> (7 - col % 8) & 1
+        return tuple(id_ for id_, bit in zip(ids, bits.tolist(), strict=True) if bit)
+
     def coverage(self, prompt: str) -> float:
         """The share of valid pixels that a prompt has, from 0 to 1."""
         pixels = self.labels.size if self.valid is None else np.count_nonzero(self.valid)

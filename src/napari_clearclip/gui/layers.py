@@ -43,6 +43,7 @@ class Results:
         self._outcomes: dict[Spot, Outcome] = {}
         self._unwritten: list[tuple[Spot, str]] = []
         self._selected: str | None = None
+        self._heat_map_shown = True
         self._writing = False
         self._closed = False
         for layer in viewer.layers:
@@ -92,7 +93,16 @@ class Results:
         for layer in self._ours():
             kind, _, of = tag_of(layer)
             if kind == SIMILARITY:
-                _set_visible(layer, of == prompt)
+                _set_visible(layer, self._is_hot(of))
+
+    def toggle_heat_map(self) -> None:
+        """Show the heat map of the selected prompt, or none."""
+        self._heat_map_shown = not self._heat_map_shown
+        self.select(self._selected)
+
+    def _is_hot(self, prompt: str) -> bool:
+        """Whether a prompt's heat map is the one to be seen."""
+        return self._heat_map_shown and prompt == self._selected
 
     def collect(self, key: str) -> None:
         """Take what was painted into the layers of an image over into the controller's edits."""
@@ -181,7 +191,7 @@ class Results:
             found = None
         if found is None:
             found = make_layer(kind, image, prompt, shape, placement(image, cell))
-            found.visible = kind == LABELS or prompt.id == self._selected
+            found.visible = kind == LABELS or self._is_hot(prompt.id)
             at = self._viewer.layers.index(image) + 1 if kind == SIMILARITY else len(self._viewer.layers)
             self._viewer.layers.insert(at, found)
             self._listen(found, True)
@@ -276,7 +286,7 @@ class Results:
                 self._remove(layer)
                 continue
             restyle(layer, self.image(key), prompts[of])
-            _set_visible(layer, prompts[of].visible and (kind == LABELS or of == self._selected))
+            _set_visible(layer, prompts[of].visible and (kind == LABELS or self._is_hot(of)))
         self._writing = writing
 
     def _remove(self, layer: Layer) -> None:

@@ -8,12 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_clearclip.domains import as_prompts, distractors_for, unknown_words
 from napari_clearclip.engine.automatic import Counts
 from napari_clearclip.gui import prompt_list
+from napari_clearclip.gui.actions import ACTIONS, bind, callbacks
 from napari_clearclip.gui.controller import Controller
 from napari_clearclip.gui.history import State
 from napari_clearclip.gui.image_section import ImageSection
@@ -22,6 +22,7 @@ from napari_clearclip.gui.jobs import Outcome, Source
 from napari_clearclip.gui.layers import Results
 from napari_clearclip.gui.prompt_section import PromptSection
 from napari_clearclip.gui.prompting import Prompting
+from napari_clearclip.gui.readout import Readout
 from napari_clearclip.gui.runner import Executor
 from napari_clearclip.gui.sections import Message
 from napari_clearclip.gui.segment_section import SegmentSection
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from napari_clearclip.pipeline import Pipeline
 
 _LOG = logging.getLogger(__name__)
-_SHORTCUT = "Ctrl+Return"
 NO_IMAGE = "File > Open Sample > ClearCLIP has some."
 NOTHING_FOUND = "Nothing scored above its threshold: lower the thresholds, mute distractors, or use other words."
 
@@ -72,6 +72,7 @@ class Panel(QWidget):
         known = left_behind(napari_viewer.layers)
         self.controller = Controller(executor, open_pipeline, State(start_settings()), known)
         self.results = Results(napari_viewer, self.controller)
+        self.readout = Readout(napari_viewer, self.controller)
         self.images = Images(napari_viewer)
         self.image, self.prompts, self.segment = ImageSection(), PromptSection(), SegmentSection()
         self.message = Message()
@@ -83,7 +84,9 @@ class Panel(QWidget):
         self._lay_out()
         self._connect_sections()
         self._connect_values()
-        self.destroyed.connect(partial(_let_go, self.images, self.results, self.controller))
+        self._actions = callbacks(self)
+        self._unbind = bind(napari_viewer, self, self._actions)
+        self.destroyed.connect(partial(_let_go, self._unbind, self.images, self.results, self.readout, self.controller))
         self.segment.show_busy(False)
         self._show()
         self.images.refresh()
@@ -111,9 +114,8 @@ class Panel(QWidget):
         outer.addWidget(self.segment.footer)
         outer.addWidget(self.message)
         self.setMinimumWidth(300)
-        keys = QKeySequence(_SHORTCUT)
-        QShortcut(keys, self, self._run, context=Qt.ShortcutContext.WindowShortcut)
-        self.segment.run_button.setText(f"Run   {keys.toString(QKeySequence.SequenceFormat.NativeText)}")
+        self.segment.run_button.setText(f"Run   {ACTIONS['run'].shown_keys}")
+        self.segment.cancel_button.setText(f"Cancel   {ACTIONS['cancel'].shown_keys}")
 
     # Wiring
 
@@ -130,7 +132,7 @@ class Panel(QWidget):
         self.segment.changed.connect(self._change_part)
         self.segment.variant_chosen.connect(self._choose_variant)
         self.segment.threshold_moved.connect(self._set_thresholds)
-        self.segment.run.connect(self._run)
+        self.segment.run.connect(self.run)
         self.segment.cancel.connect(self.controller.cancel)
 
     def _connect_values(self) -> None:
@@ -178,7 +180,12 @@ class Panel(QWidget):
         self.controller.runtime = Runtime(device=device)
         self._ask_machine(device)
 
-    def _run(self) -> None:
+    def do(self, name: str) -> None:
+        """Do one of `ACTIONS`."""
+        self._actions[name]()
+
+    def run(self) -> None:
+        """Segment the image as it is looked at now."""
         self.message.clear()
         self.controller.look_at(self.images.source)
         self.controller.run()
@@ -300,11 +307,12 @@ class Panel(QWidget):
     def close_down(self) -> None:
         """Stop the worker, free the model and let go of the viewer."""
         self._closed = True
-        _let_go(self.images, self.results, self.controller)
+        _let_go(self._unbind, self.images, self.results, self.readout, self.controller)
 
 
-def _let_go(images: Images, results: Results, controller: Controller) -> None:
+def _let_go(
+    unbind: Callable[[], None], images: Images, results: Results, readout: Readout, controller: Controller
+) -> None:
     """End what a panel has started; once is enough, more does no harm."""
-    images.close()
-    results.close()
-    controller.close()
+    for end in (unbind, images.close, results.close, readout.close, controller.close):
+        end()

@@ -1,15 +1,41 @@
-"""What the manifest names beside the panel: the sample images."""
+"""What the manifest names beside the panel: commands for it, and the sample images."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from napari_clearclip.scenes import DISTRACTORS, make_scene
+
+if TYPE_CHECKING:
+    import napari.viewer
 
 SAMPLE_SIZE = 384
 _SEEDS = {"shapes": 24, "aerial": 1, "micrograph": 1}
 
 LayerData = tuple[Any, dict[str, Any], str]
+
+
+def _command(name: str) -> Callable[[napari.viewer.Viewer], None]:
+    """A command that does one of the panel's actions; it opens the panel if that is closed."""
+
+    def act(viewer: napari.viewer.Viewer) -> None:
+        _, panel = viewer.window.add_plugin_dock_widget("napari-clearclip", "Words to masks")
+        panel.do(name)
+
+    return act
+
+
+run = _command("run")
+cancel = _command("cancel")
+next_prompt = _command("next_prompt")
+previous_prompt = _command("previous_prompt")
+raise_threshold = _command("raise_threshold")
+lower_threshold = _command("lower_threshold")
+toggle_masks = _command("toggle_masks")
+toggle_heat_maps = _command("toggle_heat_maps")
+accept = _command("accept")
+show_help = _command("help")
 
 
 def open_shapes() -> list[LayerData]:

@@ -1,0 +1,187 @@
+"""What can be done by key and from the command palette, and the help that lists it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_clearclip.gui import prompt_list
+from napari_clearclip.gui.prompts import STEP
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_clearclip.gui.panel import Panel
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something to do.
+
+    Attributes
+    ----------
+    name : str
+        Of the command in the manifest, after the plugin's name.
+    text : str
+        What it does, for people.
+    keys : str
+        The shortcut as Qt writes it.
+    """
+
+    name: str
+    text: str
+    keys: str
+
+    @property
+    def shown_keys(self) -> str:
+        """The shortcut as this system writes it."""
+        return QKeySequence(self.keys).toString(QKeySequence.SequenceFormat.NativeText)
+
+    @property
+    def napari_keys(self) -> str:
+        """The shortcut as napari's key bindings write it."""
+        return self.keys.replace("Ctrl", "Control").replace("+", "-").replace("Return", "Enter")
+
+
+ACTIONS = {
+    action.name: action
+    for action in (
+        Action("run", "Segment what is shown", "Ctrl+Return"),
+        Action("cancel", "Cancel", "Ctrl+."),
+        Action("next_prompt", "Go to the next prompt", "Ctrl+Shift+Down"),
+        Action("previous_prompt", "Go to the previous prompt", "Ctrl+Shift+Up"),
+        Action("raise_threshold", "Raise the prompt's threshold", "Ctrl+Shift+Right"),
+        Action("lower_threshold", "Lower the prompt's threshold", "Ctrl+Shift+Left"),
+        Action("toggle_masks", "Show or hide all masks", "Ctrl+Shift+M"),
+        Action("toggle_heat_maps", "Show or hide the heat map", "Ctrl+Shift+H"),
+        Action("accept", "Accept the prompt's mask as a layer of its own", "Ctrl+Shift+Return"),
+        Action("help", "Show the shortcuts", "F1"),
+    )
+}
+IN_THE_TABLE = (
+    ("Enter", "Add the typed phrase; in the table: edit the phrase"),
+    ("Space", "Show or hide the prompt"),
+    ("Left, Right", "Move the threshold; with Shift in larger steps"),
+    ("Alt+Up, Alt+Down", "Move the prompt up or down"),
+    ("Ctrl+D", "Duplicate the prompt"),
+    ("Delete", "Remove the prompt"),
+)
+ON_THE_LAYERS = (
+    ("Ctrl+Z, Ctrl+Shift+Z", "Undo and redo strokes, thresholds, prompts and runs"),
+    ("2, 4, 3, 1", "napari's brush, fill, polygon and eraser, on a mask"),
+)
+
+
+def callbacks(panel: Panel) -> dict[str, Callable[[], Any]]:
+    """What to call for each name of `ACTIONS`."""
+    return {
+        "run": panel.run,
+        "cancel": panel.controller.cancel,
+        "next_prompt": partial(_go, panel, 1),
+        "previous_prompt": partial(_go, panel, -1),
+        "raise_threshold": partial(_move_threshold, panel, STEP),
+        "lower_threshold": partial(_move_threshold, panel, -STEP),
+        "toggle_masks": partial(_toggle_masks, panel),
+        "toggle_heat_maps": panel.results.toggle_heat_map,
+        "accept": partial(_accept, panel),
+        "help": lambda: Help(panel).show(),
+    }
+
+
+def _go(panel: Panel, by: int) -> None:
+    """Select the next prompt, round and round."""
+    ids = [prompt.id for prompt in panel.controller.settings.objects]
+    if ids:
+        current = panel.prompts.table.current_id()
+        at = ids.index(current) + by if current in ids else 0
+        panel.prompts.table.select_prompt(ids[at % len(ids)])
+
+
+def _move_threshold(panel: Panel, by: float) -> None:
+    current = panel.prompts.table.current_id()
+    for prompt in panel.controller.settings.objects:
+        if prompt.id == current:
+            threshold = min(max(round(prompt.threshold + by, 2), 0.0), 1.0)
+            panel.prompts.edited.emit(prompt.id, {"threshold": threshold})
+
+
+def _toggle_masks(panel: Panel) -> None:
+    """Hide all prompts, or show all if none is shown."""
+    settings = panel.controller.settings
+    shown = any(prompt.visible for prompt in settings.objects)
+    ids = {prompt.id for prompt in settings.objects}
+    panel.controller.update(prompt_list.changed(settings, ids, visible=not shown))
+
+
+def _accept(panel: Panel) -> None:
+    if (current := panel.prompts.table.current_id()) is not None:
+        panel.prompts.accept.emit(current)
+
+
+def bind(viewer: ViewerModel, panel: QWidget, do: Mapping[str, Callable[[], Any]]) -> Callable[[], None]:
+    """Bind every action's keys on the viewer and in the panel.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose canvas listens; a panel that floats is a window of its own and listens for itself.
+    panel : QWidget
+        The panel.
+    do : mapping
+        What to call for each name of `ACTIONS`.
+
+    Returns
+    -------
+    callable
+        Takes the bindings of the viewer back; once is enough, more does no harm.
+    """
+    before = {}
+    for name, action in ACTIONS.items():
+        shortcut = QShortcut(QKeySequence(action.keys), panel)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.activated.connect(do[name])
+        before[action.napari_keys] = viewer.bind_key(action.napari_keys, partial(_call, do[name]), overwrite=True)
+
+    def unbind() -> None:
+        while before:
+            keys, function = before.popitem()
+            viewer.bind_key(keys, function, overwrite=True)
+
+    return unbind
+
+
+def _call(function: Callable[[], Any], _: ViewerModel) -> None:
+    function()
+
+
+class Help(QDialog):
+    """The shortcuts, in a window that does not block."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("ClearCLIP shortcuts")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(24)
+        parts = {
+            "Anywhere": [(action.shown_keys, action.text) for action in ACTIONS.values()],
+            "In the prompt table": IN_THE_TABLE,
+            "On the layers": ON_THE_LAYERS,
+        }
+        for heading, rows in parts.items():
+            grid.addWidget(QLabel(f"<b>{heading}</b>"), grid.rowCount(), 0, 1, 2)
+            for keys, text in rows:
+                row = grid.rowCount()
+                grid.addWidget(QLabel(keys), row, 0)
+                grid.addWidget(QLabel(text), row, 1)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.close)
+        column = QVBoxLayout(self)
+        column.addLayout(grid)
+        column.addWidget(buttons)
