@@ -66,13 +66,15 @@ class CountingPipeline:
     def __init__(self, runtime: Runtime | None = None) -> None:
         self.runtime = runtime or Runtime()
         self.runs: list[tuple[Settings, View, Edits]] = []
+        self.hints: list[dict[str, Any]] = []
         self.closed = 0
         self.released = 0
 
     def steps(
-        self, image: np.ndarray, settings: Settings, view: View, edits: Edits
+        self, image: np.ndarray, settings: Settings, view: View, edits: Edits, **hints: Any
     ) -> Generator[Progress, None, Segmentation]:
         self.runs.append((settings, view, edits))
+        self.hints.append(hints)
         try:
             for done in range(3):
                 yield Progress("Reading windows", done, 3)
@@ -106,6 +108,12 @@ def looking(phrases: str = "road", **fields: Any) -> Settings:
 def source(key: str = "image", view: View | None = None) -> Source:
     """An image of 16 x 16 pixels."""
     return Source(key, view or View(), lambda _: np.zeros((16, 16), np.uint8))
+
+
+@pytest.fixture(autouse=True)
+def default_preferences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Panels start as on a new installation, whatever the preferences of whoever runs the tests."""
+    monkeypatch.setattr("napari_clearclip.gui.preferences._page", lambda: None)
 
 
 @pytest.fixture

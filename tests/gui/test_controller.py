@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from napari_clearclip.edits import Edits, View
 from napari_clearclip.gui.controller import Controller
 from napari_clearclip.gui.history import State
 from napari_clearclip.gui.jobs import Outcome, Source
+from napari_clearclip.progress import Preview
 from napari_clearclip.settings import Attention, Model, Prompt, Runtime, Tiling
 
 from .conftest import Bench, CountingPipeline, in_line, looking, source
@@ -565,3 +567,123 @@ def test_equal_value_changes_nothing(controller: Controller, heard: Heard) -> No
     controller.update(looking())
     assert not heard.changes
     assert isinstance(controller.settings.objects[0], Prompt)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Previews
+
+
+class PreviewingPipeline(CountingPipeline):
+    """Shows one preview where it is asked to, at its first step but one."""
+
+    def steps(self, image: Any, settings: Any, view: View, edits: Edits, **hints: Any) -> Any:
+        steps = super().steps(image, settings, view, edits, **hints)
+        yield next(steps)
+        if hints["preview"]:
+            coarse = CountingPipeline().steps(image, settings, view, edits)
+            while True:
+                try:
+                    next(coarse)
+                except StopIteration as end:
+                    yield Preview("Making masks", segmentation=end.value)
+                    break
+        return (yield from steps)
+
+
+class Previewed:
+    """A controller on a pipeline that previews, what it told, and the previews that it took back."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.pipeline = bench, PreviewingPipeline()
+        self.controller = Controller(bench, lambda _: self.pipeline, State(looking()))
+        self.controller.look_at(source())
+        self.heard = Heard(self.controller)
+        self.withdrawn: list[Any] = []
+        self.controller.withdrawn.connect(self.withdrawn.append)
+
+    @property
+    def told(self) -> list[bool]:
+        """Of each result, whether it was a preview."""
+        return [outcome.preview for outcome in self.heard.results]
+
+
+@pytest.fixture
+def previewed(bench: Bench) -> Previewed:
+    return Previewed(bench)
+
+
+def test_a_preview_is_shown_and_enters_nothing(previewed: Previewed) -> None:
+    previewed.controller.run()
+    previewed.bench.step(2)
+    assert previewed.told == [True]
+    assert previewed.heard.results[0].coverage == {"road": 0.5}
+    assert not previewed.heard.changes
+    assert not previewed.controller.can_undo
+    previewed.bench.drain()
+    assert previewed.told == [True, False]
+    assert not previewed.withdrawn
+    assert previewed.controller.can_undo
+
+
+def test_what_was_run_before_is_not_previewed(previewed: Previewed) -> None:
+    previewed.controller.run()
+    previewed.bench.drain()
+    previewed.controller.run()
+    threshold(previewed.controller, 0.9)
+    previewed.bench.drain()
+    assert previewed.told.count(True) == 1
+
+
+def test_a_plane_that_is_not_looked_at_is_not_previewed(previewed: Previewed) -> None:
+    stack = Source("image", View(plane=(0,)), lambda _: np.zeros((3, 16, 16), np.uint8))
+    previewed.controller.look_at(stack)
+    previewed.controller.run([(0,), (1,)])
+    previewed.bench.drain()
+    assert [(outcome.source.view.plane, outcome.preview) for outcome in previewed.heard.results] == [
+        ((0,), True),
+        ((0,), False),
+        ((1,), False),
+    ]
+
+
+def test_a_cancelled_preview_is_taken_back(previewed: Previewed) -> None:
+    previewed.controller.run()
+    previewed.bench.step(2)
+    previewed.controller.cancel()
+    previewed.bench.drain()
+    assert previewed.told == [True]
+    assert previewed.withdrawn == [("image", ())]
+    assert not previewed.controller.has_run
+
+
+def test_a_threshold_moved_on_a_preview_is_seen_at_once(previewed: Previewed) -> None:
+    previewed.controller.run()
+    previewed.bench.step(2)
+    threshold(previewed.controller, 0.9)
+    previewed.bench.drain()
+    assert previewed.told == [True, True, False]
+    assert [outcome.coverage["road"] for outcome in previewed.heard.results] == [0.5, 0.25, 0.25]
+    assert not previewed.withdrawn
+
+
+def test_what_is_in_sight_goes_along_and_changes_no_question(bench: Bench, pipeline: CountingPipeline) -> None:
+    controller = Controller(bench, lambda _: pipeline, State(looking()))
+    seen = Source("image", View(), lambda _: np.zeros((16, 16), np.uint8), (0.0, 0.0, 8.0, 8.0))
+    controller.look_at(seen)
+    controller.run()
+    bench.drain()
+    assert pipeline.hints == [{"preview": True, "first": (0.0, 0.0, 8.0, 8.0)}]
+    controller.look_at(replace(seen, region=(8.0, 8.0, 16.0, 16.0)))
+    assert not controller.stale
+    assert not bench.waiting
+
+
+def test_planes_that_are_left_are_counted(controller: Controller, bench: Bench) -> None:
+    controller.look_at(Source("image", View(plane=(0,)), lambda _: np.zeros((3, 16, 16), np.uint8)))
+    assert controller.planes_left == 0
+    controller.run([(0,), (1,), (2,)])
+    left = []
+    while bench.waiting:
+        left.append(controller.planes_left)
+        bench.step()
+    assert list(dict.fromkeys(left)) == [2, 1, 0]

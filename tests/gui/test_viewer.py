@@ -23,10 +23,10 @@ class EndlessPipeline(CountingPipeline):
 
     starts = 0
 
-    def steps(self, *arguments: Any) -> Generator[Progress, None, Any]:
+    def steps(self, *arguments: Any, **hints: Any) -> Generator[Progress, None, Any]:
         self.starts += 1
         endless, tick = self.starts == 1, threading.Event()
-        steps = super().steps(*arguments)
+        steps = super().steps(*arguments, **hints)
         try:
             yield next(steps)
             while endless:

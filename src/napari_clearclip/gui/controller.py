@@ -38,11 +38,15 @@ class Controller:
     whose answer is not the one shown is taken: first the one looked at, then the others of that image, then those of a
     run that goes on elsewhere. So a change of prompts, thresholds, variant or edits is shown by itself once a plane has
     been run; a change of model, tiling or contrast waits for `run`.
+
+    A plane that is looked at and run for the first time is previewed: `result_changed` carries outcomes with `preview`
+    set, which enter nothing. When the run ends without a result, `withdrawn` tells the plane whose preview has to go.
     """
 
     changed = Signal(object, State, State)
     source_changed = Signal(object)
     result_changed = Signal(Outcome)
+    withdrawn = Signal(object)
     progress = Signal(object)
     failed = Signal(Exception)
     busy_changed = Signal(bool)
@@ -61,6 +65,7 @@ class Controller:
         self._runs = 0
         self._shown: dict[Spot, Hashable] = {}
         self._given_up: dict[Spot, Hashable] = {}
+        self._previewed: Spot | None = None
         self._closed = False
 
     # What stands
@@ -106,6 +111,11 @@ class Controller:
             return False
         given_up = self._given_up.get(self._source.spot) == self._question(self._source.spot, reading)
         return given_up or reading != Reading.of(self.settings, self._source.view)
+
+    @property
+    def planes_left(self) -> int:
+        """How many planes come after the one that is being read."""
+        return 0 if self._run is None else max(len(self._run.left) - 1, 0)
 
     @property
     def device(self) -> tuple[str, str] | None:
@@ -280,7 +290,9 @@ class Controller:
         spot, asked = next(self._stale(), (None, None))
         running = self._runner.job
         if running is not None:
-            if spot is not None and spot != running.spot:
+            # What is previewed is asked anew, since what was read is kept; other jobs of the plane come to their end.
+            previewed = spot == self._previewed and asked != running.question
+            if spot is not None and (spot != running.spot or previewed):
                 running.stop.set()
         elif spot is not None:
             self._start(spot, asked)
@@ -292,7 +304,8 @@ class Controller:
         if reading is None or source is None:
             return
         seen = source.at(spot[1], reading.view)
-        job = Job(seen, reading.applied(state.settings), state.edits.at(spot[1]), reading, asked)
+        preview = spot[1] not in state.readings and self._source is not None and self._source.spot == spot
+        job = Job(seen, reading.applied(state.settings), state.edits.at(spot[1]), reading, asked, preview)
         self.busy_changed.emit(True)
         self._runner.start(job, self._on_progress, self._on_finished)
 
@@ -301,8 +314,13 @@ class Controller:
         self._run = None
         self._runner.stop()
 
-    def _on_progress(self, job: Job, progress: Progress) -> None:
-        if not job.stop.is_set():
+    def _on_progress(self, job: Job, progress: Progress | Outcome) -> None:
+        if job.stop.is_set():
+            return
+        if isinstance(progress, Outcome):
+            self._previewed = job.spot
+            self.result_changed.emit(progress)
+        else:
             run = self._run
             if run is not None and len(run.planes) > 1 and job.reading == run.reading:
                 stage = f"Plane {len(run.done) + 1} of {len(run.planes)}: {progress.stage}"
@@ -317,14 +335,24 @@ class Controller:
             else:
                 self._give_up(job, result)
         self._next()
+        self._withdraw()
         if not self._closed and not self.busy:
             self.busy_changed.emit(False)
+
+    def _withdraw(self) -> None:
+        """Take back a preview that no result will replace."""
+        spot, run = self._previewed, self._run
+        if spot is not None and (run is None or spot not in {(run.source.key, plane) for plane in run.left}):
+            self._previewed = None
+            self.withdrawn.emit(spot)
 
     def _accept(self, job: Job, outcome: Outcome) -> None:
         """Tell a result, and note in the history what was read anew."""
         key, plane = job.spot
         self._shown[job.spot] = job.question
         self._given_up.pop(job.spot, None)
+        if self._previewed == job.spot:
+            self._previewed = None
         run, old = self._run, self.state_of(key)
         if run is not None and run.source.key == key and plane in run.left and run.reading == job.reading:
             run = replace(run, done=run.done | {plane})

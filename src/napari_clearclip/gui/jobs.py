@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from napari_clearclip.edits import Edits, Plane, View
+from napari_clearclip.gui.content import Digests, digests
 from napari_clearclip.engine.automatic import Counts, histogram
 from napari_clearclip.result import Segmentation
 from napari_clearclip.settings import Model, Settings, Tiling
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Spot = tuple[Hashable, Plane]
+Region = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,14 @@ class Source:
     read : callable
         Takes a plane and returns the stored array, of which that plane is read; called in the worker, so that lazy
         arrays are computed there.
+    region : tuple of 4 float or None
+        The part (y0, x0, y1, x1) of the plane that is in sight, which is computed first; it changes no result.
     """
 
     key: Hashable
     view: View
     read: Callable[[Plane], np.ndarray]
+    region: Region | None = field(default=None, compare=False)
 
     @property
     def spot(self) -> Spot:
@@ -44,25 +49,29 @@ class Source:
 
     def at(self, plane: Plane, view: View) -> Source:
         """Another plane of the image, looked at in another way."""
-        return Source(self.key, view.replace(plane=plane), self.read)
+        return replace(self, view=view.replace(plane=plane))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished segmentation, the image it was started for, and by prompt its share of it and its scores, counted."""
+    """A segmentation, the image it was started for, and by prompt its share of it and its scores, counted.
+
+    A `preview` is not finished: it is shown and enters nothing.
+    """
 
     source: Source
     segmentation: Segmentation
     coverage: Mapping[str, float]
     scores: Mapping[str, Counts]
+    preview: bool = False
 
     @classmethod
-    def of(cls, source: Source, segmentation: Segmentation) -> Outcome:
+    def of(cls, source: Source, segmentation: Segmentation, preview: bool = False) -> Outcome:
         """What came out for an image; counts pixels, so it belongs in the worker."""
         ids = [prompt.id for prompt in segmentation.settings.objects]
         coverage = {id_: float(segmentation.coverage(id_)) for id_ in ids}
         counts = {id_: histogram(segmentation.scores.of(id_), segmentation.valid) for id_ in ids}
-        return cls(source, segmentation, coverage, counts)
+        return cls(source, segmentation, coverage, counts, preview)
 
 
 @dataclass(frozen=True)
@@ -117,13 +126,17 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One plane to be segmented; `reading` is what it is read with, `question` what is asked, in short."""
+    """One plane to be segmented.
+
+    `reading` is what it is read with, `question` what is asked, in short, and `preview` whether to show how far it is.
+    """
 
     source: Source
     settings: Settings
     edits: Edits
     reading: Reading
     question: Hashable
+    preview: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -50,6 +50,7 @@ class Results:
             if tag_of(layer)[0] or self.shows(key_of(layer)):  # left by a panel that was closed
                 self._listen(layer, True)
         controller.result_changed.connect(self.show)
+        controller.withdrawn.connect(self.withdraw)
         controller.changed.connect(self._on_changed)
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -60,6 +61,7 @@ class Results:
         self._closed = True
         self._unwritten.clear()
         self._controller.result_changed.disconnect(self.show)
+        self._controller.withdrawn.disconnect(self.withdraw)
         self._controller.changed.disconnect(self._on_changed)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         for layer in self._viewer.layers:
@@ -86,6 +88,19 @@ class Results:
         self.collect(key)
         wanted = self._controller.state_of(key).settings.objects
         self._queue(outcome.source.spot, [prompt.id for prompt in wanted if prompt.visible])
+
+    def withdraw(self, spot: Spot) -> None:
+        """Take away a preview that no result replaced; what was painted on it stays among the edits."""
+        key, plane = str(spot[0]), spot[1]
+        self.collect(key)
+        self._outcomes.pop(spot, None)
+        if not self._controller.state_of(key).readings:
+            self._follow(key, {})
+            return
+        for layer in self._of(key):
+            layer.data[plane] = 0
+            layer.metadata[KEY]["written"].pop(plane, None)
+            layer.refresh(extent=False, highlight=False)
 
     def select(self, prompt: str | None) -> None:
         """Show the heat map of one prompt only."""

@@ -7,13 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_clearclip.gui.jobs import Job, Outcome
-from napari_clearclip.progress import Progress
+from napari_clearclip.progress import Preview, Progress
 from napari_clearclip.settings import Runtime
 
 if TYPE_CHECKING:
     from napari_clearclip.pipeline import Pipeline
 
-Work = Generator[Progress, None, "Outcome | Exception | None"]
+Work = Generator["Progress | Outcome", None, "Outcome | Exception | None"]
 OpenPipeline = Callable[[Runtime], "Pipeline"]
 
 
@@ -63,10 +63,10 @@ class Runner:
     def start(
         self,
         job: Job,
-        progress: Callable[[Job, Progress], None],
+        progress: Callable[[Job, Progress | Outcome], None],
         finished: Callable[[Job, Outcome | Exception | None], None],
     ) -> None:
-        """Work on a job; a stopped one reports None."""
+        """Work on a job; a stopped one reports None, and previews are told as progress."""
         self.job = job
         self._executor(self._work(job), partial(progress, job), partial(self._finish, job, finished))
 
@@ -95,13 +95,17 @@ class Runner:
         try:
             pipeline = self._opened()
             image = job.source.read(job.source.view.plane)
-            steps = pipeline.steps(image, job.settings, job.source.view, job.edits)
+            source = job.source
+            steps = pipeline.steps(
+                image, job.settings, source.view, job.edits, preview=job.preview, first=source.region
+            )
             try:
                 while not job.stop.is_set():
-                    yield next(steps)
+                    state = next(steps)
+                    yield Outcome.of(source, state.segmentation, True) if isinstance(state, Preview) else state
             except StopIteration as end:
                 self.device = pipeline.device, pipeline.device_reason
-                return Outcome.of(job.source, end.value)
+                return Outcome.of(source, end.value)
             finally:
                 steps.close()
         except Exception as error:  # the worker's boundary: whatever it is, the panel says it
