@@ -20,7 +20,7 @@ from napari_clearclip.gui.panel import NOTHING_FOUND, Panel
 from napari_clearclip.gui.plugin import open_aerial, open_shapes
 from napari_clearclip.gui.sections import Fold
 from napari_clearclip.gui.sources import key_of
-from napari_clearclip.gui.worker import in_thread, machine
+from napari_clearclip.gui.worker import in_thread
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Attention, Model, Runtime, Settings, Tiling
 
@@ -93,7 +93,7 @@ def test_run_shows_masks_and_coverage(opened: Opened) -> None:
     opened.run()
     assert [layer.name for layer in opened.viewer.layers] == ["photo", "photo · road similarity", "photo · road"]
     assert opened.panel.prompts.objects.index(0, 4).data() == "75 %"
-    assert opened.panel.image.about_device.text() == "The CPU was chosen."
+    assert opened.panel.model.about_device.text() == "The CPU was chosen."
 
 
 def test_progress_and_buttons_while_running(opened: Opened) -> None:
@@ -170,16 +170,16 @@ def test_words_that_the_model_does_not_know(opened: Opened, tmp_path: Path) -> N
     weights = tmp_path / "small.safetensors"
     weights.with_suffix(".json").write_text(json.dumps({"clearclip": {"vocabulary": ["road", "red"]}}))
     model, rows = Model(name="", pretrained=str(weights)), opened.panel.prompts.objects
-    opened.panel.image.model_chosen.emit(model)
+    opened.panel.equipment.choose(model)
     assert opened.controller.settings.model == model
-    assert opened.panel.image.models.currentText() == "small.safetensors"
+    assert opened.panel.model.name.text() == "small.safetensors"
     opened.type("red zebra")
     assert rows.unknown(rows.index(0, 2)) == ("zebra",)
     opened.type("zebra")
     assert "knows no word of 'zebra'" in opened.said
-    opened.panel.image.model_chosen.emit(GENERAL)
+    opened.panel.equipment.chosen.emit(GENERAL)
     assert rows.unknown(rows.index(0, 2)) == ()
-    assert opened.panel.image.models.currentText() == "ViT-B-16/openai"
+    assert opened.panel.model.name.text() == "ViT-B-16/openai"
 
 
 def test_variant_and_advanced_fields_are_one_value(opened: Opened) -> None:
@@ -342,22 +342,6 @@ def test_an_error_that_is_returned_arrives(qtbot: Any, error: Exception) -> None
     qtbot.waitUntil(lambda: not WorkerBase._worker_set)
 
 
-def test_machine_tells_device_and_models(bench: Bench) -> None:
-    told: list[Any] = []
-    bench(machine("cpu"), lambda _: None, told.append)
-    bench.drain()
-    (((device, reason), models),) = told
-    assert (device, reason) == ("cpu", "The CPU was chosen.")
-    assert isinstance(models, tuple)
-
-
-def test_machine_tells_what_is_wrong(bench: Bench) -> None:
-    told: list[Any] = []
-    bench(machine("tpu"), lambda _: None, told.append)
-    bench.drain()
-    assert "unknown device 'tpu'" in str(told[0])
-
-
 def test_words_to_masks_with_a_real_model(qtbot: Any, tiny_weights: Path, tmp_path: Path) -> None:
     viewer = ViewerModel()
     rng = np.random.default_rng(0)
@@ -371,7 +355,7 @@ def test_words_to_masks_with_a_real_model(qtbot: Any, tiny_weights: Path, tmp_pa
     controller = panel.controller
     errors: list[Exception] = []
     controller.failed.connect(errors.append)
-    panel.image.model_chosen.emit(Model(name="", pretrained=str(tiny_weights)))
+    panel.equipment.choose(Model(name="", pretrained=str(tiny_weights)))
     panel.prompts.added.emit("road", "object")
     panel.prompts.added.emit("sky", "object")
     with qtbot.waitSignal(panel.segment.run_button.clicked):

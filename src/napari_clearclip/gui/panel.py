@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_clearclip.domains import as_prompts, distractors_for, unknown_words
+from napari_clearclip.domains import unknown_words
 from napari_clearclip.engine.automatic import Counts
 from napari_clearclip.gui import prompt_list
 from napari_clearclip.gui.actions import ACTIONS, bind, callbacks
 from napari_clearclip.gui.controller import Controller
+from napari_clearclip.gui.equipment import Equipment
 from napari_clearclip.gui.history import State
 from napari_clearclip.gui.image_section import ImageSection
 from napari_clearclip.gui.images import Images
 from napari_clearclip.gui.jobs import Outcome, Source
 from napari_clearclip.gui.layers import Results
+from napari_clearclip.gui.model_section import ModelSection
+from napari_clearclip.gui.preferences import read_preferences
 from napari_clearclip.gui.prompt_section import PromptSection
 from napari_clearclip.gui.prompting import Prompting
 from napari_clearclip.gui.readout import Readout
@@ -28,7 +31,7 @@ from napari_clearclip.gui.sections import Message
 from napari_clearclip.gui.segment_section import SegmentSection
 from napari_clearclip.gui.sources import KEY, describe, key_of
 from napari_clearclip.gui.styles import left_behind
-from napari_clearclip.gui.worker import in_thread, machine
+from napari_clearclip.gui.worker import in_thread
 from napari_clearclip.settings import Model, Runtime, Settings
 
 if TYPE_CHECKING:
@@ -43,9 +46,8 @@ NOTHING_FOUND = "Nothing scored above its threshold: lower the thresholds, mute 
 
 
 def start_settings() -> Settings:
-    """What the panel opens with: the bundled model and its distractors."""
-    model = Model()
-    return Settings(model=model, prompts=as_prompts(distractors_for(model)))
+    """What the panel opens with: the model and the sentences of the preferences, and the model's distractors."""
+    return read_preferences().settings
 
 
 class Panel(QWidget):
@@ -68,28 +70,34 @@ class Panel(QWidget):
         open_pipeline: Callable[[Runtime], Pipeline] | None = None,
     ) -> None:
         super().__init__()
-        self._executor = executor
         known = left_behind(napari_viewer.layers)
         self.controller = Controller(executor, open_pipeline, State(start_settings()), known)
         self.results = Results(napari_viewer, self.controller)
         self.readout = Readout(napari_viewer, self.controller)
         self.images = Images(napari_viewer)
-        self.image, self.prompts, self.segment = ImageSection(), PromptSection(), SegmentSection()
+        self.image, self.model = ImageSection(), ModelSection()
+        self.prompts, self.segment = PromptSection(), SegmentSection()
         self.message = Message()
+        preferences = read_preferences()
+        self.controller.runtime = preferences.runtime
+        self.equipment = Equipment(self.model, self.controller, executor, preferences.offer_models)
         self._taken: set[str] = set()
         self._coverage: dict[Hashable, Mapping[str, float]] = {}
         self._scores: dict[Hashable, Mapping[str, Counts]] = {}
         self._asked = False
-        self._closed = False
         self._lay_out()
         self._connect_sections()
         self._connect_values()
         self._actions = callbacks(self)
         self._unbind = bind(napari_viewer, self, self._actions)
-        self.destroyed.connect(partial(_let_go, self._unbind, self.images, self.results, self.readout, self.controller))
+        parts = (self.images, self.results, self.readout, self.equipment, self.controller)
+        self._let_go = partial(_let_go, (self._unbind, *(part.close for part in parts)))
+        self.destroyed.connect(self._let_go)
         self.segment.show_busy(False)
         self._show()
         self.images.refresh()
+        if preferences.problem:
+            self.message.say(preferences.problem)
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """Wide enough that a phrase and its slider can be read."""
@@ -100,7 +108,7 @@ class Panel(QWidget):
         column = QVBoxLayout(inside)
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(14)
-        for section, stretch in ((self.image, 0), (self.prompts, 1), (self.segment, 0)):
+        for section, stretch in ((self.image, 0), (self.model, 0), (self.prompts, 1), (self.segment, 0)):
             column.addWidget(section, stretch)
         scroll = QScrollArea()
         scroll.setWidget(inside)
@@ -121,8 +129,9 @@ class Panel(QWidget):
 
     def _connect_sections(self) -> None:
         self.image.image_chosen.connect(self.images.choose)
-        self.image.model_chosen.connect(self._choose_model)
-        self.image.device_chosen.connect(self._choose_device)
+        self.equipment.chosen.connect(self._choose_model)
+        self.equipment.failed.connect(self._on_failed)
+        self.equipment.said.connect(self.message.say)
         self.prompting = Prompting(self.prompts, lambda: self.controller.settings, self._change, self.message)
         self.prompts.lock_toggled.connect(lambda id_, on: self.prompting.edit(id_, {"locked": on}))
         self.prompts.thresholds.changed.connect(self._change_part)
@@ -170,15 +179,8 @@ class Panel(QWidget):
         if row is not None:
             self._change(lambda settings: settings.replace(attention=row))
 
-    def _choose_model(self, model: Model | None) -> None:
-        if model is None:
-            self._show()
-        else:
-            self._change(lambda settings: prompt_list.with_model(settings, model))
-
-    def _choose_device(self, device: str) -> None:
-        self.controller.runtime = Runtime(device=device)
-        self._ask_machine(device)
+    def _choose_model(self, model: Model) -> None:
+        self._change(lambda settings: prompt_list.with_model(settings, model))
 
     def do(self, name: str) -> None:
         """Do one of `ACTIONS`."""
@@ -229,7 +231,7 @@ class Panel(QWidget):
         }
         for model in (self.prompts.objects, self.prompts.distractors):
             model.set_unknown(unknown)
-        self.image.show_model(settings.model)
+        self.equipment.show()
         self.segment.show_settings(settings)
         self.prompts.undo_button.setEnabled(self.controller.can_undo)
         self.prompts.redo_button.setEnabled(self.controller.can_redo)
@@ -257,12 +259,11 @@ class Panel(QWidget):
             self.message.clear()
 
     def _on_progress(self, progress: Any) -> None:
-        self.segment.show_progress(progress.stage, progress.done, progress.total)
+        self.segment.show_progress(progress)
 
     def _on_busy(self, busy: bool) -> None:
         self.segment.show_busy(busy)
-        if self.controller.device is not None:
-            self.image.show_device(*self.controller.device)
+        self.equipment.show_held()
         self._show_stale()
 
     def _on_failed(self, error: Exception) -> None:
@@ -281,20 +282,7 @@ class Panel(QWidget):
         super().showEvent(event)
         if not self._asked:
             self._asked = True
-            QTimer.singleShot(0, lambda: self._ask_machine("auto"))
-
-    def _ask_machine(self, device: str) -> None:
-        self._executor(machine(device), lambda _: None, self._on_machine)
-
-    def _on_machine(self, found: Any) -> None:
-        if self._closed or found is None:
-            return
-        if isinstance(found, Exception):
-            self._on_failed(found)
-        else:
-            (device, reason), models = found
-            self.image.show_device(device, reason)
-            self.image.add_models(models)
+            QTimer.singleShot(0, self.equipment.ask)
 
     # The end
 
@@ -306,13 +294,10 @@ class Panel(QWidget):
 
     def close_down(self) -> None:
         """Stop the worker, free the model and let go of the viewer."""
-        self._closed = True
-        _let_go(self._unbind, self.images, self.results, self.readout, self.controller)
+        self._let_go()
 
 
-def _let_go(
-    unbind: Callable[[], None], images: Images, results: Results, readout: Readout, controller: Controller
-) -> None:
+def _let_go(ends: Iterable[Callable[[], None]], *_: object) -> None:
     """End what a panel has started; once is enough, more does no harm."""
-    for end in (unbind, images.close, results.close, readout.close, controller.close):
+    for end in ends:
         end()

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_clearclip.progress import Progress
 
 GAP = 6
 
@@ -83,10 +94,17 @@ def form_layout() -> QFormLayout:
     return form
 
 
+def show_on(bar: QProgressBar, progress: Progress) -> None:
+    """Let a bar show how far work is; it runs to and fro where that is not known."""
+    scale = 1000 if progress.unit == "bytes" else progress.total  # Qt counts in 32 bits
+    bar.setRange(0, scale if progress.total else 0)
+    bar.setValue(progress.done * scale // progress.total if progress.total else 0)
+
+
 class Message(QWidget):
     """The one place for what went wrong or is worth knowing; it goes when it is dismissed or answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, color: str = "#E69F00") -> None:
         super().__init__()
         self.label = QLabel()
         self.label.setWordWrap(True)
@@ -96,11 +114,14 @@ class Message(QWidget):
         self.close_button.setToolTip("Dismiss")
         row = QHBoxLayout(self)
         row.setContentsMargins(8, 4, 4, 4)
-        row.addWidget(self.label, 1)
+        self.body = QVBoxLayout()
+        self.body.setSpacing(GAP)
+        self.body.addWidget(self.label)
+        row.addLayout(self.body, 1)
         row.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignTop)
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setObjectName("clearclip-message")
-        self.setStyleSheet("#clearclip-message { border: 1px solid #E69F00; border-radius: 4px; }")
+        self.setStyleSheet(f"#clearclip-message {{ border: 1px solid {color}; border-radius: 4px; }}")
         self.close_button.clicked.connect(self.clear)
         self.clear()
 

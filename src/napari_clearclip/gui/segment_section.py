@@ -8,9 +8,11 @@ from superqt import QLabeledDoubleSlider
 from superqt.utils import qthrottled, signals_blocked
 
 from napari_clearclip.engine.attention import VARIANTS, variant_name
+from napari_clearclip.gui.amounts import progress_text
 from napari_clearclip.gui.forms import Choice, Form, edit
 from napari_clearclip.gui.prompt_list import shared_threshold
-from napari_clearclip.gui.sections import GAP, Fold, Section, form_layout, hint, title
+from napari_clearclip.gui.sections import GAP, Fold, Section, form_layout, hint, show_on, title
+from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Comparing, Deciding, Settings, Tiling
 
 CUSTOM = "custom"
@@ -112,10 +114,9 @@ class SegmentSection(Section):
         self.bar.setVisible(busy)
         self.stage.setVisible(busy)
         if busy:
-            self.show_progress("Starting", 0, 0)
+            self.show_progress(Progress("Starting"))
 
-    def show_progress(self, stage: str, done: int, total: int) -> None:
+    def show_progress(self, progress: Progress) -> None:
         """Show how far a job is."""
-        self.bar.setRange(0, total)
-        self.bar.setValue(done)
-        self.stage.setText(f"{stage}: {done} of {total}" if total else f"{stage} …")
+        show_on(self.bar, progress)
+        self.stage.setText(progress_text(progress))

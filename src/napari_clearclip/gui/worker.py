@@ -7,10 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_clearclip.engine.catalogue import Published
 
 
 def in_thread(
@@ -62,8 +66,31 @@ def keep_llvm_apart() -> None:
                 ctypes.CDLL(str(library), mode=os.RTLD_NOW | getattr(os, "RTLD_DEEPBIND", 0))
 
 
-def machine(device: str) -> Generator[None, None, Any]:
-    """What this machine has: the device that a name stands for and why, and the published models at hand; or an error.
+@dataclass(frozen=True)
+class Machine:
+    """What this machine has.
+
+    Attributes
+    ----------
+    device, reason : str
+        Where is computed, and why.
+    threads : int
+        CPU cores that torch takes by itself.
+    published : tuple of Published
+        The published models, and which of them are here.
+    folder : Path
+        Where downloads go.
+    """
+
+    device: str
+    reason: str
+    threads: int
+    published: tuple[Published, ...]
+    folder: Path
+
+
+def machine(device: str) -> Generator[None, None, Machine | Exception]:
+    """What this machine has, for a device or `auto`; or an error.
 
     Notes
     -----
@@ -71,12 +98,13 @@ def machine(device: str) -> Generator[None, None, Any]:
     """
     try:
         yield
-        from napari_clearclip.engine.device import resolve_device
+        from napari_clearclip.engine.device import resolve_device, usual_threads
 
         found = resolve_device(device)
         yield
-        from napari_clearclip.engine.model import cached_models
+        from napari_clearclip.engine.catalogue import catalogue
+        from napari_clearclip.engine.download import download_folder
 
-        return found, cached_models()
+        return Machine(*found, usual_threads(), catalogue(), download_folder())
     except (ImportError, OSError, ValueError) as error:
         return error
