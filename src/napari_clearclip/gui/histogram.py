@@ -28,6 +28,7 @@ class ScorePlot(QWidget):
     """
 
     moved = Signal(float)
+    released = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,6 +132,10 @@ class ScorePlot(QWidget):
         if event.buttons() & Qt.MouseButton.LeftButton:
             self._move_to((event.position().x() - self.area().left()) / self.area().width())
 
+    def mouseReleaseEvent(self, event: Any) -> None:  # noqa: N802
+        """Let go of the threshold."""
+        self.released.emit()
+
     def keyPressEvent(self, event: Any) -> None:  # noqa: N802
         """Move the threshold."""
         size = STEP * (10 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1)
@@ -154,6 +159,7 @@ class Thresholds(QWidget):
     threshold_moved = Signal(str, float)
     automatic = Signal(object)
     changed = Signal(str, dict)
+    released = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,6 +175,7 @@ class Thresholds(QWidget):
         self._lay_out()
         self._tell = qthrottled(self.threshold_moved.emit, timeout=40, parent=self)
         self.plot.moved.connect(self._on_moved)
+        self.plot.released.connect(self._on_released)
         self.number.value_changed.connect(self._on_moved)
         self.auto.clicked.connect(lambda: self.automatic.emit(None if self._prompt is None else [self._prompt.id]))
         self.auto_all.clicked.connect(lambda: self.automatic.emit(None))
@@ -237,6 +244,11 @@ class Thresholds(QWidget):
     def _on_moved(self, value: float) -> None:
         if self._prompt is not None:
             self._tell(self._prompt.id, round(value, 2))
+
+    def _on_released(self) -> None:
+        """Tell where the threshold was left before telling that it was."""
+        self._tell.flush()
+        self.released.emit()
 
 
 def _help(name: str) -> str:

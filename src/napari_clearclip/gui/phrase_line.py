@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 from qtpy.QtCore import QEvent, QPoint, Qt, Signal
@@ -28,12 +29,21 @@ class PhraseLine(QLineEdit):
         style = f"#clearclip-phrase {{ border: 2px solid {REFUSED}; }}" if reason else ""
         if style != self.styleSheet():
             self.setStyleSheet(style)
-        self.setToolTip(reason or self._help)
+        self.setToolTip(f"<qt>{escape(reason)}</qt>" if reason else self._help)  # rich text is wrapped
         self.setAccessibleDescription(reason)
         if reason and self.isVisible():
-            QToolTip.showText(self.mapToGlobal(QPoint(0, self.height())), reason, self)
+            self._show_reason()
         elif not reason and self.hasFocus():
             QToolTip.hideText()
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802
+        """Say what was refused before there was a line to say it."""
+        super().showEvent(event)
+        if self.accessibleDescription():
+            self._show_reason()
+
+    def _show_reason(self) -> None:
+        QToolTip.showText(self.mapToGlobal(QPoint(0, self.height())), self.toolTip(), self)
 
 
 class PhraseEntry(QWidget):

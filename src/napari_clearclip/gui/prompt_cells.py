@@ -83,7 +83,7 @@ class PromptDelegate(QStyledItemDelegate):
         super().setEditorData(editor, index)
         draft = index.model().draft(index)
         if draft is not None and isinstance(editor, PhraseLine):
-            QTimer.singleShot(0, editor, lambda: editor.refuse(draft.reason))  # once it is in its place
+            editor.refuse(draft.reason)
 
     def eventFilter(self, editor: Any, event: Any) -> bool:  # noqa: N802
         """Enter leaves the editor open while the text is refused, Escape gives up what was typed."""

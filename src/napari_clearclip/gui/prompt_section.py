@@ -33,6 +33,7 @@ class PromptSection(Section):
     automatic = Signal(object)
     clear_edits = Signal(str)
     accept = Signal(str)
+    released = Signal()
     refused = Signal(str)
     opened = Signal(str)
     saved = Signal(str)
@@ -113,9 +114,11 @@ class PromptSection(Section):
                 (self.automatic, view.automatic),
                 (self.clear_edits, view.clear_edits),
                 (self.accept, view.accept),
+                (self.released, view.released),
             ):
                 theirs.connect(ours)
         self.thresholds.automatic.connect(self.automatic)
+        self.thresholds.released.connect(self.released)
         self.thresholds.threshold_moved.connect(lambda id_, value: self.edited.emit(id_, {"threshold": value}))
         self.table.current_changed.connect(self.selected)
         self.table.current_changed.connect(self._show_scores)

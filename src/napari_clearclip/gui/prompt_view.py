@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent, QModelIndex, QPoint, QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QItemSelectionModel, QModelIndex, QPoint, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPalette, QPen
 from qtpy.QtWidgets import QAbstractItemView, QApplication, QColorDialog, QHeaderView, QMenu, QTableView, QWidget
 
@@ -31,6 +31,7 @@ class PromptView(QTableView):
     automatic = Signal(object)
     clear_edits = Signal(str)
     accept = Signal(str)
+    released = Signal()
 
     def __init__(self, model: PromptModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -67,7 +68,7 @@ class PromptView(QTableView):
         self.doubleClicked.connect(self._on_double_click)
         for signal in (model.rowsInserted, model.rowsRemoved, model.modelReset):
             signal.connect(self.updateGeometry)
-        model.rowsRemoved.connect(lambda: self.selectRow(self.currentIndex().row()))
+        model.rowsRemoved.connect(lambda: self._select(self.currentIndex()))
 
     def prompt_model(self) -> PromptModel:
         """The model, with its own type."""
@@ -80,15 +81,21 @@ class PromptView(QTableView):
         return [self.prompt_model().prompt(row).id for row in rows]
 
     def current_id(self) -> str | None:
-        """The id of the current row, or None."""
+        """The id of the prompt in the current row, of a copy that of the prompt it was made from, or None."""
         index = self.currentIndex()
-        return self.prompt_model().prompt(index.row()).id if index.isValid() else None
+        return self.prompt_model().source_of(index.row()).id if index.isValid() else None
 
     def select_prompt(self, prompt: str | None) -> None:
         """Make a prompt's row the current one."""
         row = self.prompt_model().row_of(prompt or "")
         if row >= 0:
-            self.setCurrentIndex(self.prompt_model().index(row, Column.PHRASE))
+            self._select(self.prompt_model().index(row, Column.PHRASE))
+
+    def _select(self, index: QModelIndex) -> None:
+        """Make a row the current and the only selected one, whatever keys are held."""
+        kind = QItemSelectionModel.SelectionFlag
+        if index.isValid():
+            self.selectionModel().setCurrentIndex(index, kind.ClearAndSelect | kind.Rows)
 
     def currentChanged(self, current: QModelIndex, previous: QModelIndex) -> None:  # noqa: N802
         """Tell which prompt is the current one."""
@@ -161,7 +168,9 @@ class PromptView(QTableView):
 
     def mouseReleaseEvent(self, event: Any) -> None:  # noqa: N802
         """Let go of the slider or the row."""
-        self._slid = QModelIndex()
+        if self._slid.isValid():
+            self._slid = QModelIndex()
+            self.released.emit()
         pressed, target = self._pressed, self._target
         self._let_go()
         super().mouseReleaseEvent(event)
@@ -277,7 +286,7 @@ class PromptView(QTableView):
         prompt = self.currentIndex().data(PROMPT)
         if not self.prompt_model().is_copy(prompt):
             index = self.prompt_model().start_copy(prompt)
-            self.setCurrentIndex(index)
+            self._select(index)
             self.edit(index)
 
     def toggle_lock(self) -> None:

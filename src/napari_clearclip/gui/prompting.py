@@ -39,6 +39,7 @@ class Prompting:
         self._change = change
         self._message = message
         self._scores: Mapping[str, Counts] = {}
+        self._gestures = 0
         section.added.connect(self.add)
         section.pasted.connect(self.add_lines)
         section.edited.connect(self.edit)
@@ -47,6 +48,7 @@ class Prompting:
         section.moved.connect(lambda ids, before: change(lambda s: prompt_list.moved(s, ids, before)))
         section.kind_changed.connect(lambda id_, kind: change(lambda s: prompt_list.with_kind(s, id_, kind)))
         section.automatic.connect(self.set_automatically)
+        section.released.connect(self._end_gesture)
         section.refused.connect(lambda reason: message.say(reason) if reason else message.clear())
         section.opened.connect(lambda path: self.open(Path(path)))
         section.saved.connect(lambda path: self.save(Path(path)))
@@ -77,9 +79,12 @@ class Prompting:
         self._say(prompt_list.report(refused, len(lines) - len(refused)))
 
     def edit(self, prompt: str, fields: dict[str, Any]) -> None:
-        """Change some fields of a prompt; a slider that is moved leaves one entry in the history."""
-        tag = f"threshold of {prompt}" if "threshold" in fields else ""
+        """Change some fields of a prompt; each move of a slider leaves one entry in the history."""
+        tag = f"threshold of {prompt}, {self._gestures}" if "threshold" in fields else ""
         self._change(lambda settings: prompt_list.changed(settings, (prompt,), **fields), tag)
+
+    def _end_gesture(self) -> None:
+        self._gestures += 1
 
     def duplicate(self, source: str, text: str) -> None:
         """Add a copy of a prompt with other words."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
 from enum import IntEnum
+from html import escape
 from typing import Any, NamedTuple
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, QTimer, Signal
@@ -162,6 +163,12 @@ class PromptModel(QAbstractTableModel):
         """Whether a row is a copy that is no prompt yet."""
         return self._copied is not None and self._copied[1].id == prompt.id
 
+    def source_of(self, row: int) -> Prompt:
+        """The prompt in a row, or the one that the copy in it was made from."""
+        prompt = self._prompts[row]
+        made_from = self.row_of(self._copied[0]) if self._copied is not None and self.is_copy(prompt) else row
+        return self._prompts[made_from] if made_from >= 0 else prompt
+
     def drop_copy(self) -> None:
         """Take the copy away."""
         if self._copied is not None:
@@ -278,7 +285,7 @@ class PromptModel(QAbstractTableModel):
     def _spoken(self, prompt: Prompt, column: Column) -> str:
         """What a screen reader says of a cell."""
         if column == Column.PHRASE:
-            return (self._tip(prompt, column) or "").replace("\n", "; ")
+            return "; ".join(self._about(prompt))
         if column == Column.LOCK:
             return "Locked" if prompt.locked else "Not locked"
         if column == Column.COLOR:
@@ -287,11 +294,15 @@ class PromptModel(QAbstractTableModel):
             return "Works" if self.works(prompt) else "Hidden" if self.kind == "object" else "Does not compete"
         return f"{_TITLES[column][0]} {self._text(prompt, column)}"
 
-    def _tip(self, prompt: Prompt, column: Column) -> str | None:
+    def _tip(self, prompt: Prompt, column: Column) -> str:
         if column == Column.SHOWN and self.kind == "distractor":
             return _MUTE
         if column != Column.PHRASE:
             return _TITLES[column][1]
+        return "<qt>" + "<br>".join(escape(line) for line in self._about(prompt)) + "</qt>"  # rich text is wrapped
+
+    def _about(self, prompt: Prompt) -> list[str]:
+        """What there is to say about a phrase."""
         lines = [as_text(prompt)]
         if draft := self._drafts.get(prompt.id):
             kept = "no prompt yet" if self.is_copy(prompt) else f"still looking for “{lines[0]}”"
@@ -300,7 +311,7 @@ class PromptModel(QAbstractTableModel):
             lines.append(f"The model has never seen: {', '.join(words)}")
         if prompt.id in self._aside:
             lines.append("Steps aside while a prompt asks for the same")
-        return "\n".join(lines)
+        return lines
 
     def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:  # noqa: N802
         """Tell what the user wants in a cell; it is shown once it is accepted."""
