@@ -61,15 +61,19 @@ def image_key(image: Any, view: View) -> str:
 
 def filled_in(settings: Settings, clip: Clip) -> Settings:
     """The settings with every empty field as the model recommends it."""
-    tiling = settings.tiling
-    given = {name: value for name in Tiling.model_fields if (value := getattr(tiling, name)) is not None}
-    merged = {**clip.tiling.model_dump(), **given}
-    if tiling.stride is None:
-        merged["stride"] = min(merged["stride"], merged["window"])
     comparing = settings.comparing.replace(
         templates=settings.comparing.templates or clip.templates, cell=settings.comparing.cell or clip.patch
     )
-    return settings.replace(tiling=Tiling(**merged), comparing=comparing)
+    return settings.replace(tiling=filled_tiling(settings.tiling, clip.tiling), comparing=comparing)
+
+
+def filled_tiling(tiling: Tiling, recommended: Tiling) -> Tiling:
+    """A tiling with every empty field as recommended; a recommended stride is at most the window."""
+    given = {name: value for name in Tiling.model_fields if (value := getattr(tiling, name)) is not None}
+    merged = {**recommended.model_dump(), **given}
+    if tiling.stride is None:
+        merged["stride"] = min(merged["stride"], merged["window"])
+    return Tiling(**merged)
 
 
 def valid_pixels(image: Any, view: View, shape: tuple[int, int]) -> Mask | None:

@@ -13,7 +13,8 @@ from open_clip.transformer import VisionTransformer
 from napari_clearclip.engine.catalogue import cached_models as cached_models
 from napari_clearclip.engine.catalogue import published_models as published_models
 from napari_clearclip.engine.download import Progress
-from napari_clearclip.engine.sources import SUPPORTED, Source, check_supported, find, only
+from napari_clearclip.engine.sizes import Sizes
+from napari_clearclip.engine.sources import SUPPORTED, check_supported, find, only
 from napari_clearclip.engine.text import CompactVocabulary, Tokenizer
 from napari_clearclip.engine.weights import ModelError as ModelError
 from napari_clearclip.engine.weights import file_hash, fill, read_state
@@ -113,22 +114,11 @@ def load(model: Model, device: str = "cpu", progress: Progress | None = None) ->
         key=f"{file_hash(source.weights)}-{'quickgelu' if quick else 'gelu'}-{str(dtype).removeprefix('torch.')}",
         mean=tuple(source.preprocess.get("mean") or open_clip.OPENAI_DATASET_MEAN),
         std=tuple(source.preprocess.get("std") or open_clip.OPENAI_DATASET_STD),
-        tiling=_recommended_tiling(source),
+        tiling=Sizes.of(source.config, source.recommended).tiling,
         templates=tuple(source.recommended.get("templates", ())) or "imagenet",
         device=device,
         dtype=dtype,
     )
-
-
-def _recommended_tiling(source: Source) -> Tiling:
-    """The tiling of the model's file; else ClearCLIP's 448/448/224, or in proportion for towers of small images."""
-    size = source.config["vision_cfg"]["image_size"]
-    size = int(size if isinstance(size, int) else size[0])
-    patch = int(source.config["vision_cfg"]["patch_size"])
-    usual = {"short_side": 448, "window": 448, "stride": 224}
-    if size < 128:
-        usual = {"short_side": 3 * size, "window": size, "stride": max(size // 2 // patch * patch, 4)}
-    return Tiling(**{**usual, **source.recommended.get("tiling", {})})
 
 
 def _build(config: dict[str, Any], model: Model, dtype: torch.dtype) -> CLIP:

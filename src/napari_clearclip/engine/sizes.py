@@ -1,0 +1,65 @@
+"""Patch and recommended windows of a model, known before it is loaded (no torch)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from napari_clearclip import domains
+from napari_clearclip.settings import Model, Tiling
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Side of a patch in pixels, and the recommended tiling with every field filled in."""
+
+    patch: int
+    tiling: Tiling
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], recommended: Mapping[str, Any]) -> Sizes:
+        """The sizes in a configuration as open_clip writes it.
+
+        The tiling is that of the model's file; else ClearCLIP's 448/448/224, or in proportion where images are small.
+        """
+        size, patch = config["vision_cfg"]["image_size"], int(config["vision_cfg"]["patch_size"])
+        size = int(size if isinstance(size, int) else size[0])
+        usual = {"short_side": 448, "window": 448, "stride": 224}
+        if size < 128:
+            usual = {"short_side": 3 * size, "window": size, "stride": max(size // 2 // patch * patch, 4)}
+        return cls(patch, Tiling(**{**usual, **recommended.get("tiling", {})}))
+
+
+def sizes_of(model: Model) -> Sizes | None:
+    """What is known of a model from its configuration on this machine; None where there is none."""
+    for path in _configurations(model):
+        try:
+            content = _read(path, path.stat().st_mtime)
+            return Sizes.of(content.get("model_cfg", content), domains.recommendations(model))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return None
+
+
+@cache
+def _read(path: Path, changed: float) -> dict[str, Any]:
+    """A configuration; `changed` makes an edited file be read again."""
+    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return content
+
+
+def _configurations(model: Model) -> list[Path]:
+    """Where a model's configuration may be: bundled, in open_clip, beside its weights."""
+    if model.name == "demo":
+        return [domains.demo_folder() / "demo.json"]
+    if model.name:
+        spec = find_spec("open_clip")
+        folder = Path(spec.origin).parent if spec is not None and spec.origin else Path()
+        return [folder / "model_configs" / f"{model.name}.json"]
+    weights = Path(model.pretrained).expanduser()
+    return [weights.with_suffix(".json"), weights.parent / "open_clip_config.json"]
