@@ -142,7 +142,7 @@ def milestones(frame: Frame, first: Region | None) -> tuple[int, ...]:
     if first is not None:
         y0, x0, y1, x1 = frame.to_resized(first)
         seen: list[Box] = [box for box in frame.boxes if box[0] < y1 and y0 < box[2] and box[1] < x1 and x0 < box[3]]
-        count = len(seen)
+        count = len(seen) if 4 * len(seen) <= 3 * total else count
     found = []
     count = max(count, 1)
     while 4 * count <= 3 * total:

@@ -240,3 +240,16 @@ def test_a_resolved_view_stays_as_it_is() -> None:
     view = resolve_view(image, View(channel_axis=-1))
     assert view.channels == (0, 1, 2)
     assert resolve_view(image, view) == view
+
+
+def test_each_channel_has_its_own_gamma() -> None:
+    image = np.full((3, 2, 2), 64, np.uint8)
+    view = View(channel_axis=0, limits=((0, 128),) * 3, gamma=(1.0, 2.0, 0.5))
+    pixels, _ = shown(image, view)
+    assert pixels[0, 0].tolist() == pytest.approx([0.5, 0.25, 0.5**0.5])
+    assert np.array_equal(shown(image, view.replace(gamma=2.0))[0], shown(image, view.replace(gamma=(2.0,) * 3))[0])
+
+
+def test_gammas_must_be_as_many_as_channels() -> None:
+    with pytest.raises(ValueError, match="2 gammas for 3 channels"):
+        resolve_view(np.zeros((3, 4, 4), np.uint8), View(channel_axis=0, gamma=(1.0, 2.0)))

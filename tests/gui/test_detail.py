@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from napari_clearclip.engine.sizes import Sizes
-from napari_clearclip.gui.detail import MOST_WINDOWS, cost, detail_for, duration, time_left, windows
+from napari_clearclip.gui.detail import MOST_WINDOWS, cost, detail_for, windows
 from napari_clearclip.settings import Comparing, Settings, Tiling
 
 VIT = Sizes(16, Tiling(short_side=448, window=448, stride=224))
@@ -79,45 +79,14 @@ def test_windows_of_an_image(settings: Settings, shape: tuple[int, int], expecte
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.1, "a few seconds"),
-        (12, "about 10 s"),
-        (50, "about 50 s"),
-        (58, "about 1 min"),
-        (150, "about 2 min"),
-        (3500, "about 58 min"),
-        (3600, "about 1 h"),
-        (9000, "about 2 h 30 min"),
-    ],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
-@pytest.mark.parametrize(
     ("count", "planes", "pace", "text"),
     [
         (None, 1, 0, "The number of windows is known once the model is loaded."),
         (1, 1, 0, "1 window; the time is known after the first ones"),
         (35, 1, 0.29, "35 windows, about 2 min"),
         (35, 60, 0, "60 planes of 35 windows; the time is known after the first ones"),
-        (35, 60, 35, "60 planes of 35 windows, about 1 min"),
+        (35, 60, 35, "60 planes of 35 windows, about 60 s"),
     ],
 )
 def test_cost(count: int | None, planes: int, pace: float, text: str) -> None:
     assert cost(count, planes, pace) == text
-
-
-@pytest.mark.parametrize(
-    ("state", "text"),
-    [
-        ((10, 35, 0, 0.5), "about 50 s left"),
-        ((10, 35, 2, 0.5), "about 3 min left"),
-        ((10, 35, 0, 0), ""),
-        ((35, 35, 0, 2), ""),
-    ],
-    ids=["one plane", "more planes", "unknown", "at the end"],
-)
-def test_time_left(state: tuple[int, int, int, float], text: str) -> None:
-    assert time_left(*state) == text

@@ -114,6 +114,8 @@ def resolve_view(image: Any, view: View) -> View:
         view = view.replace(limits=_limits(*_read(image, view, slice(None, None, step), slice(None, None, step))))
     if view.limits is not None and len(view.limits) != len(view.channels):
         raise ValueError(f"{len(view.limits)} contrast limits for {len(view.channels)} channels; give one pair each")
+    if isinstance(view.gamma, tuple) and len(view.gamma) != len(view.channels):
+        raise ValueError(f"{len(view.gamma)} gammas for {len(view.channels)} channels; give one, or one each")
     return view
 
 
@@ -139,10 +141,11 @@ def render(image: Any, view: View, rows: slice, cols: slice) -> tuple[npt.NDArra
     channels, valid = _read(image, view, rows, cols)
     shown = np.empty((*valid.shape, 3), np.float32)
     shown[..., 2] = 0
-    for index, ((low, high), channel) in enumerate(zip(view.limits or (), channels, strict=True)):
+    gammas = view.gamma if isinstance(view.gamma, tuple) else (view.gamma,) * len(channels)
+    for index, ((low, high), gamma, channel) in enumerate(zip(view.limits or (), gammas, channels, strict=True)):
         with np.errstate(invalid="ignore", over="ignore"):
             scaled = (channel.astype(np.float64) - low) / (high - low)
-        scaled = np.clip(np.where(valid, scaled, 0.5), 0, 1) ** view.gamma
+        scaled = np.clip(np.where(valid, scaled, 0.5), 0, 1) ** gamma
         shown[..., index] = scaled
     if len(channels) == 1:
         shown[..., 1] = shown[..., 2] = shown[..., 0]

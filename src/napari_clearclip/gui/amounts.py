@@ -36,12 +36,14 @@ def seconds_text(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def progress_text(progress: Progress) -> str:
-    """How far work is, in a line; bytes with speed and time left."""
+def progress_text(progress: Progress, more: int = 0) -> str:
+    """How far work is, in a line: bytes with speed, what takes time with the time left; `more` of the same follow."""
     if not progress.total:
         return f"{progress.stage} …"
     if progress.unit != "bytes":
-        return f"{progress.stage}: {progress.done} of {progress.total}"
+        left = progress.total * (1 + more) - progress.done
+        time = f", about {seconds_text(left / progress.rate)} left" if progress.rate > 0 and left else ""
+        return f"{progress.stage}: {progress.done} of {progress.total}{time}"
     said = [f"{bytes_text(progress.done)} of {bytes_text(progress.total)}"]
     if progress.rate > 0:
         left = (progress.total - progress.done) / progress.rate

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from napari_clearclip.engine.sizes import Sizes
 from napari_clearclip.engine.windows import LONGEST_OVER_SHORT
+from napari_clearclip.gui.amounts import seconds_text
 from napari_clearclip.job import filled_tiling, frame_of
 from napari_clearclip.settings import Settings
 
@@ -75,26 +76,6 @@ def _at(settings: Settings, short_side: int) -> Settings:
     return settings.replace(tiling=settings.tiling.replace(short_side=short_side))
 
 
-def duration(seconds: float) -> str:
-    """A time as one says it.
-
-    Examples
-    --------
-    >>> duration(4), duration(47), duration(130), duration(4000)
-    ('a few seconds', 'about 50 s', 'about 2 min', 'about 1 h 5 min')
-    """
-    if seconds < 8:
-        return "a few seconds"
-    if seconds < 55:
-        return f"about {max(round(seconds / 10), 1) * 10} s"
-    minutes = max(round(seconds / 60), 1)
-    if minutes < 60:
-        return f"about {minutes} min"
-    minutes = round(minutes / 5) * 5
-    hours, rest = divmod(minutes, 60)
-    return f"about {hours} h" + (f" {rest} min" if rest else "")
-
-
 def cost(count: int | None, planes: int, pace: float) -> str:
     """What a run costs, said before it starts.
 
@@ -113,21 +94,5 @@ def cost(count: int | None, planes: int, pace: float) -> str:
     if planes > 1:
         text = f"{planes} planes of {text}"
     if pace:
-        return f"{text}, {duration(count * planes / pace)}"
+        return f"{text}, about {seconds_text(count * planes / pace)}"
     return f"{text}; the time is known after the first ones"
-
-
-def time_left(done: int, total: int, planes: int, rate: float) -> str:
-    """How long the rest of a run takes, or nothing where that is not known.
-
-    Parameters
-    ----------
-    done, total : int
-        Units of the plane that is being read.
-    planes : int
-        How many planes come after it.
-    rate : float
-        Units a second, 0 if that is not known.
-    """
-    left = total - done + planes * total
-    return f"{duration(left / rate)} left" if rate and left else ""

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_clearclip.gui.sources import is_source, key_of, source_of
+from napari_clearclip.gui import channels
+from napari_clearclip.gui.channels import NO_PICKS, Picks
+from napari_clearclip.gui.sources import is_source, key_of, mismatch, source_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -26,6 +28,7 @@ class Images:
 
     listed = Signal()
     looked = Signal(object)
+    reshaped = Signal(str)
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
@@ -50,7 +53,50 @@ class Images:
     def source(self) -> Source | None:
         """The image that is looked at, as it is now."""
         image = self.current
-        return None if image is None else source_of(image, self._viewer.dims.point)
+        return None if image is None else source_of(image, self._viewer.dims.point, self.layers)
+
+    @property
+    def problem(self) -> str:
+        """Why the colours that were chosen for the current image cannot be read, in a sentence; empty if they can."""
+        image = self.current
+        return "" if image is None else mismatch(image, channels.picks_of(image), self.layers)
+
+    def set_axis(self, axis: int | None) -> None:
+        """Say which axis of the current image holds channels; -1 makes a layer of it that has them before rows.
+
+        `reshaped` tells the image, before it is looked at anew.
+        """
+        image = self.current
+        if image is None or axis == channels.axis_of(image):
+            return
+        if axis == -1:
+            moved = channels.with_channels_first(image)
+            self._viewer.layers.insert(self._viewer.layers.index(image) + 1, moved)
+            self._viewer.layers.selection.active = moved
+            return
+        channels.set_axis(image, axis)
+        self.reshaped.emit(key_of(image))
+        self.refresh()
+
+    def set_picks(self, picks: Picks) -> None:
+        """Choose red, green and blue; results lie on the first of them, which becomes the current image.
+
+        Raises
+        ------
+        ValueError
+            If they cannot be read as one image.
+        """
+        image = self.current
+        chosen = [pick.layer for pick in picks if pick is not None]
+        first = next((layer for layer in self.layers if chosen and key_of(layer) == chosen[0]), image)
+        if image is None or first is None:
+            return
+        if text := mismatch(first, picks, self.layers):
+            raise ValueError(text)
+        channels.set_picks(image, NO_PICKS)
+        channels.set_picks(first, picks)
+        self._current = key_of(first)
+        self.refresh()
 
     def choose(self, key: str | None) -> None:
         """Look at another image."""
@@ -95,9 +141,13 @@ class Images:
             self.refresh()
 
     def _on_active(self, event: Any) -> None:
-        """The image that is selected in the layer list is the one that is looked at."""
+        """The image that is selected in the layer list is looked at, unless it is a colour of the one that is."""
         active = self._viewer.layers.selection.active
-        if active is not None and is_source(active) and key_of(active) != self._current:
+        if active is None or not is_source(active):
+            return
+        current = self.current
+        colours = () if current is None else channels.picks_of(current)
+        if key_of(active) not in {self._current, *(pick.layer for pick in colours if pick is not None)}:
             self._current = key_of(active)
             self.refresh()
 
