@@ -228,6 +228,7 @@ def test_enter_leaves_the_editor_open_while_the_text_is_refused(strict: Table, q
     line = strict.editor()
     line.setText("road")
     QTest.keyClick(line, Qt.Key.Key_Return)
+    QApplication.processEvents()
     assert strict.editing()
     assert line.accessibleDescription() == "It is taken."
     assert "It is taken." in line.toolTip()
@@ -273,7 +274,7 @@ def test_what_stays_as_it_is_is_never_refused(strict: Table) -> None:
     strict.model.check = lambda prompt, text: "Never."
     strict.model.setData(strict.model.index(1, Column.PHRASE), "tree, bush")
     assert strict.phrases() == ["road", "tree, bush"]
-    assert strict.refusals == [""]
+    assert not strict.refusals
     assert not strict.edits
 
 
@@ -303,6 +304,7 @@ def test_a_copy_opens_below_for_other_words(copying: Table, qtbot: Any) -> None:
     line = copying.editor()
     assert line.selectedText() == "road"
     QTest.keyClick(line, Qt.Key.Key_Return)
+    QApplication.processEvents()
     assert copying.editing()
     assert line.accessibleDescription() == "It is taken."
     QTest.keyClicks(line, "dirt road")
@@ -445,9 +447,10 @@ def test_selection_follows_a_moved_row(four: Table) -> None:
 def test_the_lock_is_clicked(four: Table) -> None:
     QTest.mouseClick(four.view.viewport(), Qt.MouseButton.LeftButton, pos=four.middle(1, Column.LOCK))
     assert four.told == [("lock_toggled", "b", True)]
-    before = pixels(four.view)
+    cell = four.view.visualRect(four.model.index(1, Column.LOCK))
+    before = four.view.viewport().grab(cell).toImage()
     four.model.set_prompts((MORE[0], MORE[1].replace(locked=True), *MORE[2:]))
-    assert pixels(four.view) != before
+    assert four.view.viewport().grab(cell).toImage() != before
     assert four.model.index(1, Column.LOCK).data(Qt.ItemDataRole.AccessibleTextRole) == "Locked"
     four.press(Qt.Key.Key_L, Qt.KeyboardModifier.ControlModifier)
     assert four.told[-1] == ("lock_toggled", "b", False)
@@ -523,7 +526,9 @@ def test_phrases_are_readable_at_every_width(objects: Table, width: int) -> None
 
 def test_without_room_for_a_slider_the_number_stays(objects: Table) -> None:
     objects.view.resize(QSize(230, 200))
-    assert slider_area(objects.view.visualRect(objects.model.index(0, Column.THRESHOLD))).isEmpty()
+    cell = objects.view.visualRect(objects.model.index(0, Column.THRESHOLD))
+    assert slider_area(cell).isEmpty()
+    assert cell.width() > objects.view.fontMetrics().horizontalAdvance("0.20")
     QTest.mouseClick(objects.view.viewport(), Qt.MouseButton.LeftButton, pos=objects.middle(0, Column.THRESHOLD))
     assert not objects.edits
     objects.press(Qt.Key.Key_Right)

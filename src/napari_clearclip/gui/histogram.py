@@ -80,7 +80,7 @@ class ScorePlot(QWidget):
         ink = self.palette().color(QPalette.ColorRole.WindowText)
         self._draw_axis(painter, ink)
         if self._prompt is not None and self._counts is not None:
-            self._draw_bars(painter, self._prompt, self._counts)
+            self._draw_bars(painter, self._prompt, self._counts, ink)
         else:
             painter.setPen(ink)
             painter.drawText(self.area(), Qt.AlignmentFlag.AlignCenter, self.missing)
@@ -98,17 +98,21 @@ class ScorePlot(QWidget):
             left = min(max(self.at(score) - width / 2, 0), self.width() - width)
             painter.drawText(QPointF(left, self.height() - self.fontMetrics().descent()), text)
 
-    def _draw_bars(self, painter: QPainter, prompt: Prompt, counts: Counts) -> None:
-        area = self.area()
+    def _draw_bars(self, painter: QPainter, prompt: Prompt, counts: Counts, ink: QColor) -> None:
+        """Bars, with a line on top that can be seen where the colour is close to the background's."""
+        area, edge = self.area(), QColor(ink)
+        edge.setAlphaF(0.55)
         heights = np.log1p(counts) / max(float(np.log1p(counts.max())), 1e-9)
         below = QColor(prompt.color)
         below.setAlphaF(0.4)
-        painter.setPen(Qt.PenStyle.NoPen)
         for place in np.flatnonzero(counts):
             high = max(float(heights[place]) * area.height(), 1.5)
             left, right = self.at(place / BINS), self.at((place + 1) / BINS)
             painter.setBrush(QColor(prompt.color) if place / BINS >= prompt.threshold - 1e-6 else below)
+            painter.setPen(Qt.PenStyle.NoPen)
             painter.drawRect(QRectF(left, area.bottom() - high, right - left, high))
+            painter.setPen(QPen(edge, 1))
+            painter.drawLine(QPointF(left, area.bottom() - high), QPointF(right, area.bottom() - high))
 
     def _draw_threshold(self, painter: QPainter, prompt: Prompt, ink: QColor) -> None:
         area, at = self.area(), self.at(prompt.threshold)

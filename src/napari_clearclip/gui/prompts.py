@@ -179,11 +179,17 @@ class PromptModel(QAbstractTableModel):
     def give_up(self, index: QModelIndex) -> None:
         """Forget what was typed into a row and refused, and a copy altogether."""
         prompt = self._prompts[index.row()]
+        if self._drop_draft(index.row()):
+            self.refused.emit("")
         if self.is_copy(prompt):
             self.drop_copy()
-        elif self._drafts.pop(prompt.id, None) is not None:
-            self._touch(index.row())
-        self.refused.emit("")
+
+    def _drop_draft(self, row: int) -> bool:
+        """Forget what was refused in a row; whether there was something."""
+        draft = self._drafts.pop(self._prompts[row].id, None)
+        if draft is not None:
+            self._touch(row)
+        return draft is not None
 
     def draft(self, index: QModelIndex) -> Draft | None:
         """What was typed into a row and refused."""
@@ -203,18 +209,16 @@ class PromptModel(QAbstractTableModel):
         elif reason:
             self._drafts[prompt.id] = Draft(text, reason)
             self._touch(index.row())
+            self.refused.emit(reason)
         elif self.is_copy(prompt) and self._copied is not None:
             source = self._copied[0]
             self._copied = None
             QTimer.singleShot(0, lambda: self.duplicated.emit(source, text))
-            return
         else:
-            if self._drafts.pop(prompt.id, None) is not None:
-                self._touch(index.row())
+            if self._drop_draft(index.row()):
+                self.refused.emit("")
             if text != as_text(prompt):
                 self.edited.emit(prompt.id, {"text": text})
-                return
-        self.refused.emit(reason if prompt.id in self._drafts else "")
 
     # What Qt asks
 
