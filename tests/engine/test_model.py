@@ -497,7 +497,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     [
         (
             TimeoutError("too slow"),
-            "somebody/plain is not on this machine and could not be downloaded: too slow. Check",
+            "The weights of somebody/plain could not be downloaded: too slow. Check",
         ),
         (OSError(), "could not be downloaded: OSError. Check the connection and try again, or load a weights file"),
         (LocalEntryNotFoundError("no connection"), "could not be downloaded: no connection. Check"),

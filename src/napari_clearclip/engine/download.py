@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -89,12 +90,12 @@ def _failure(repository: str, error: Exception) -> ModelError:
     number = getattr(error, "errno", None)
     if number in _NO_ROOM:
         return ModelError(
-            f"{repository} could not be downloaded: {_NO_ROOM[number]}. "
+            f"The weights of {repository} could not be downloaded: {_NO_ROOM[number]}. "
             f"Make room in {download_folder()}, or let HF_HOME name a folder on another disk"
         )
     if number in _NOT_ALLOWED:
         return ModelError(
-            f"{repository} could not be downloaded: {download_folder()} cannot be written to. "
+            f"The weights of {repository} could not be downloaded: {download_folder()} cannot be written to. "
             f"Let HF_HOME name a folder that can"
         )
     return _unreachable(repository, next(iter(str(error).strip().splitlines()), type(error).__name__))
@@ -116,8 +117,9 @@ def _check_connection(repository: str) -> None:
 
 
 def _unreachable(repository: str, reason: str) -> ModelError:
+    reason = re.sub(r" for url.*", "", reason).rstrip(".")
     return ModelError(
-        f"{repository} is not on this machine and could not be downloaded: {reason.rstrip('.')}. "
+        f"The weights of {repository} could not be downloaded: {reason}. "
         f"Check the connection and try again, or load a weights file instead"
     )
 

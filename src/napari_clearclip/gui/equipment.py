@@ -85,7 +85,8 @@ class Equipment:
         self._section.show_model(entry_of(model, published))
         self._section.show_runtime(self._controller.runtime, 0 if found is None else found.threads)
         self._section.show_held(self._controller.held)
-        self._section.show_offer(self._offer and found is not None and not here and model == Model())
+        wanted = self._offer and found is not None and not here and model == Model() and self._stop is None
+        self._section.show_offer(wanted)
         if self._dialog is not None and self._dialog.isVisible():
             self._dialog.show_entries(entries(model, published), model, None if found is None else found.folder)
 
@@ -118,20 +119,23 @@ class Equipment:
             self.chosen.emit(model)
             return
         self._stop = stop = threading.Event()
-        self._section.show_download(Progress("Connecting"))
-        self._executor(self._download(model, stop), partial(self._on_bytes, stop), partial(self._on_end, model, stop))
+        self._section.show_offer(False)
+        self._section.show_download(title_of(model), Progress("Connecting"))
+        told = partial(self._on_bytes, model, stop), partial(self._on_end, model, stop)
+        self._executor(self._download(model, stop), *told)
 
     def cancel(self) -> None:
         """Stop the download; the model of before stays."""
         if self._stop is not None:
             self._leave()
+            self.show()
             self.said.emit(f"The download was stopped. {self._kept()}")
 
     def _leave(self) -> None:
         if self._stop is not None:
             self._stop.set()
             self._stop = None
-            self._section.show_download(None)
+            self._section.show_download("", None)
 
     def _download(self, model: Model, stop: threading.Event) -> Download:
         """The steps of a download, in the worker: True when it is done, None when it was stopped."""
@@ -148,9 +152,9 @@ class Equipment:
             return error
         return None
 
-    def _on_bytes(self, stop: threading.Event, progress: Progress) -> None:
+    def _on_bytes(self, model: Model, stop: threading.Event, progress: Progress) -> None:
         if not stop.is_set():
-            self._section.show_download(progress)
+            self._section.show_download(title_of(model), progress)
 
     def _on_end(self, model: Model, stop: threading.Event, result: bool | Exception | None) -> None:
         """Use what was downloaded, unless it was left in the meantime."""
@@ -158,14 +162,15 @@ class Equipment:
             return
         self._leave()
         if isinstance(result, Exception):
-            text = f"{str(result).rstrip('.')}. {self._kept()} Choose… > Local file… loads weights from this machine."
-            self.failed.emit(ValueError(text))
+            self.show()
+            self.failed.emit(ValueError(f"{str(result).rstrip('.')}. {self._kept()}"))
         elif result:
             self.chosen.emit(model)
             self.ask()
 
     def _kept(self) -> str:
-        return f"The model is still {title_of(self._controller.settings.model)}."
+        title = title_of(self._controller.settings.model)
+        return f"The model is still {title}; Choose… > Local file… takes one from this machine."
 
     # Device and memory
 

@@ -35,6 +35,7 @@ from napari_clearclip.settings import Model
 FILES = f"Weights ({' '.join(f'*{suffix}' for suffix in WEIGHTS)});;All files (*)"
 _COLUMNS = ("Model", "Good for", "Size, about", "State")
 _FOLDED = "All published"
+_LINK = "#2E86C1"  # to be read on dark and on light
 
 
 class ModelDialog(QDialog):
@@ -45,7 +46,7 @@ class ModelDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Choose a model")
-        self.resize(720, 560)
+        self.resize(720, 600)
         self._folder = ""
         self._path: Path | None = None
         self.filter, self.tree, self.about = QLineEdit(), QTreeWidget(), QLabel()
@@ -77,6 +78,7 @@ class ModelDialog(QDialog):
         self.tree.setUniformRowHeights(True)
         self.tree.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.tree.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.tree.setStyleSheet("QTreeView::item { padding: 3px 8px 3px 2px; }")
         header = self.tree.header()
         header.setStretchLastSection(False)
         for at in range(len(_COLUMNS)):
@@ -131,6 +133,8 @@ class ModelDialog(QDialog):
             groups[entry.group].addChild(item)
             if entry.title == before.title if before is not None else entry.model == current:
                 self.tree.setCurrentItem(item)
+        for name, group in groups.items():
+            group.setText(0, name if name != _FOLDED else f"{name} ({group.childCount()} more)")
         self._filter(self.filter.text())
         self._look()
 
@@ -160,7 +164,9 @@ class ModelDialog(QDialog):
             for item in items:
                 item.setHidden(not item.data(0, Qt.ItemDataRole.UserRole).matches(text))
             group.setHidden(all(item.isHidden() for item in items))
-            group.setExpanded(bool(text.strip()) or group.text(0) != _FOLDED)
+            if self.tree.currentItem() in items and self.tree.currentItem().isHidden():
+                self.tree.setCurrentItem(None)
+            group.setExpanded(bool(text.strip()) or not group.text(0).startswith(_FOLDED))
 
     def _look(self) -> None:
         """Say of the selected model what it is and what using it means."""
@@ -175,7 +181,7 @@ class ModelDialog(QDialog):
     def _offer(self, entry: Entry) -> tuple[str, str]:
         """What a model is, and the words on the button."""
         if entry.state == "file by hand":
-            where = f'<a href="{entry.page}">{entry.page.removeprefix("https://")}</a>'
+            where = f'<a style="color: {_LINK}" href="{entry.page}">{entry.page.removeprefix("https://")}</a>'
             return f"{entry.about}<br>Get {entry.file} from {where} and then choose it here.", "Choose the file…"
         if entry.state == "not downloaded":
             return (

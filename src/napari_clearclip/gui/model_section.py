@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QElidingLabel
@@ -36,11 +38,13 @@ class ModelSection(Section):
         self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.choose_button = QPushButton("Choose…")
         self.choose_button.setToolTip("Models for photographs and aerial images, downloaded or from a file")
-        row = QHBoxLayout()
-        row.addWidget(self.name, 1)
-        row.addWidget(self.choose_button)
+        row, column = QHBoxLayout(), QVBoxLayout()
+        column.setSpacing(0)
+        column.addWidget(self.name)
+        column.addWidget(self.state)
+        row.addLayout(column, 1)
+        row.addWidget(self.choose_button, 0, Qt.AlignmentFlag.AlignVCenter)
         self.body.addLayout(row)
-        self.body.addWidget(self.state)
         self.body.addWidget(self._make_download())
         self.body.addWidget(self._make_offer())
         self.machine = Fold(MACHINE, self._make_machine())
@@ -118,12 +122,12 @@ class ModelSection(Section):
         else:
             self.offer.clear()
 
-    def show_download(self, progress: Progress | None) -> None:
-        """Show how far a download is, or that there is none."""
+    def show_download(self, title: str, progress: Progress | None) -> None:
+        """Show how far the download of a model is, or that there is none."""
         self.download.setVisible(progress is not None)
         if progress is not None:
             show_on(self.bar, progress)
-            self.bytes.setText(progress_text(progress))
+            self.bytes.setText(progress_text(replace(progress, stage=title)))
 
     def show_runtime(self, runtime: Runtime, usual: int) -> None:
         """Show what was chosen to compute with; `usual` is the number of cores that are taken without a choice."""
@@ -140,4 +144,4 @@ class ModelSection(Section):
     def show_held(self, held: int) -> None:
         """Show how much memory can be released."""
         self.release_button.setEnabled(held > 0)
-        self.held.setText(f"{bytes_text(held)} are held." if held else "Nothing is held.")
+        self.held.setText(f"{bytes_text(held)} held." if held else "Nothing is held.")

@@ -74,8 +74,6 @@ class Entry:
 
 def title_of(model: Model) -> str:
     """A model as it is called in the panel."""
-    if model.name == "demo":
-        return "demo (bundled)"
     if is_file(model):
         return model.pretrained.replace("\\", "/").rpartition("/")[2]
     return str(model)
@@ -97,7 +95,7 @@ def entries(current: Model, published: Iterable[Published] | None) -> tuple[Entr
         What is published and what of it is on this machine; None until that is known.
     """
     known = {} if published is None else {entry.model: entry for entry in published}
-    demo = Entry("demo (bundled)", "trying things out", DEMO_ABOUT, "At hand", "bundled", Model())
+    demo = Entry("demo", "trying things out", DEMO_ABOUT, "At hand", "bundled", Model())
     rows = {Model.parse(row["model"]): row for row in _read()["recommended"]}
     recommended = tuple(
         _recommended(model, row, known.get(model)) for model, row in rows.items() if published is None or model in known
