@@ -128,6 +128,43 @@ def test_threshold_for_all(opened: Opened, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: {prompt.threshold for prompt in opened.controller.settings.objects} == {0.7})
 
 
+def test_a_histogram_of_what_is_looked_at_sets_the_threshold(opened: Opened) -> None:
+    opened.image = opened.viewer.add_image(np.zeros((2, 16, 16), np.uint8), name="stack")
+    opened.viewer.dims.set_point(0, 0)
+    opened.type("road")
+    thresholds = opened.panel.prompts.thresholds
+    assert thresholds.plot.missing == "Run once to see the scores"
+    assert not thresholds.auto.isEnabled()
+    opened.run()
+    assert thresholds.plot.missing == ""
+    thresholds.auto.click()
+    opened.bench.drain()
+    assert opened.controller.settings.objects[0].threshold != 0.2
+    opened.panel.prompts.undo_button.click()
+    assert opened.controller.settings.objects[0].threshold == 0.2
+    opened.viewer.dims.set_point(0, 1)
+    assert thresholds.plot.missing == "Run once to see the scores"
+    opened.viewer.dims.set_point(0, 0)
+    assert thresholds.plot.missing == ""
+
+
+def test_overlap_and_lead_are_offered_once(opened: Opened) -> None:
+    thresholds = opened.panel.prompts.thresholds
+    thresholds.overlap.click()
+    thresholds.lead.inner.setValue(0.1)
+    deciding = opened.controller.settings.deciding
+    assert (deciding.exclusive, deciding.lead) == (False, 0.1)
+    assert not {"exclusive", "lead"} & set(opened.panel.segment.forms["deciding"].editors)
+
+
+def test_threshold_for_all_leaves_locked_prompts_alone(opened: Opened, qtbot: Any) -> None:
+    opened.type("road")
+    opened.type("tree")
+    opened.panel.prompting.edit(opened.controller.settings.objects[0].id, {"locked": True})
+    opened.panel.segment.threshold.setValue(0.7)
+    qtbot.waitUntil(lambda: [prompt.threshold for prompt in opened.controller.settings.objects] == [0.2, 0.7])
+
+
 def test_stale_is_said_until_run(opened: Opened) -> None:
     opened.type("road")
     opened.run()
