@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QLabel, QWidget
+from qtpy.QtWidgets import QApplication, QLabel, QWidget
 
 from napari_clearclip.engine.automatic import BINS, Counts
 from napari_clearclip.gui.histogram import ADD_FIRST, RUN_FIRST, ScorePlot, Thresholds
@@ -112,6 +112,7 @@ def test_a_fast_drag_is_told_now_and_then_and_at_its_end(thresholds: Thresholds)
     plot = thresholds.plot
     for step in range(200):
         plot.moved.emit(step / 200)
+        QApplication.processEvents()
     plot.released.emit()
     moves = [told for told in thresholds.told if told[0] == "threshold_moved"]
     assert len(moves) < 100
