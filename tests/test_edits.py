@@ -42,12 +42,23 @@ def test_a_region_is_its_mask(mask: Mask) -> None:
         assert region == Region()
 
 
-def test_a_region_keeps_only_its_box() -> None:
+def test_a_region_keeps_only_the_tiles_that_it_touches() -> None:
     mask = np.zeros((2000, 3000), bool)
     mask[100:103, 200:210] = True
+    mask[300, 255:257] = True
     region = Region.of(mask)
-    assert region.box == (100, 200, 103, 210)
-    assert len(region.bits) < 50
+    assert [tile[:2] for tile in region.tiles] == [(0, 0), (1, 0), (1, 1)]
+    assert sum(len(bits) for *_, bits in region.tiles) < 200
+
+
+def test_a_mask_can_lie_anywhere() -> None:
+    region = Region.of(np.ones((300, 2), bool), (200, 255))
+    expected = np.zeros((600, 600), bool)
+    expected[200:500, 255:257] = True
+    assert np.array_equal(region.mask((600, 600)), expected)
+    part = np.zeros((50, 10), np.uint8)
+    region.paint(part, 3, (470, 250))
+    assert np.array_equal(part == 3, expected[470:520, 250:260])
 
 
 def test_what_lies_outside_is_left_out() -> None:
@@ -62,23 +73,38 @@ def test_painting_leaves_the_rest() -> None:
     assert target.tolist() == [[9, 1, 2], [3, 4, 9]]
 
 
-def test_without() -> None:
-    region = Region.of(mask_of("###", "###")).without(mask_of("..#", "##."))
-    assert np.array_equal(region.mask((2, 3)), mask_of("##.", "..#"))
+@run(deadline=None)
+@given(masks, masks)
+def test_sets_of_pixels(one: Mask, two: Mask) -> None:
+    first, second = Region.of(one), Region.of(two)
+    assert first | second == Region.union([first, second]) == Region.of(one | two)
+    assert first - second == Region.of(one & ~two)
+    assert (first | first) is first
+    assert (first - Region()) is first
+
+
+def test_equal_sets_are_equal_values_however_they_came_about() -> None:
+    mask = np.zeros((600, 600), bool)
+    mask[250:260, 250:260] = True
+    painted = Region.of(mask[:, :300]) | Region.of(mask[:, 300:], (0, 300)) | Region.of(mask[:255])
+    assert painted == Region.of(mask)
+    assert hash(painted) == hash(Region.of(mask))
+    other = [(row, col, zlib.compress(zlib.decompress(bits), 9)) for row, col, bits in reversed(painted.tiles)]
+    assert Region(tiles=(*other, (7, 7, zlib.compress(bytes(8192))))) == painted
 
 
 @pytest.mark.parametrize(
-    ("box", "bits", "message"),
+    ("tiles", "message"),
     [
-        ((2, 0, 1, 3), b"", r"box \(2, 0, 1, 3\) is not \(y0, x0, y1, x1\) with y0 <= y1 and x0 <= x1"),
-        ((-1, 0, 1, 3), b"", r"box \(-1, 0, 1, 3\) is not"),
-        ((0, 0, 1, 3), b"junk", "the bits of a region are damaged"),
-        ((0, 0, 3, 3), zlib.compress(b"\xff"), r"the bits of a region do not fill its box \(0, 0, 3, 3\)"),
+        (((0, 0, b"junk"),), "the bits of a region are damaged"),
+        (((0, 3, zlib.compress(b"1")),), r"tile \(0, 3\) of a region has 1 bytes of bits, not 8192"),
+        (((0, 3, zlib.compress(bytes(8192))),) * 2, r"tile \(0, 3\) of a region is given twice"),
+        (((-1, 3, zlib.compress(bytes(8192))),), "greater than or equal to 0"),
     ],
 )
-def test_regions_that_make_no_sense(box: Any, bits: bytes, message: str) -> None:
+def test_regions_that_make_no_sense(tiles: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        Region(box=box, bits=bits)
+        Region(tiles=tiles)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -148,6 +174,25 @@ def test_edits_survive_json_and_the_last_stroke_wins(found: list[Any], exclusive
 
 def test_nothing_painted_is_empty() -> None:
     assert Edits().painting("a", (1,)) == Painted(prompt="a", plane=(1,))
+
+
+def test_a_stroke_that_changes_nothing_is_no_change() -> None:
+    stroke = Region.of(np.ones(SHAPE, bool))
+    edits = Edits().paint("a", (), stroke, True).paint("b", (1,), stroke, False)
+    assert edits.paint("a", (), np.ones(SHAPE, bool), True) is edits
+    assert edits.paint("a", (), np.zeros(SHAPE, bool), False) is edits
+    assert [item.prompt for item in edits.paint("a", (), stroke, False).painted] == ["b", "a"]  # the later one is last
+
+
+def test_tiles_that_changed() -> None:
+    stroke = np.zeros((600, 600), bool)
+    stroke[10, 250:260] = True
+    edits = Edits().paint("a", (), stroke, True)
+    later = edits.paint("a", (), np.roll(stroke, 300, axis=0), False)
+    assert edits.changed_tiles(Edits()) == {(0, 0), (0, 1)}
+    assert later.changed_tiles(edits) == edits.changed_tiles(later) == {(1, 0), (1, 1)}
+    assert edits.lock("a", (), stroke).changed_tiles(edits) == {(0, 0), (0, 1)}
+    assert later.planes == {()}
 
 
 def test_clearing_forgets_one_prompt_on_all_planes() -> None:

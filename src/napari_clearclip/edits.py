@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable, Iterator
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from napari_clearclip.settings import Value
 
 Plane = tuple[int, ...]
 Mask = npt.NDArray[np.bool_]
+Gamma = Annotated[float, Field(gt=0, le=10)]
+Bits = npt.NDArray[np.uint8]
+
+TILE = 256  # side of a region's tiles in pixels
+_BYTES = TILE * TILE // 8
 
 
 class View(Value):
@@ -29,7 +36,9 @@ class View(Value):
     limits: tuple[tuple[float, float], ...] | None = Field(
         None, description="Contrast limits of each channel; empty = the full range of uint8, else 0.1 to 99.9 per cent."
     )
-    gamma: float = Field(1.0, gt=0, le=10, description="Exponent on the values in [0, 1].")
+    gamma: Gamma | tuple[Gamma, ...] = Field(
+        1.0, description="Exponent on the values in [0, 1], of all channels or one each."
+    )
     nodata: float | None = Field(None, description="Value of pixels without data.")
     alpha: int | None = Field(None, ge=0, description="Channel that is 0 where there are no data.")
 
@@ -43,46 +52,84 @@ class View(Value):
         return self
 
 
+Tile = tuple[NonNegativeInt, NonNegativeInt, bytes]
+
+
 class Region(Value):
-    """A set of pixels: a box (y0, x0, y1, x1) and the compressed bits inside it."""
+    """A set of pixels of a plane, kept in tiles, so that a change costs the tiles that it touches.
 
-    box: tuple[int, int, int, int] = (0, 0, 0, 0)
-    bits: bytes = b""
+    A tile is its row and column in a grid of 256 x 256 pixels and its bits, packed and compressed. Tiles are sorted and
+    none is empty, so that equal sets are equal values.
+    """
 
-    @model_validator(mode="after")
-    def _fits(self) -> Region:
-        y0, x0, y1, x1 = self.box
-        if not (0 <= y0 <= y1 and 0 <= x0 <= x1):
-            raise ValueError(f"box {self.box} is not (y0, x0, y1, x1) with y0 <= y1 and x0 <= x1")
-        size = (y1 - y0) * (x1 - x0)
-        if size:
+    tiles: tuple[Tile, ...] = ()
+
+    @field_validator("tiles")
+    @classmethod
+    def _are_in_order(cls, tiles: tuple[Tile, ...]) -> tuple[Tile, ...]:
+        found: dict[tuple[int, int], npt.NDArray[np.uint8]] = {}
+        for row, col, bits in tiles:
             try:
-                unpacked = len(zlib.decompress(self.bits))
+                packed = np.frombuffer(zlib.decompress(bits), np.uint8)
             except zlib.error as error:
                 raise ValueError(f"the bits of a region are damaged: {error}") from error
-            if unpacked != -(-size // 8):
-                raise ValueError(f"the bits of a region do not fill its box {self.box}")
-        return self
+            if packed.size != _BYTES:
+                raise ValueError(f"tile ({row}, {col}) of a region has {packed.size} bytes of bits, not {_BYTES}")
+            if (row, col) in found:
+                raise ValueError(f"tile ({row}, {col}) of a region is given twice")
+            found[row, col] = packed
+        return tuple((*at, _bits(packed)) for at, packed in sorted(found.items()) if packed.any())
 
     @classmethod
-    def of(cls, mask: Mask) -> Region:
-        """The region where `mask` (H, W) is true."""
-        rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not rows.size:
-            return cls()
-        box = (int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1)
-        inside = mask[box[0] : box[2], box[1] : box[3]]
-        return cls(box=box, bits=zlib.compress(np.packbits(inside).tobytes(), 1))
+    def of(cls, mask: Mask, corner: tuple[int, int] = (0, 0)) -> Region:
+        """The region where `mask` (H, W) is true; `corner` is where its first pixel lies."""
+        rows, cols = (range(at // TILE, -(-(at + size) // TILE)) for at, size in zip(corner, mask.shape, strict=True))
+        tiles = []
+        for row in rows:
+            for col in cols:
+                there, here = _shared((row * TILE, col * TILE), (TILE, TILE), corner, mask.shape)
+                if mask[here].any():
+                    tile = np.zeros((TILE, TILE), bool)
+                    tile[there] = mask[here]
+                    tiles.append((row, col, _bits(np.packbits(tile))))
+        return cls.model_construct(tiles=tuple(tiles))
 
-    def paint(self, target: npt.NDArray[np.generic], value: int | bool) -> None:
-        """Set the region's pixels of `target` (H, W) to `value`, in place; what lies outside is left out."""
-        y0, x0, y1, x1 = self.box
-        size = (y1 - y0) * (x1 - x0)
-        if size:
-            packed = np.frombuffer(zlib.decompress(self.bits), np.uint8)
-            inside = np.unpackbits(packed, count=size).view(bool).reshape(y1 - y0, x1 - x0)
-            view = target[y0:y1, x0:x1]
-            view[inside[: view.shape[0], : view.shape[1]]] = value
+    @classmethod
+    def union(cls, regions: Iterable[Region]) -> Region:
+        """The pixels of any of some regions."""
+        found: dict[tuple[int, int], bytes] = {}
+        for region in regions:
+            for row, col, bits in region.tiles:
+                known = found.get((row, col))
+                found[row, col] = bits if known is None else _bits(_packed(known) | _packed(bits))
+        return cls.model_construct(tiles=tuple((*at, bits) for at, bits in sorted(found.items())))
+
+    def parts(
+        self, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)
+    ) -> Iterator[tuple[tuple[slice, slice], Mask]]:
+        """The parts of a box that the region touches, and its pixels there, tile by tile.
+
+        Parameters
+        ----------
+        shape : tuple of 2 int
+            Height and width of the box; what lies outside is left out.
+        corner : tuple of 2 int
+            Row and column of the box's first pixel.
+
+        Yields
+        ------
+        tuple of 2 slice, bool array
+            Where in the box, and the pixels.
+        """
+        for row, col, bits in self.tiles:
+            here, there = _shared(corner, shape, (row * TILE, col * TILE), (TILE, TILE))
+            if here[0].start < here[0].stop and here[1].start < here[1].stop:
+                yield here, _unpacked(bits).view(bool)[there]
+
+    def paint(self, target: npt.NDArray[np.generic], value: int | bool, corner: tuple[int, int] = (0, 0)) -> None:
+        """Set the region's pixels of `target` (H, W), whose first pixel lies at `corner`, to `value`, in place."""
+        for where, inside in self.parts((target.shape[0], target.shape[1]), corner):
+            target[where][inside] = value
 
     def mask(self, shape: tuple[int, int]) -> Mask:
         """The region as a boolean array of `shape` (H, W)."""
@@ -90,9 +137,47 @@ class Region(Value):
         self.paint(mask, True)
         return mask
 
-    def without(self, mask: Mask) -> Region:
-        """The region's pixels where `mask` (H, W) is false."""
-        return Region.of(self.mask((mask.shape[0], mask.shape[1])) & ~mask)
+    def __or__(self, other: Region) -> Region:
+        """The pixels of either region; itself if the other adds none."""
+        joined = Region.union((self, other))
+        return self if joined == self else joined
+
+    def __sub__(self, other: Region) -> Region:
+        """The pixels of this region that the other has not; itself if that takes none."""
+        gone = {(row, col): bits for row, col, bits in other.tiles}
+        tiles: list[Tile] = []
+        for row, col, bits in self.tiles:
+            if (row, col) in gone:
+                left = _packed(bits) & ~_packed(gone[row, col])
+                bits = _bits(left) if left.any() else b""
+            if bits:
+                tiles.append((row, col, bits))
+        return self if tuple(tiles) == self.tiles else Region.model_construct(tiles=tuple(tiles))
+
+
+def _bits(packed: Bits) -> bytes:
+    return zlib.compress(packed.tobytes(), 1)
+
+
+def _packed(bits: bytes) -> Bits:
+    return np.frombuffer(zlib.decompress(bits), np.uint8)
+
+
+def _unpacked(bits: bytes) -> npt.NDArray[np.uint8]:
+    return np.unpackbits(_packed(bits)).reshape(TILE, TILE)
+
+
+def _shared(
+    corner: tuple[int, int], shape: tuple[int, ...], other: tuple[int, int], size: tuple[int, ...]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Where two boxes meet, in each one's own rows and columns; an empty slice where they do not."""
+    starts = [max(a, b) for a, b in zip(corner, other, strict=True)]
+    stops = [min(a + n, b + m) for a, n, b, m in zip(corner, shape, other, size, strict=True)]
+    one, two = (
+        [slice(start - at, max(stop, start) - at) for start, stop, at in zip(starts, stops, origin, strict=True)]
+        for origin in (corner, other)
+    )
+    return (one[0], one[1]), (two[0], two[1])
 
 
 class Painted(Value):
@@ -102,12 +187,6 @@ class Painted(Value):
     plane: Plane = ()
     on: Region = Region()
     off: Region = Region()
-
-    def _stroked(self, stroke: Mask, on: bool) -> Painted:
-        """The same with the pixels of a stroke switched on or off."""
-        drawn = Region.of(stroke | (self.on if on else self.off).mask(stroke.shape))
-        kept = (self.off if on else self.on).without(stroke)
-        return self.replace(on=drawn if on else kept, off=kept if on else drawn)
 
 
 class Lock(Value):
@@ -119,10 +198,15 @@ class Lock(Value):
 
 
 class Edits(Value):
-    """Everything done by hand, by prompt id and plane."""
+    """Everything done by hand, by prompt id and plane; of two, the later comes later."""
 
     painted: tuple[Painted, ...] = ()
     locked: tuple[Lock, ...] = ()
+
+    @property
+    def planes(self) -> frozenset[Plane]:
+        """The planes on which anything was done."""
+        return frozenset(item.plane for item in self.painted) | frozenset(item.plane for item in self.locked)
 
     def at(self, plane: Plane) -> Edits:
         """What was done by hand on one plane."""
@@ -139,7 +223,7 @@ class Edits(Value):
         found = [item for item in self.locked if (item.prompt, item.plane) == (prompt, plane)]
         return found[0] if found else None
 
-    def paint(self, prompt: str, plane: Plane, stroke: Mask, on: bool, *, exclusive: bool = True) -> Edits:
+    def paint(self, prompt: str, plane: Plane, stroke: Region | Mask, on: bool, *, exclusive: bool = True) -> Edits:
         """Edits after a stroke of the brush or the eraser; a later stroke wins over an earlier one.
 
         Parameters
@@ -148,26 +232,30 @@ class Edits(Value):
             Id of the painted prompt.
         plane : tuple of int
             Index of the painted plane.
-        stroke : (H, W) bool array
+        stroke : Region or (H, W) bool array
             Its pixels.
         on : bool
             Whether they are switched on or off.
         exclusive : bool
             Whether switching on for this prompt takes back what was switched on for others.
         """
-        items = [self.painting(prompt, plane)._stroked(stroke, on)]
-        for item in self.painted:
-            if (item.prompt, item.plane) == (prompt, plane):
-                continue
-            if exclusive and on and item.plane == plane:
-                item = item.replace(on=item.on.without(stroke))
-            items.append(item)
-        return self.replace(painted=tuple(items))
+        stroke = stroke if isinstance(stroke, Region) else Region.of(stroke)
+        items = list(self.painted)
+        for at, item in enumerate(items):
+            if exclusive and on and item.plane == plane and item.prompt != prompt:
+                items[at] = _with(item, item.on - stroke, item.off)
+        old = self.painting(prompt, plane)
+        new = _with(old, old.on | stroke, old.off - stroke) if on else _with(old, old.on - stroke, old.off | stroke)
+        if new is not old:
+            items = [item for item in items if item is not old] + [new]
+        kept = tuple(item for item in items if item.on.tiles or item.off.tiles)
+        return self if kept == self.painted else self.replace(painted=kept)
 
-    def lock(self, prompt: str, plane: Plane, mask: Mask) -> Edits:
+    def lock(self, prompt: str, plane: Plane, mask: Region | Mask) -> Edits:
         """Edits in which the prompt's mask (H, W) on the plane is frozen."""
+        mask = mask if isinstance(mask, Region) else Region.of(mask)
         others = tuple(item for item in self.locked if (item.prompt, item.plane) != (prompt, plane))
-        return self.replace(locked=(*others, Lock(prompt=prompt, plane=plane, mask=Region.of(mask))))
+        return self.replace(locked=(*others, Lock(prompt=prompt, plane=plane, mask=mask)))
 
     def unlock(self, prompt: str) -> Edits:
         """Edits without the prompt's frozen masks."""
@@ -176,3 +264,20 @@ class Edits(Value):
     def clear(self, prompt: str) -> Edits:
         """Edits without anything painted for the prompt."""
         return self.replace(painted=tuple(item for item in self.painted if item.prompt != prompt))
+
+    def changed_tiles(self, other: Edits) -> set[tuple[int, int]]:
+        """Row and column of the tiles in which these edits are not the same as others."""
+        return {(row, col) for *_, row, col, _ in self._tiles() ^ other._tiles()}
+
+    def _tiles(self) -> set[tuple[str, Plane, str, int, int, bytes]]:
+        regions = [(item.prompt, item.plane, "on", item.on) for item in self.painted]
+        regions += [(item.prompt, item.plane, "off", item.off) for item in self.painted]
+        regions += [(item.prompt, item.plane, "lock", item.mask) for item in self.locked]
+        return {(prompt, plane, kind, *tile) for prompt, plane, kind, region in regions for tile in region.tiles}
+
+
+def _with(item: Painted, on: Region, off: Region) -> Painted:
+    """The same with other regions; itself if they are the ones it has."""
+    if on is item.on and off is item.off:
+        return item
+    return Painted.model_construct(prompt=item.prompt, plane=item.plane, on=on, off=off)

@@ -76,7 +76,8 @@ def test_the_keys_go_with_the_panel(viewer: ViewerModel, panel: Panel) -> None:
     bound = len(viewer.keymap)
     panel.close_down()
     panel.close_down()
-    assert len(viewer.keymap) == bound - len(ACTIONS)
+    assert bound > len(ACTIONS)
+    assert not viewer.keymap
 
 
 def test_help_lists_every_action(qtbot: Any) -> None:

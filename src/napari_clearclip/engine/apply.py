@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from napari_clearclip.edits import TILE
 
 if TYPE_CHECKING:
     from napari_clearclip.edits import Edits, Plane, Region
@@ -45,34 +47,69 @@ def apply_edits(
     plane : tuple of int
         The plane that the labels belong to.
     """
-    place = {prompt.id: index for index, prompt in enumerate(prompts)}
-    held = {prompt.id for prompt in prompts if prompt.locked}
-    frozen = [(place[item.prompt], item.mask) for item in edits.locked if item.plane == plane and item.prompt in held]
-    painted = [item for item in edits.painted if item.plane == plane and item.prompt in place]
-    changes = [(place[item.prompt], item.off, False) for item in painted]
-    changes += [(place[item.prompt], item.on, True) for item in painted]
-    if overlaps is not None:
-        overlaps = overlaps.copy()
-        for index, region, on in changes:
-            _set_bits(overlaps[index], region, on, labels.shape)
-        for index, region in frozen:
-            overlaps[index] = np.packbits(region.mask(labels.shape), axis=-1)
-        return combine(overlaps, labels.shape[1]), overlaps
-    labels = labels.copy()
-    for index, region, on in changes:
-        mask = region.mask(labels.shape)
-        labels[mask if on else mask & (labels == index + 1)] = index + 1 if on else 0
-    for index, _ in frozen:
-        labels[labels == index + 1] = 0
-    for index, region in frozen:
-        region.paint(labels, index + 1)
-    return labels, None
+    values = {prompt.id: at for at, prompt in enumerate(prompts, 1)}
+    edits = in_force(edits, prompts, plane)
+    if overlaps is None:
+        labels = labels.copy()
+        overlay(labels, values, edits)
+        return labels, None
+    overlaps = overlaps.copy()
+    for item in edits.painted:
+        _set_bits(overlaps[values[item.prompt] - 1], item.off, False)
+        _set_bits(overlaps[values[item.prompt] - 1], item.on, True)
+    for lock in edits.locked:
+        overlaps[values[lock.prompt] - 1] = 0
+        _set_bits(overlaps[values[lock.prompt] - 1], lock.mask, True)
+    return combine(overlaps, labels.shape[1]), overlaps
 
 
-def _set_bits(bits: npt.NDArray[np.uint8], region: Region, on: bool, shape: tuple[int, int]) -> None:
+def in_force(edits: Edits, prompts: Sequence[Prompt], plane: Plane) -> Edits:
+    """What was done by hand on a plane for these prompts; a frozen mask counts only while its prompt is locked."""
+    known, held = {prompt.id for prompt in prompts}, {prompt.id for prompt in prompts if prompt.locked}
+    painted = tuple(item for item in edits.painted if item.plane == plane and item.prompt in known)
+    locked = tuple(item for item in edits.locked if item.plane == plane and item.prompt in held)
+    return edits.replace(painted=painted, locked=locked)
+
+
+def overlay(
+    labels: npt.NDArray[np.uint8], values: Mapping[str, int], edits: Edits, corner: tuple[int, int] = (0, 0)
+) -> None:
+    """Lay what was done by hand over a part of a plane, in place.
+
+    Parameters
+    ----------
+    labels : (H, W) uint8 array
+        The part; a pixel has the value of at most one prompt, or 0.
+    values : mapping of str to int
+        The value of each prompt by id; 0 takes the pixels of a prompt from the others.
+    edits : Edits
+        What was done on this plane, as from `in_force`.
+    corner : tuple of 2 int
+        Row and column of the part's first pixel.
+    """
+    shape = labels.shape
+    for item in edits.painted:
+        for where, inside in item.off.parts(shape, corner):
+            part = labels[where]
+            part[inside & (part == values[item.prompt])] = 0
+    for item in edits.painted:
+        item.on.paint(labels, values[item.prompt], corner)
+    frozen = [values[lock.prompt] for lock in edits.locked if values[lock.prompt]]
+    if frozen:
+        kept = np.arange(256, dtype=np.uint8)
+        kept[frozen] = 0
+        for start in range(0, shape[0], TILE):
+            labels[start : start + TILE] = kept[labels[start : start + TILE]]
+    for lock in edits.locked:
+        lock.mask.paint(labels, values[lock.prompt], corner)
+
+
+def _set_bits(bits: npt.NDArray[np.uint8], region: Region, on: bool) -> None:
     """Switch a region of a packed mask (H, ceil(W / 8)) on or off, in place."""
-    packed = np.packbits(region.mask(shape), axis=-1)
-    if on:
-        bits |= packed
-    else:
-        bits &= ~packed
+    for (rows, cols), inside in region.parts((bits.shape[0], 8 * bits.shape[1])):
+        packed = np.packbits(inside, axis=-1)  # tiles begin at whole bytes
+        part = bits[rows, cols.start // 8 : -(-cols.stop // 8)]
+        if on:
+            part |= packed
+        else:
+            part &= ~packed

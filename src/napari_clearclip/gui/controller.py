@@ -156,6 +156,12 @@ class Controller:
             self._histories.push(key, new, tag)
             self._announce(key, old)
 
+    def amend(self, edits: Edits, key: Hashable) -> None:
+        """Complete the entry of the history that stands with edits that follow from it."""
+        old = self.state_of(key)
+        self._histories.amend(key, replace(old, edits=edits))
+        self._announce(key, old)
+
     @property
     def can_undo(self) -> bool:
         """Whether there is an earlier state of the image that is looked at."""

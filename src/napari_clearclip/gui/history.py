@@ -73,6 +73,10 @@ class History:
         del self._states[:surplus], self._tags[:surplus]
         self._at = len(self._states) - 1
 
+    def amend(self, state: State) -> None:
+        """Put another value in the place of the one that stands."""
+        self._states[self._at] = state
+
     def undo(self) -> None:
         """Go one value back, if there is one."""
         self._at = max(self._at - 1, 0)
@@ -120,6 +124,11 @@ class Histories:
     def push(self, key: Hashable, state: State, tag: str = "") -> None:
         """Make a value the one that stands for an image."""
         self._histories.setdefault(key, History(self.of(key))).push(state, tag)
+
+    def amend(self, key: Hashable, state: State) -> None:
+        """Put another value in the place of the one that stands for an image."""
+        if key in self._histories:
+            self._histories[key].amend(state)
 
     def step(self, way: Callable[[History], None], key: Hashable) -> None:
         """Undo or redo what was done to an image."""

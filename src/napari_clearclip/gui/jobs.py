@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from napari_clearclip.edits import Edits, Plane, View
-from napari_clearclip.gui.content import Digests, digests
 from napari_clearclip.engine.automatic import Counts, histogram
+from napari_clearclip.gui.content import Digests, digests
 from napari_clearclip.result import Segmentation
 from napari_clearclip.settings import Model, Settings, Tiling
 
@@ -54,7 +54,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A segmentation, the image it was started for, and by prompt its share of it and its scores, counted.
+    """A segmentation, the image it was started for, by prompt its share of it and its scores, counted, and its tiles.
 
     A `preview` is not finished: it is shown and enters nothing.
     """
@@ -63,6 +63,7 @@ class Outcome:
     segmentation: Segmentation
     coverage: Mapping[str, float]
     scores: Mapping[str, Counts]
+    tiles: Digests
     preview: bool = False
 
     @classmethod
@@ -71,7 +72,7 @@ class Outcome:
         ids = [prompt.id for prompt in segmentation.settings.objects]
         coverage = {id_: float(segmentation.coverage(id_)) for id_ in ids}
         counts = {id_: histogram(segmentation.scores.of(id_), segmentation.valid) for id_ in ids}
-        return cls(source, segmentation, coverage, counts, preview)
+        return cls(source, segmentation, coverage, counts, digests(segmentation), preview)
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,32 @@
-"""Results as napari layers: masks and heat maps that lie on their image, found by metadata, never by name."""
+"""Results as napari layers: what the user does to them goes to the controller, and what it finds comes into them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-from qtpy.QtCore import QTimer
+from psygnal import Signal
 
-from napari_clearclip.edits import Edits
 from napari_clearclip.gui import prompt_list
 from napari_clearclip.gui.controller import Controller
 from napari_clearclip.gui.history import State
 from napari_clearclip.gui.jobs import Outcome, Spot
+from napari_clearclip.gui.keeping import Keeper
+from napari_clearclip.gui.shelf import Shelf, sheets
 from napari_clearclip.gui.sources import KEY, apply_placement, is_source, key_of, placement, shape_of
-from napari_clearclip.gui.styles import LABELS, SIMILARITY, make_layer, remember, restyle, tag_of
-from napari_clearclip.settings import Prompt
+from napari_clearclip.gui.strokes import Strokes
+from napari_clearclip.gui.styles import COMBINED, LABELS, MASKS, SIMILARITY, remember, restyle, tag_of
+from napari_clearclip.gui.undo_keys import UndoKeys
+from napari_clearclip.gui.writing import Writer
+from napari_clearclip.settings import Settings
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels, Layer
+    from napari.layers import Labels, Layer
 
 _TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-_SMALL = 2048 * 2048  # pixels up to which a thumbnail costs nothing that is felt
+CHANGED_SHAPE = "The image changed its size while it was being segmented, so that result was dropped; press Run again."
 
 
 class Results:
@@ -37,18 +40,23 @@ class Results:
         Where results come from and what is painted goes to.
     """
 
+    said = Signal(str)
+
     def __init__(self, viewer: ViewerModel, controller: Controller) -> None:
         self._viewer = viewer
         self._controller = controller
-        self._outcomes: dict[Spot, Outcome] = {}
-        self._unwritten: list[tuple[Spot, str]] = []
+        self._shelf = Shelf(viewer)
+        self._writer = Writer(viewer, self._shelf, controller)
         self._selected: str | None = None
         self._heat_map_shown = True
-        self._writing = False
         self._closed = False
+        self._keeper = Keeper(viewer, self._shelf, self._writer, controller)
+        self._keys = UndoKeys(viewer, controller)
         for layer in viewer.layers:
             if tag_of(layer)[0] or self.shows(key_of(layer)):  # left by a panel that was closed
-                self._listen(layer, True)
+                self._listen(layer)
+        self._shelf.made.connect(self._on_made)
+        self._keeper.said.connect(self.said)
         controller.result_changed.connect(self.show)
         controller.withdrawn.connect(self.withdraw)
         controller.changed.connect(self._on_changed)
@@ -59,273 +67,258 @@ class Results:
         if self._closed:
             return
         self._closed = True
-        self._unwritten.clear()
+        self._writer.clear()
         self._controller.result_changed.disconnect(self.show)
         self._controller.withdrawn.disconnect(self.withdraw)
         self._controller.changed.disconnect(self._on_changed)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._keys.close()
         for layer in self._viewer.layers:
-            self._listen(layer, False)
+            if tag_of(layer)[0] in MASKS:
+                self._take_over(layer, everywhere=False)
+            self._let_go(layer)
 
-    def find(self, kind: str, key: str, prompt: str) -> Layer | None:
-        """Our layer of a kind for an image and a prompt, whatever it is called."""
-        return next((layer for layer in self._of(key) if tag_of(layer) == (kind, key, prompt)), None)
+    @property
+    def idle(self) -> bool:
+        """Whether everything has been written into its layer."""
+        return self._writer.idle
 
-    def image(self, key: str) -> Image | None:
-        """The image layer with this key, or None once it is gone."""
-        return next((layer for layer in self._viewer.layers if is_source(layer) and key_of(layer) == key), None)
+    def find(self, kind: str, key: str, prompt: str) -> Any:
+        """Our layer of a kind for an image and a prompt ("" for the layer of many), whatever it is called, or None."""
+        return self._shelf.find(kind, key, prompt)
 
     def shows(self, key: str) -> bool:
         """Whether there are results for an image."""
-        return any(True for _ in self._of(key))
+        return bool(self._shelf.of(key))
+
+    # Results
 
     def show(self, outcome: Outcome) -> None:
         """Write a result into its layers; what was painted meanwhile stays and is told to the controller."""
-        key = str(outcome.source.key)
-        if self.image(key) is None:
+        key, plane = str(outcome.source.key), outcome.source.view.plane
+        image = self._shelf.image(key)
+        if image is None:
             return
-        self._outcomes[outcome.source.spot] = outcome
-        self.collect(key)
-        wanted = self._controller.state_of(key).settings.objects
-        self._queue(outcome.source.spot, [prompt.id for prompt in wanted if prompt.visible])
+        *leading, height, width = shape_of(image)
+        fits = len(plane) == len(leading) and all(at < size for at, size in zip(plane, leading, strict=True))
+        if not fits or outcome.segmentation.labels.shape != (height, width):
+            self.said.emit(CHANGED_SHAPE)
+            return
+        self._writer.outcomes[outcome.source.spot] = outcome
+        if not outcome.preview:
+            self._keeper.freeze(key, plane)
+        self._writer.queue(key, plane)
 
     def withdraw(self, spot: Spot) -> None:
         """Take away a preview that no result replaced; what was painted on it stays among the edits."""
-        key, plane = str(spot[0]), spot[1]
+        key = str(spot[0])
         self.collect(key)
-        self._outcomes.pop(spot, None)
-        if not self._controller.state_of(key).readings:
-            self._follow(key, {})
-            return
-        for layer in self._of(key):
-            layer.data[plane] = 0
-            layer.metadata[KEY]["written"].pop(plane, None)
-            layer.refresh(extent=False, highlight=False)
+        self._writer.outcomes.pop(spot, None)
+        if self._controller.state_of(key).readings:
+            self._writer.blank(key, spot[1])
+        else:
+            self._remove_all(key)
+
+    def collect(self, key: str) -> None:
+        """Take what was painted into the layers of an image over into the controller's edits."""
+        if not self._closed:
+            self._controller.update(edits=self._writer.collected(key), key=key)
+
+    # What is kept
+
+    def lock(self, prompt: str, on: bool) -> None:
+        """Freeze a prompt's mask on all planes that were run, or let it follow the model again."""
+        self._keeper.lock(prompt, on)
+
+    def clear_edits(self, prompt: str | None = None) -> None:
+        """Forget what was painted for a prompt, or for all, on all planes."""
+        self._keeper.clear(prompt)
+
+    def accept(self, prompt: str | None = None) -> None:
+        """Copy a prompt's mask, or those of all visible ones, into a layer that is the user's own.
+
+        The prompts are locked and hidden, which undo takes back; the layer stays.
+        """
+        self._keeper.accept(prompt)
+
+    # What is looked at
 
     def select(self, prompt: str | None) -> None:
         """Show the heat map of one prompt only."""
         self._selected = prompt
-        for layer in self._ours():
-            kind, _, of = tag_of(layer)
+        hot = self._writer.hot = prompt if self._heat_map_shown else None
+        key = str(self._controller.key)
+        for layer in self._viewer.layers:
+            kind, of_image, of = tag_of(layer)
             if kind == SIMILARITY:
-                _set_visible(layer, self._is_hot(of))
+                _set_visible(layer, of == hot)
+            elif kind == COMBINED and of_image == key and prompt in (shown := layer.metadata[KEY]["shown"]):
+                layer.selected_label = shown[prompt]
+        for _, plane in self._writer.spots(key):
+            self._writer.queue(key, plane)
 
     def toggle_heat_map(self) -> None:
         """Show the heat map of the selected prompt, or none."""
         self._heat_map_shown = not self._heat_map_shown
         self.select(self._selected)
 
-    def _is_hot(self, prompt: str) -> bool:
-        """Whether a prompt's heat map is the one to be seen."""
-        return self._heat_map_shown and prompt == self._selected
+    # What the user does
 
-    def collect(self, key: str) -> None:
-        """Take what was painted into the layers of an image over into the controller's edits."""
-        if self._closed:
-            return
-        edits = self._controller.state_of(key).edits
-        for layer in self._of(key):
-            if tag_of(layer)[0] == LABELS:
-                edits = self._strokes(layer, edits)
+    def _listen(self, layer: Layer) -> None:
+        """Connect what the user does to a layer of ours or to its image."""
+        self._let_go(layer)
+        kind = tag_of(layer)[0]
+        if kind in MASKS:
+            allowed, done = partial(self._may_paint, layer), partial(self._take_over, layer, everywhere=False)
+            top = 1 if kind == LABELS else 127
+            self._writer.hands[layer.unique_id] = Strokes(layer, self._viewer.dims, top, allowed, done)
+            self._keys.bind(layer, True)
+        for emitter, slot in self._pairs(layer):
+            emitter.connect(slot)
+
+    def _let_go(self, layer: Layer) -> None:
+        """Disconnect what `_listen` has connected, if anything."""
+        if (hand := self._writer.hands.pop(layer.unique_id, None)) is not None:
+            hand.close()
+            self._keys.bind(layer, False)
+        for emitter, slot in self._pairs(layer):
+            emitter.disconnect(slot)
+
+    def _pairs(self, layer: Layer) -> list[tuple[Any, Any]]:
+        if tag_of(layer)[0] == LABELS:
+            return [(layer.events.visible, self._on_visible)]
+        if is_source(layer):
+            moved = [(getattr(layer.events, name), self._on_moved) for name in _TRANSFORMS]
+            return [*moved, (layer.events.name, self._on_renamed)]
+        return []
+
+    def _may_paint(self, layer: Labels, value: int) -> bool:
+        """Whether a value may be painted into a mask layer; if not, why is said."""
+        kind, key, _ = tag_of(layer)
+        shown = layer.metadata[KEY]["shown"]
+        settings = self._controller.state_of(key).settings
+        of = {place: prompt for prompt, place in shown.items()}
+        if kind == LABELS:
+            prompt = next(iter(shown))
+        elif value == 0:
+            return True
+        elif (prompt := of.get(value, "")) == "":
+            self.said.emit(f"No visible prompt has the label {value}; choose one from {min(of)} to {max(of)}.")
+            return False
+        for item in settings.objects:
+            if item.id == prompt and item.locked:
+                self.said.emit(f"“{item.phrase}” is locked; unlock it in the list to paint.")
+                return False
+        return True
+
+    def _take_over(self, layer: Labels, everywhere: bool) -> None:
+        """Take over what was painted into a layer, as one entry of the history."""
+        key = tag_of(layer)[1]
+        edits = self._writer.read(layer, self._controller.state_of(key).edits, everywhere)
         self._controller.update(edits=edits, key=key)
 
-    # Reading what was painted
-
-    def _strokes(self, layer: Labels, edits: Edits) -> Edits:
-        """Edits with the pixels of a layer that differ from what was last written or taken over."""
-        _, key, prompt = tag_of(layer)
-        written = layer.metadata[KEY]["written"]
-        source = self._controller.source
-        here = {source.view.plane} if source is not None and source.key == key else set()
-        for plane in here | set(written):
-            data = layer.data[plane]
-            known = written.setdefault(plane, np.zeros(data.shape, np.uint8))
-            if data.shape != known.shape or _equal(data, known):
-                continue
-            stroke = data != known
-            for on in (True, False):
-                part = stroke & ((data != 0) == on)
-                if part.any():
-                    edits = edits.paint(prompt, plane, part, on)
-            np.copyto(known, data, where=stroke)
-        return edits
-
-    # Writing
-
-    def _queue(self, spot: Spot, prompts: list[str]) -> None:
-        """Write some prompts' layers, soon: napari takes a tenth of a second to make one."""
-        wanted = [(spot, prompt) for prompt in prompts]
-        self._unwritten = [entry for entry in self._unwritten if entry not in wanted] + wanted
-        self._write_some()
-
-    def _write_some(self) -> None:
-        """Write until a layer had to be made, then let the window live before going on."""
-        while self._unwritten:
-            spot, of = self._unwritten.pop(0)
-            key = str(spot[0])
-            image, outcome = self.image(key), self._outcomes.get(spot)
-            wanted = self._controller.state_of(key).settings.objects
-            prompt = next((item for item in wanted if item.id == of), None)
-            if image is None or outcome is None or prompt is None or not prompt.visible:
-                continue
-            if of in outcome.segmentation.scores.prompts and self._write(image, prompt, outcome):
-                QTimer.singleShot(0, self._write_some)
-                return
-
-    def _write(self, image: Image, prompt: Prompt, outcome: Outcome) -> bool:
-        """Write mask and heat map of one prompt; whether layers had to be made for it."""
-        result, plane, key = outcome.segmentation, outcome.source.view.plane, key_of(image)
-        shape, count = shape_of(image), len(self._viewer.layers)
-        active, selected = self._viewer.layers.selection.active, set(self._viewer.layers.selection)
-        scores = result.scores.of(prompt.id)
-        heat = self._layer(SIMILARITY, image, prompt, (*shape[:-2], *scores.shape), result.scores.cell)
-        heat.data[plane] = scores
-        heat.refresh(extent=False, highlight=False)
-
-        mask = result.mask(prompt.id).astype(np.uint8)
-        painted = self._controller.state_of(key).edits.painting(prompt.id, plane)
-        painted.on.paint(mask, 1)
-        painted.off.paint(mask, 0)
-        labels = self._layer(LABELS, image, prompt, shape, (1.0, 1.0))
-        if not _equal(labels.data[plane], mask):
-            labels.data[plane] = mask
-            labels.refresh(thumbnail=mask.size <= _SMALL, extent=False, highlight=False)
-        labels.metadata[KEY]["written"][plane] = mask
-
-        made = len(self._viewer.layers) > count
-        if made and active is not None:
-            self._viewer.layers.selection = selected
-            self._viewer.layers.selection.active = active
-        return made
-
-    def _layer(self, kind: str, image: Image, prompt: Prompt, shape: tuple[int, ...], cell: tuple[float, float]) -> Any:
-        """The layer of a kind for a prompt, made where there is none of this shape."""
-        found = self.find(kind, key_of(image), prompt.id)
-        if found is not None and tuple(found.data.shape) != shape:
-            self._remove(found)
-            found = None
-        if found is None:
-            found = make_layer(kind, image, prompt, shape, placement(image, cell))
-            found.visible = kind == LABELS or self._is_hot(prompt.id)
-            at = self._viewer.layers.index(image) + 1 if kind == SIMILARITY else len(self._viewer.layers)
-            self._viewer.layers.insert(at, found)
-            self._listen(found, True)
-            self._listen(image, True)
-        elif found.metadata[KEY]["cell"] != tuple(cell):
-            apply_placement(found, placement(image, cell))
-        found.metadata[KEY]["cell"] = tuple(cell)
-        return found
-
-    # Listening
-
-    def _listen(self, layer: Layer, on: bool) -> None:
-        """Connect or disconnect what the user does to a layer of ours or to its image."""
-        kind = tag_of(layer)[0]
-        pairs: list[tuple[Any, Any]] = []
-        if kind == LABELS:
-            pairs = [(layer.events.paint, self._on_paint), (layer.events.visible, self._on_visible)]
-            layer.bind_key("Control-Z", self._undo if on else None, overwrite=True)
-            layer.bind_key("Control-Shift-Z", self._redo if on else None, overwrite=True)
-        elif is_source(layer):
-            pairs = [(getattr(layer.events, name), self._on_moved) for name in _TRANSFORMS]
-        for emitter, slot in pairs:
-            emitter.disconnect(slot)
-            if on:
-                emitter.connect(slot)
-
-    def _undo(self, layer: Layer) -> None:
-        self._controller.undo(tag_of(layer)[1])
-
-    def _redo(self, layer: Layer) -> None:
-        self._controller.redo(tag_of(layer)[1])
-
-    def _on_paint(self, event: Any) -> None:
-        """Take a stroke over once it is in the data: napari tells of a fill or a polygon before it is drawn."""
-        key = tag_of(event.source)[1]
-        QTimer.singleShot(0, lambda: self.collect(key))
+    def _on_made(self, layer: Layer) -> None:
+        self._listen(layer)
+        _, key, _ = tag_of(layer)
+        if (image := self._shelf.image(key)) is not None:
+            self._listen(image)
+        if tag_of(layer)[0] == COMBINED and self._selected in layer.metadata[KEY]["shown"]:
+            layer.selected_label = layer.metadata[KEY]["shown"][self._selected]
 
     def _on_visible(self, event: Any) -> None:
         """The eye in the layer list is the check box of the prompt."""
-        if not self._writing:
+        if not self._shelf.working:
             _, key, prompt = tag_of(event.source)
-            self._show_prompt(key, prompt, bool(event.source.visible))
+            self._controller.update(self._with_visible(key, (prompt,), bool(event.source.visible)), key=key)
 
     def _on_moved(self, event: Any) -> None:
         """Results follow their image."""
-        for layer in self._of(key_of(event.source)):
+        for layer in self._shelf.of(key_of(event.source)):
             apply_placement(layer, placement(event.source, layer.metadata[KEY]["cell"]))
+
+    def _on_renamed(self, event: Any) -> None:
+        """Results are named after their image."""
+        for layer in self._shelf.of(key_of(event.source)):
+            restyle(layer, event.source, layer.metadata[KEY]["prompts"], layer.metadata[KEY]["shown"])
 
     def _on_removed(self, event: Any) -> None:
         """A result that is deleted hides its prompt; with an image go its job and its memory."""
         layer = event.value
-        kind, key, prompt = tag_of(layer)
+        kind, key, _ = tag_of(layer)
         if is_source(layer):
-            self._listen(layer, False)
-            gone = [spot for spot in self._outcomes if spot[0] == key_of(layer)]
-            for spot in gone:
-                del self._outcomes[spot]
+            self._let_go(layer)
+            for spot in self._writer.spots(key_of(layer)):
+                del self._writer.outcomes[spot]
             self._controller.forget(key_of(layer))
-        elif kind and not self._writing:
-            self._listen(layer, False)
-            if kind == LABELS:
-                self._controller.update(edits=self._strokes(layer, self._controller.state_of(key).edits), key=key)
-            self._show_prompt(key, prompt, False)
+            return
+        if kind and not self._shelf.working:
+            edits = self._controller.state_of(key).edits
+            if kind in MASKS:
+                edits = self._writer.read(layer, edits, everywhere=True)
+            hidden = [prompt.id for prompt in layer.metadata[KEY]["prompts"]]
+            self._controller.update(self._with_visible(key, hidden, False), edits, key=key)
+        if kind:
+            self._let_go(layer)
 
-    def _show_prompt(self, key: str, prompt: str, visible: bool) -> None:
-        settings = self._controller.state_of(key).settings
-        self._controller.update(prompt_list.changed(settings, (prompt,), visible=visible), key=key)
+    def _with_visible(self, key: str, prompts: Collection[str], visible: bool) -> Settings:
+        return prompt_list.changed(self._controller.state_of(key).settings, prompts, visible=visible)
+
+    # What is wanted
 
     def _on_changed(self, key: str | None, old: State, new: State) -> None:
         """Names, colours and visibility follow the prompts; layers of prompts that are gone go too."""
         if key is None:
             return
-        if (image := self.image(key)) is not None:
+        if (image := self._shelf.image(key)) is not None:
             remember(image, new)
-        spots = [spot for spot in self._outcomes if spot[0] == key]
-        for spot in [spot for spot in spots if spot[1] not in new.readings]:  # its run was undone
-            del self._outcomes[spot]
-        undone = bool(old.readings) and not new.readings
-        prompts = {} if undone else {prompt.id: prompt for prompt in new.settings.objects}
-        if undone or old.settings.objects != new.settings.objects:
-            self._follow(key, prompts)
-        shown = {prompt.id for prompt in old.settings.objects if prompt.visible}
-        for spot in spots:
-            self._queue(spot, [of for of, prompt in prompts.items() if prompt.visible and of not in shown])
+        gone = set(old.readings) - set(new.readings)  # their run was undone
+        for plane in gone:
+            self._writer.outcomes.pop((key, plane), None)
+        if old.readings and not new.readings:
+            self._remove_all(key)
+            return
+        if old.settings.objects != new.settings.objects:
+            self._follow(key, new.settings)
+            for _, plane in self._writer.spots(key):
+                self._writer.queue(key, plane)
+        edited = old.edits.planes | new.edits.planes if old.edits != new.edits else ()
+        gone |= {plane for plane in edited if old.edits.at(plane) != new.edits.at(plane)}
+        for plane in gone:
+            if (key, plane) not in self._writer.outcomes:
+                self._writer.blank(key, plane)
 
-    def _follow(self, key: str, prompts: Mapping[str, Prompt]) -> None:
+    def _follow(self, key: str, settings: Settings) -> None:
         """Let the layers of an image follow its prompts, by id."""
-        writing, self._writing = self._writing, True
-        for layer in self._of(key):
+        wanted, known = sheets(settings), {prompt.id: prompt for prompt in settings.objects}
+        for layer in self._shelf.of(key):
             kind, _, of = tag_of(layer)
-            if of not in prompts:
-                self._remove(layer)
-                continue
-            restyle(layer, self.image(key), prompts[of])
-            _set_visible(layer, prompts[of].visible and (kind == LABELS or self._is_hot(of)))
-        self._writing = writing
+            if of in wanted and kind in MASKS:
+                restyle(layer, self._shelf.image(key), wanted[of].prompts, wanted[of].shown)
+            elif kind in MASKS and (of not in known or known[of].visible):
+                self._retire(layer, key)
+            elif of not in known:
+                self._shelf.remove(layer)
+            else:
+                restyle(layer, self._shelf.image(key), (known[of],), {of: 1})
+        with self._shelf.work():
+            for layer in self._shelf.of(key):
+                kind, _, of = tag_of(layer)
+                if kind != COMBINED:
+                    _set_visible(layer, known[of].visible and (kind == LABELS or of == self._writer.hot))
+        self._shelf.arrange(key, list(known))
 
-    def _remove(self, layer: Layer) -> None:
-        """Take a layer of ours away without hiding its prompt."""
-        writing, self._writing = self._writing, True
-        self._listen(layer, False)
-        self._viewer.layers.remove(layer)
-        self._writing = writing
+    def _retire(self, layer: Labels, key: str) -> None:
+        """Remove a mask layer whose prompt is gone, or is shown in another one from now on."""
+        edits = self._writer.read(layer, self._controller.state_of(key).edits, everywhere=True)
+        self._shelf.remove(layer)
+        self._controller.update(edits=edits, key=key)
 
-    def _ours(self) -> Iterator[Any]:
-        return (layer for layer in self._viewer.layers if tag_of(layer)[0])
-
-    def _of(self, key: str) -> Iterator[Any]:
-        return (layer for layer in list(self._ours()) if tag_of(layer)[1] == key)
+    def _remove_all(self, key: str) -> None:
+        for layer in self._shelf.of(key):
+            self._shelf.remove(layer)
 
 
 def _set_visible(layer: Layer, visible: bool) -> None:
     """Show or hide a layer; showing one that is shown would put its brush away."""
     if layer.visible != visible:
         layer.visible = visible
-
-
-def _equal(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> bool:
-    """Whether two masks (H, W) are the same; eight pixels at once where the size allows, for large images."""
-    if one.size % 8 == 0 and one.flags.c_contiguous and other.flags.c_contiguous:
-        return np.array_equal(one.reshape(-1).view(np.uint64), other.reshape(-1).view(np.uint64))
-    return np.array_equal(one, other)
