@@ -94,13 +94,36 @@ class Attention(Value):
     """
 
     terms: tuple[Term, ...] = Field(
-        ("qq",), min_length=1, description="Pairs whose softmax is summed; identity takes each patch's own value."
+        ("qq",),
+        min_length=1,
+        description="What attends to what in the last block: queries (q), keys (k) or values (v) of each patch to "
+        "those of the others. Several are summed; identity lets each patch keep its own value.",
     )
-    gain: float = Field(1.0, gt=0, le=100, description="Factor on the summed attention.")
-    temperature: float = Field(1.0, gt=0, le=100, description="Divides the attention logits; below 1 is sharper.")
-    residual: float = Field(0.0, ge=0, le=100, description="Weight of the residual connection (RC): 0 drops it.")
-    ffn: float = Field(0.0, ge=0, le=100, description="Weight of the feed-forward network (FFN): 0 drops it.")
-    alpha: float = Field(1.0, ge=0, le=1000, description="Weight of the attention output.")
+    gain: float = Field(1.0, gt=0, le=100, description="Factor on the summed attention; 1 leaves it as it is.")
+    temperature: float = Field(
+        1.0, gt=0, le=100, description="Below 1, each patch attends to fewer others; above 1, to more."
+    )
+    residual: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        title="RC (residual)",
+        description="Weight of the residual connection, which carries what was known before the last block: 1 as in "
+        "CLIP, 0 drops it, which makes masks cleaner.",
+    )
+    ffn: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        title="FFN",
+        description="Weight of the feed-forward network of the last block: 1 as in CLIP, 0 drops it.",
+    )
+    alpha: float = Field(
+        1.0,
+        ge=0,
+        le=1000,
+        description="Weight of what attention gives against the residual connection; without that it changes nothing.",
+    )
     blocks: int = Field(
         1,
         ge=1,
@@ -118,8 +141,16 @@ class Tiling(Value):
     short_side: int | Literal["native"] | None = Field(
         None, description="The image's shorter side in pixels when the model reads it; native = not resized."
     )
-    window: int | None = Field(None, ge=8, le=4096, description="Side of a window in resized pixels.")
-    stride: int | None = Field(None, ge=4, le=4096, description="Step between windows in resized pixels.")
+    window: int | None = Field(
+        None, ge=8, le=4096, description="Side of the square windows in which the resized image is read, in pixels."
+    )
+    stride: int | None = Field(
+        None,
+        ge=4,
+        le=4096,
+        description="Step from window to window in pixels; half a window smooths the seams, a whole one is four times "
+        "as fast.",
+    )
     positions: Literal["dino_scale", "size", "size_antialias", "bilinear"] = Field(
         "dino_scale", description="How position embeddings are resampled to another grid; dino_scale as in the papers."
     )
@@ -227,7 +258,12 @@ class Deciding(Value):
         0.0, ge=0, le=1, description="Smallest lead over the second best: tanh(scale * difference of cosines / 2)."
     )
     area: float = Field(
-        0.0, ge=0, lt=1, description="Prompts that win at most this share of the labelled area are dropped (SCLIP)."
+        0.0,
+        ge=0,
+        lt=1,
+        title="Least area",
+        description="Prompts that win at most this share of the labelled area are dropped (SCLIP). "
+        "Masks that may overlap are not touched by it.",
     )
 
 

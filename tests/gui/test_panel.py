@@ -193,8 +193,8 @@ def test_empty_result_says_what_to_try(opened: Opened) -> None:
     assert opened.said == ""
     found = opened.pipeline.steps
 
-    def nothing(*arguments: Any) -> Any:
-        result = yield from found(*arguments)
+    def nothing(*arguments: Any, **hints: Any) -> Any:
+        result = yield from found(*arguments, **hints)
         result.labels[:] = 0
         return result
 

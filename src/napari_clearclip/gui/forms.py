@@ -27,9 +27,9 @@ EMPTY = "recommended"
 _LABEL_WIDTH = 90  # the same for all forms, so that they stand in line
 
 
-def label_of(name: str) -> str:
-    """A field's name as it is read; the shortest are abbreviations."""
-    return name.upper() if len(name) <= 3 else name.replace("_", " ").capitalize()
+def label_of(name: str, field: FieldInfo) -> str:
+    """A field's title, else its name as it is read."""
+    return field.title or name.replace("_", " ").capitalize()
 
 
 def limits_of(field: FieldInfo, type_: type) -> tuple[float, float, bool]:
@@ -279,7 +279,7 @@ class Form(QWidget):
         self.editors = {name: edit(field, suggested) for name, field in model.model_fields.items() if name not in skip}
         self._value: Value | None = None
         for name, editor in self.editors.items():
-            layout.addRow(label_of(name), editor)
+            layout.addRow(label_of(name, model.model_fields[name]), editor)
             label = layout.labelForField(editor)
             label.setToolTip(editor.toolTip())
             label.setMinimumWidth(_LABEL_WIDTH)

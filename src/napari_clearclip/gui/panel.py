@@ -14,6 +14,7 @@ from napari_clearclip.domains import unknown_words
 from napari_clearclip.engine.automatic import Counts
 from napari_clearclip.gui import prompt_list
 from napari_clearclip.gui.actions import ACTIONS, bind, callbacks
+from napari_clearclip.gui.channel_section import ChannelSection
 from napari_clearclip.gui.controller import Controller
 from napari_clearclip.gui.equipment import Equipment
 from napari_clearclip.gui.history import State
@@ -26,7 +27,9 @@ from napari_clearclip.gui.preferences import read_preferences
 from napari_clearclip.gui.prompt_section import PromptSection
 from napari_clearclip.gui.prompting import Prompting
 from napari_clearclip.gui.readout import Readout
+from napari_clearclip.gui.ruler import Ruler
 from napari_clearclip.gui.runner import Executor
+from napari_clearclip.gui.scope import Scope
 from napari_clearclip.gui.sections import Message
 from napari_clearclip.gui.segment_section import SegmentSection
 from napari_clearclip.gui.sources import KEY, describe, key_of
@@ -74,8 +77,8 @@ class Panel(QWidget):
         self.controller = Controller(executor, open_pipeline, State(start_settings()), known)
         self.results = Results(napari_viewer, self.controller)
         self.readout = Readout(napari_viewer, self.controller)
-        self.images = Images(napari_viewer)
-        self.image, self.model = ImageSection(), ModelSection()
+        self.images, self.ruler = Images(napari_viewer), Ruler(napari_viewer)
+        self.image, self.channels, self.model = ImageSection(), ChannelSection(), ModelSection()
         self.prompts, self.segment = PromptSection(), SegmentSection()
         self.message = Message()
         preferences = read_preferences()
@@ -90,7 +93,7 @@ class Panel(QWidget):
         self._connect_values()
         self._actions = callbacks(self)
         self._unbind = bind(napari_viewer, self, self._actions)
-        parts = (self.images, self.results, self.readout, self.equipment, self.controller)
+        parts = (self.ruler, self.images, self.results, self.readout, self.equipment, self.controller)
         self._let_go = partial(_let_go, (self._unbind, *(part.close for part in parts)))
         self.destroyed.connect(self._let_go)
         self.segment.show_busy(False)
@@ -108,6 +111,7 @@ class Panel(QWidget):
         column = QVBoxLayout(inside)
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(14)
+        self.image.body.addWidget(self.channels)
         for section, stretch in ((self.image, 0), (self.model, 0), (self.prompts, 1), (self.segment, 0)):
             column.addWidget(section, stretch)
         scroll = QScrollArea()
@@ -132,6 +136,9 @@ class Panel(QWidget):
         self.equipment.chosen.connect(self._choose_model)
         self.equipment.failed.connect(self._on_failed)
         self.equipment.said.connect(self.message.say)
+        self.scope = Scope(
+            self.segment, self.channels, self.images, self.ruler, self.controller, self._change, self.message
+        )
         self.prompting = Prompting(self.prompts, lambda: self.controller.settings, self._change, self.message)
         self.prompts.lock_toggled.connect(self.results.lock)
         self.prompts.clear_edits.connect(self.results.clear_edits)
@@ -153,6 +160,7 @@ class Panel(QWidget):
         self.controller.changed.connect(self._show)
         self.controller.source_changed.connect(self._on_source)
         self.controller.result_changed.connect(self._on_result)
+        self.controller.withdrawn.connect(self._on_withdrawn)
         self.controller.progress.connect(self._on_progress)
         self.controller.failed.connect(self._on_failed)
         self.controller.busy_changed.connect(self._on_busy)
@@ -192,8 +200,12 @@ class Panel(QWidget):
     def run(self) -> None:
         """Segment the image as it is looked at now."""
         self.message.clear()
+        if self.images.problem:
+            self.message.say(self.images.problem)
+            return
+        self.ruler.stop()
         self.controller.look_at(self.images.source)
-        self.controller.run()
+        self.controller.run(self.scope.planes())
 
     # Images
 
@@ -201,6 +213,7 @@ class Panel(QWidget):
         current = self.images.current
         names = [(layer.name, key_of(layer)) for layer in self.images.layers]
         self.image.set_images(names, None if current is None else key_of(current))
+        self.scope.show()
 
     def _on_looked(self, image: Image | None) -> None:
         source = self.images.source
@@ -236,6 +249,7 @@ class Panel(QWidget):
             model.set_unknown(unknown)
         self.equipment.show()
         self.segment.show_settings(settings)
+        self.scope.show()
         self.prompts.undo_button.setEnabled(self.controller.can_undo)
         self.prompts.redo_button.setEnabled(self.controller.can_redo)
         self._show_stale()
@@ -256,17 +270,24 @@ class Panel(QWidget):
         if source is None or source.spot != outcome.source.spot:
             return
         self._on_source(source)
-        if not any(outcome.coverage.values()):
+        if not any(outcome.coverage.values()) and not outcome.preview:
             self.message.say(NOTHING_FOUND)
         elif self.message.label.text() == NOTHING_FOUND:
             self.message.clear()
 
+    def _on_withdrawn(self, spot: Hashable) -> None:
+        self._coverage.pop(spot, None)
+        self._scores.pop(spot, None)
+        self._on_source(self.controller.source)
+
     def _on_progress(self, progress: Any) -> None:
-        self.segment.show_progress(progress)
+        self.scope.note(progress)
+        self.segment.show_progress(progress, self.controller.planes_left)
 
     def _on_busy(self, busy: bool) -> None:
         self.segment.show_busy(busy)
         self.equipment.show_held()
+        self.scope.show()
         self._show_stale()
 
     def _on_failed(self, error: Exception) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
@@ -10,12 +12,16 @@ from superqt.utils import qthrottled, signals_blocked
 from napari_clearclip.engine.attention import VARIANTS, variant_name
 from napari_clearclip.gui.amounts import progress_text
 from napari_clearclip.gui.forms import Choice, Form, edit
+from napari_clearclip.gui.planes import PlaneRow
 from napari_clearclip.gui.prompt_list import shared_threshold
 from napari_clearclip.gui.sections import GAP, Fold, Section, form_layout, hint, show_on, title
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Comparing, Deciding, Settings, Tiling
 
 CUSTOM = "custom"
+ABOUT_CUSTOM = "Your own combination, set under Advanced. Choose a name to go back to a published method."
+_LINE = "Draw a line across one object"
+_DRAWING = "Drag across one object, or Esc"
 DETAILS = (224, 336, 448, 672, 896)
 
 
@@ -25,6 +31,7 @@ class SegmentSection(Section):
     changed = Signal(str, dict)
     variant_chosen = Signal(object)
     threshold_moved = Signal(float)
+    line = Signal(bool)
     run = Signal()
     cancel = Signal()
 
@@ -44,8 +51,19 @@ class SegmentSection(Section):
         self.threshold.setSingleStep(0.01)  # type: ignore[arg-type]  # superqt says int, takes float
         self.threshold.setToolTip("Sets the threshold of every prompt")
         form = form_layout()
+        self.about_variant = hint()
+        self.planes, self.line_button = PlaneRow(), QPushButton(_LINE)
+        self.line_button.setCheckable(True)
+        self.line_button.setToolTip(
+            "Draw a line from one edge of a typical object to the other: the detail is chosen so that about five of "
+            "the model's patches lie across it. Press again, or Escape, to leave it."
+        )
         form.addRow("Variant", self.variants)
+        form.addRow(self.about_variant)
         form.addRow("Detail", self.detail)
+        form.addRow("", self.line_button)
+        form.addRow("Planes", self.planes)
+        self._planes_label = form.labelForField(self.planes)
         form.addRow("Threshold", self.threshold)
         self.body.addLayout(form)
         self.forms = {
@@ -58,6 +76,7 @@ class SegmentSection(Section):
         self.footer = self._make_footer()
         self.variants.activated.connect(lambda: self.variant_chosen.emit(self.variants.currentData()))
         self.detail.value_changed.connect(lambda value: self.changed.emit("tiling", {"short_side": value}))
+        self.line_button.clicked.connect(self.line)
         self._moved = qthrottled(self.threshold_moved.emit, timeout=40)
         self.threshold.valueChanged.connect(lambda value: self._moved(round(value, 2)))
 
@@ -82,7 +101,7 @@ class SegmentSection(Section):
         column.setSpacing(GAP)
         self.run_button, self.cancel_button = QPushButton("Run"), QPushButton("Cancel")
         self.stale = hint("Model, detail or contrast have changed since the last run: press Run to look again.")
-        self.bar, self.stage = QProgressBar(), hint()
+        self.bar, self.stage, self.cost = QProgressBar(), hint(), hint()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
         row = QHBoxLayout()
@@ -93,14 +112,18 @@ class SegmentSection(Section):
         column.addLayout(row)
         column.addWidget(self.bar)
         column.addWidget(self.stage)
+        column.addWidget(self.cost)
         self.run_button.clicked.connect(self.run)
         self.cancel_button.clicked.connect(self.cancel)
         return footer
 
     def show_settings(self, settings: Settings) -> None:
         """Show variant, detail, thresholds and the folded fields."""
-        at = self.variants.findText(variant_name(settings.attention))
+        name = variant_name(settings.attention)
+        at = self.variants.findText(name)
         self.variants.setCurrentIndex(at if at >= 0 else self.variants.count() - 1)
+        entry = VARIANTS.get(name)
+        self.about_variant.setText(ABOUT_CUSTOM if entry is None else f"{entry.summary} {entry.paper}".strip())
         self.detail.set_value(settings.tiling.short_side)
         for part, form in self.forms.items():
             form.set_value(getattr(settings, part))
@@ -113,10 +136,27 @@ class SegmentSection(Section):
         self.cancel_button.setEnabled(busy)
         self.bar.setVisible(busy)
         self.stage.setVisible(busy)
+        self.cost.setVisible(not busy and bool(self.cost.text()))
         if busy:
             self.show_progress(Progress("Starting"))
 
-    def show_progress(self, progress: Progress) -> None:
-        """Show how far a job is."""
+    def show_progress(self, progress: Progress, more: int = 0) -> None:
+        """Show how far a job is; `more` planes follow."""
         show_on(self.bar, progress)
-        self.stage.setText(progress_text(progress))
+        self.stage.setText(progress_text(progress, more))
+
+    def show_cost(self, text: str) -> None:
+        """Say what a run would cost."""
+        self.cost.setText(text)
+        self.cost.setVisible(bool(text) and self.bar.isHidden())
+
+    def show_stack(self, sizes: Sequence[int], names: Sequence[str]) -> None:
+        """Offer the planes of a stack with these leading axes."""
+        self.planes.set_stack(sizes, names)
+        for widget in (self.planes, self._planes_label):
+            widget.setVisible(self.planes.is_stack)
+
+    def show_drawing(self, drawing: bool) -> None:
+        """Show whether a line is being waited for."""
+        self.line_button.setChecked(drawing)
+        self.line_button.setText(_DRAWING if drawing else _LINE)
