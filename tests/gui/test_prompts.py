@@ -186,6 +186,17 @@ def test_dragging_the_slider(objects: Table) -> None:
     assert objects.edits[-1][1]["threshold"] == 1.0
 
 
+def test_a_prompt_may_go_while_its_slider_is_held(objects: Table) -> None:
+    view = objects.view
+    start = slider_area(view.visualRect(objects.model.index(1, Column.THRESHOLD))).center()
+    QTest.mousePress(view.viewport(), Qt.MouseButton.LeftButton, pos=start)
+    objects.model.set_prompts(PROMPTS[:1])
+    objects.edits.clear()
+    QTest.mouseMove(view.viewport(), start + QPoint(9, 0))
+    QTest.mouseRelease(view.viewport(), Qt.MouseButton.LeftButton, pos=start)
+    assert not objects.edits
+
+
 def test_unknown_words_are_flagged_in_place(objects: Table) -> None:
     before = pixels(objects.view)
     objects.model.set_unknown({"b": ("bush",)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent, QModelIndex, QRect, QRectF, Qt, QTimer
+from qtpy.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QRect, QRectF, Qt, QTimer
 from qtpy.QtGui import QColor, QPainter, QPalette, QPen
 from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QWidget
 
@@ -50,7 +50,7 @@ class PromptDelegate(QStyledItemDelegate):
         return _faint(option.palette.color(role), 1.0 if works else 0.5)
 
     def _draw_phrase(self, painter: QPainter, option: Any, index: QModelIndex, text: str, ink: QColor) -> None:
-        prompt, draft = index.data(PROMPT), index.model().draft(index)
+        prompt, draft = index.data(PROMPT), index.model().draft(index.row())
         area = option.rect.adjusted(4, 0, -4, 0)
         font = option.font
         font.setStrikeOut(prompt.muted)
@@ -75,13 +75,14 @@ class PromptDelegate(QStyledItemDelegate):
         line = PhraseLine(parent)
         line.setAccessibleName("Phrase and synonyms, separated by commas")
         line.set_help("Phrase, then synonyms after commas; Enter keeps it, Escape gives it up")
-        line.textEdited.connect(lambda text: line.toolTip() and self._recheck(line, index, text))
+        place = QPersistentModelIndex(index)  # rows may be moved while the editor is open
+        line.textEdited.connect(lambda text: self._recheck(line, place, text))
         return line
 
     def setEditorData(self, editor: QWidget, index: QModelIndex) -> None:  # noqa: N802
         """Start with what was typed before, even if it was refused."""
         super().setEditorData(editor, index)
-        draft = index.model().draft(index)
+        draft = index.model().draft(index.row())
         if draft is not None and isinstance(editor, PhraseLine):
             editor.refuse(draft.reason)
 
@@ -91,19 +92,20 @@ class PromptDelegate(QStyledItemDelegate):
             view: Any = self.parent()
             index = view.indexAt(editor.geometry().center())
             if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and index.isValid():
-                reason = index.model().refusal(index, editor.text())
+                reason = index.model().refusal(index.row(), editor.text())
                 editor.refuse(reason)
                 if reason:
                     return True
             if event.key() == Qt.Key.Key_Escape and index.isValid():
-                QTimer.singleShot(0, lambda: index.isValid() and index.model().give_up(index))
+                place = QPersistentModelIndex(index)
+                QTimer.singleShot(0, lambda: place.isValid() and index.model().give_up(place.row()))
         return bool(super().eventFilter(editor, event))
 
     @staticmethod
-    def _recheck(line: PhraseLine, index: QModelIndex, text: str) -> None:
+    def _recheck(line: PhraseLine, place: QPersistentModelIndex, text: str) -> None:
         """Take the mark away once what is typed is allowed; while it is typed, none is set."""
-        if line.accessibleDescription() and index.isValid():
-            line.refuse(index.model().refusal(index, text))
+        if line.accessibleDescription() and place.isValid():
+            line.refuse(place.model().refusal(place.row(), text))
 
 
 def _faint(color: QColor, alpha: float) -> QColor:

@@ -35,7 +35,7 @@ class PromptView(QTableView):
 
     def __init__(self, model: PromptModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._slid = QModelIndex()
+        self._slid: str | None = None
         self._pressed: tuple[str, QPoint] | None = None
         self._target: int | None = None
         self.setModel(model)
@@ -150,7 +150,7 @@ class PromptView(QTableView):
         prompt = index.data(PROMPT)
         groove = slider_area(self.visualRect(index))
         if index.column() == Column.THRESHOLD and not groove.isEmpty():
-            self._slid = index
+            self._slid = prompt.id
             self._slide_to(event)
         elif index.column() == Column.LOCK and not self.prompt_model().is_copy(prompt):
             self.lock_toggled.emit(prompt.id, not prompt.locked)
@@ -159,7 +159,7 @@ class PromptView(QTableView):
 
     def mouseMoveEvent(self, event: Any) -> None:  # noqa: N802
         """Move the slider or the row that is held."""
-        if self._slid.isValid():
+        if self._slid is not None:
             self._slide_to(event)
         elif self._pressed is not None and event.buttons() & Qt.MouseButton.LeftButton:
             self._drag_to(event.position().toPoint())
@@ -168,8 +168,8 @@ class PromptView(QTableView):
 
     def mouseReleaseEvent(self, event: Any) -> None:  # noqa: N802
         """Let go of the slider or the row."""
-        if self._slid.isValid():
-            self._slid = QModelIndex()
+        if self._slid is not None:
+            self._slid = None
             self.released.emit()
         pressed, target = self._pressed, self._target
         self._let_go()
@@ -178,9 +178,9 @@ class PromptView(QTableView):
             self._move([pressed[0]], target)
 
     def _slide_to(self, event: Any) -> None:
-        groove = slider_area(self.visualRect(self._slid))
-        share = (event.position().x() - groove.left()) / max(groove.width(), 1)
-        self.model().setData(self._slid, share)
+        index = self.model().index(self.prompt_model().row_of(self._slid or ""), Column.THRESHOLD)
+        groove = slider_area(self.visualRect(index))
+        self.model().setData(index, (event.position().x() - groove.left()) / max(groove.width(), 1))
 
     def _drag_to(self, at: QPoint) -> None:
         """Show where the held row would go, and scroll where the list goes on."""

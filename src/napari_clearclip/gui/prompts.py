@@ -176,10 +176,10 @@ class PromptModel(QAbstractTableModel):
             self._copied = None
             self.set_prompts(rest)
 
-    def give_up(self, index: QModelIndex) -> None:
+    def give_up(self, row: int) -> None:
         """Forget what was typed into a row and refused, and a copy altogether."""
-        prompt = self._prompts[index.row()]
-        if self._drop_draft(index.row()):
+        prompt = self._prompts[row]
+        if self._drop_draft(row):
             self.refused.emit("")
         if self.is_copy(prompt):
             self.drop_copy()
@@ -191,19 +191,19 @@ class PromptModel(QAbstractTableModel):
             self._touch(row)
         return draft is not None
 
-    def draft(self, index: QModelIndex) -> Draft | None:
+    def draft(self, row: int) -> Draft | None:
         """What was typed into a row and refused."""
-        return self._drafts.get(self._prompts[index.row()].id)
+        return self._drafts.get(self._prompts[row].id)
 
-    def refusal(self, index: QModelIndex, text: str) -> str:
+    def refusal(self, row: int, text: str) -> str:
         """Why a text is refused in a row; empty if it is not."""
-        prompt = self._prompts[index.row()]
+        prompt = self._prompts[row]
         return "" if text == as_text(prompt) and not self.is_copy(prompt) else self.check(prompt, text)
 
     def _set_text(self, index: QModelIndex, text: str) -> None:
         """Tell of another text, or keep it as a draft."""
         prompt = self._prompts[index.row()]
-        reason = self.refusal(index, text)
+        reason = self.refusal(index.row(), text)
         if self.is_copy(prompt) and text == as_text(prompt):
             QTimer.singleShot(0, self.drop_copy)  # the editor is still open
         elif reason:
