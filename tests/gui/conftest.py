@@ -10,9 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtWidgets import QApplication
 
 from napari_clearclip.edits import Edits, View
+from napari_clearclip.engine.apply import apply_edits
+from napari_clearclip.gui import prompt_list
+from napari_clearclip.gui.controller import Controller
+from napari_clearclip.gui.history import State
 from napari_clearclip.gui.jobs import Source
+from napari_clearclip.gui.layers import Results
+from napari_clearclip.gui.sources import key_of, source_of
+from napari_clearclip.gui.styles import left_behind
 from napari_clearclip.progress import Progress
 from napari_clearclip.result import Scores, Segmentation
 from napari_clearclip.settings import Prompt, Runtime, Settings
@@ -86,14 +96,19 @@ class CountingPipeline:
         plane = image[view.plane]
         height, width = plane.shape[:2]
         ramp = np.linspace(0, 1, width // 4, dtype=np.float32)
+        if settings.attention.terms == ("kk",):
+            ramp = ramp[::-1]
         scores = np.broadcast_to(ramp, (len(settings.objects), height // 4, width // 4))
         labels = np.zeros((height, width), np.uint8)
         for at, prompt in enumerate(settings.objects, 1):
             labels[:, np.repeat(ramp >= prompt.threshold, 4)] = at
-            edits.painting(prompt.id, view.plane).on.paint(labels, at)
-            edits.painting(prompt.id, view.plane).off.paint(labels, 0)
+        overlaps = None
+        if not settings.deciding.exclusive:
+            columns = [np.repeat(ramp >= prompt.threshold, 4) for prompt in settings.objects]
+            overlaps = np.packbits(np.repeat(np.stack(columns)[:, None], height, 1), axis=-1)
+        labels, overlaps = apply_edits(labels, overlaps, settings.objects, edits, view.plane)
         ids = tuple(prompt.id for prompt in settings.objects)
-        return Segmentation(labels, Scores(ids, scores.copy(), (4.0, 4.0)), settings, view, edits)
+        return Segmentation(labels, Scores(ids, scores.copy(), (4.0, 4.0)), settings, view, edits, overlaps)
 
     def release(self) -> None:
         self.released += 1
@@ -110,6 +125,40 @@ def source(key: str = "image", view: View | None = None) -> Source:
     return Source(key, view or View(), lambda _: np.zeros((16, 16), np.uint8))
 
 
+class Bound:
+    """A viewer with an image, a controller whose engine only counts, and the layers between them."""
+
+    def __init__(self, viewer: ViewerModel, bench: Bench, phrases: str = "road") -> None:
+        self.viewer = viewer
+        self.bench = bench
+        self.pipeline = CountingPipeline()
+        self.controller = Controller(
+            bench, lambda _: self.pipeline, State(looking(phrases)), left_behind(viewer.layers)
+        )
+        self.results = Results(viewer, self.controller)
+
+    def run(self, image: Image) -> None:
+        self.controller.look_at(source_of(image, self.viewer.dims.point))
+        self.controller.run()
+        self.settle()
+
+    def settle(self) -> None:
+        """Let the worker and the event loop come to rest."""
+        self.bench.drain()
+        while not self.results.idle:
+            QApplication.processEvents()
+            self.bench.drain()
+
+    def layer(self, kind: str, image: Image, prompt: str = "road") -> Any:
+        found = self.results.find(kind, key_of(image), prompt)
+        assert found is not None
+        return found
+
+    def change(self, prompt: str, **fields: Any) -> None:
+        self.controller.update(prompt_list.changed(self.controller.settings, (prompt,), **fields))
+        self.settle()
+
+
 @pytest.fixture(autouse=True)
 def default_preferences(monkeypatch: pytest.MonkeyPatch) -> None:
     """Panels start as on a new installation, whatever the preferences of whoever runs the tests."""
@@ -119,6 +168,11 @@ def default_preferences(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
+
+
+@pytest.fixture
+def bound(bench: Bench, qapp: Any) -> Bound:
+    return Bound(ViewerModel(), bench)
 
 
 @pytest.fixture

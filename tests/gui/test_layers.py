@@ -9,17 +9,12 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
-from qtpy.QtWidgets import QApplication
 
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.gui import prompt_list
-from napari_clearclip.gui.controller import Controller
-from napari_clearclip.gui.history import State
-from napari_clearclip.gui.layers import Results
 from napari_clearclip.gui.sources import KEY, is_source, key_of, placement, source_of, view_of
-from napari_clearclip.gui.styles import left_behind
 
-from .conftest import Bench, CountingPipeline, looking
+from .conftest import Bench, Bound
 
 TRANSFORMS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -35,44 +30,6 @@ TRANSFORMS: dict[str, dict[str, Any]] = {
         "affine": np.array([[0.9, 0.3, 4], [-0.2, 1.1, -6], [0, 0, 1]]),
     },
 }
-
-
-class Bound:
-    """A viewer with an image, a controller whose engine only counts, and the layers between them."""
-
-    def __init__(self, viewer: ViewerModel, bench: Bench, phrases: str = "road") -> None:
-        self.viewer = viewer
-        self.bench = bench
-        self.pipeline = CountingPipeline()
-        self.controller = Controller(
-            bench, lambda _: self.pipeline, State(looking(phrases)), left_behind(viewer.layers)
-        )
-        self.results = Results(viewer, self.controller)
-
-    def run(self, image: Image) -> None:
-        self.controller.look_at(source_of(image, self.viewer.dims.point))
-        self.controller.run()
-        self.settle()
-
-    def settle(self) -> None:
-        """Let the worker and the event loop come to rest."""
-        self.bench.drain()
-        while not self.results.idle:
-            QApplication.processEvents()
-
-    def layer(self, kind: str, image: Image, prompt: str = "road") -> Any:
-        found = self.results.find(kind, key_of(image), prompt)
-        assert found is not None
-        return found
-
-    def change(self, prompt: str, **fields: Any) -> None:
-        self.controller.update(prompt_list.changed(self.controller.settings, (prompt,), **fields))
-        self.settle()
-
-
-@pytest.fixture
-def bound(bench: Bench, qapp: Any) -> Bound:
-    return Bound(ViewerModel(), bench)
 
 
 def world(layer: Any, point: tuple[float, ...]) -> np.ndarray:
