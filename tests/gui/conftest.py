@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.engine.apply import apply_edits
+from napari_clearclip.engine.view import plane_shape
 from napari_clearclip.gui import prompt_list
 from napari_clearclip.gui.controller import Controller
 from napari_clearclip.gui.history import State
@@ -93,8 +94,7 @@ class CountingPipeline:
             raise
         if any(prompt.phrase == "refuse" for prompt in settings.objects):
             raise ValueError("this model knows no word of 'refuse'")
-        plane = image[view.plane]
-        height, width = plane.shape[:2]
+        height, width = plane_shape(image, view)
         ramp = np.linspace(0, 1, width // 4, dtype=np.float32)
         if settings.attention.terms == ("kk",):
             ramp = ramp[::-1]

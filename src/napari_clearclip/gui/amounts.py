@@ -41,8 +41,8 @@ def progress_text(progress: Progress, more: int = 0) -> str:
     if not progress.total:
         return f"{progress.stage} …"
     if progress.unit != "bytes":
-        left = progress.total * (1 + more) - progress.done
-        time = f", about {seconds_text(left / progress.rate)} left" if progress.rate > 0 and left else ""
+        rest = progress.total * (1 + more) - progress.done
+        time = f", about {seconds_text(rest / progress.rate)} left" if progress.rate > 0 and rest else ""
         return f"{progress.stage}: {progress.done} of {progress.total}{time}"
     said = [f"{bytes_text(progress.done)} of {bytes_text(progress.total)}"]
     if progress.rate > 0:

@@ -98,7 +98,7 @@ def axes(layer: Image) -> list[tuple[str, int]]:
 def axis_name(layer: Image, axis: int) -> str:
     """An axis as its layer calls it, else its number."""
     name = str(layer.axis_labels[axis])
-    return f"axis {axis}" if name.startswith("axis ") else name
+    return f"axis {axis}" if name.lstrip("-").isdigit() else name  # napari numbers those that have no name
 
 
 def full_shape(layer: Image) -> tuple[int, ...]:

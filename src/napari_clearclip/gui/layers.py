@@ -119,6 +119,13 @@ class Results:
         else:
             self._remove_all(key)
 
+    def drop(self, key: str) -> None:
+        """Forget an image's results and all that was done to it, because its planes are other ones from now on."""
+        for spot in self._writer.spots(key):
+            del self._writer.outcomes[spot]
+        self._remove_all(key)
+        self._controller.forget(key)
+
     def collect(self, key: str) -> None:
         """Take what was painted into the layers of an image over into the controller's edits."""
         if not self._closed:

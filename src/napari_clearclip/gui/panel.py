@@ -157,6 +157,7 @@ class Panel(QWidget):
     def _connect_values(self) -> None:
         self.images.listed.connect(self._on_listed)
         self.images.looked.connect(self._on_looked)
+        self.images.reshaped.connect(self.results.drop)
         self.controller.changed.connect(self._show)
         self.controller.source_changed.connect(self._on_source)
         self.controller.result_changed.connect(self._on_result)

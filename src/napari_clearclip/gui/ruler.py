@@ -12,7 +12,7 @@ from napari_clearclip.gui.sources import placement
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Shapes
+    from napari.layers import Image
 
 NAME = "line across one object"
 _SHORTEST = 2.0  # pixels
@@ -37,8 +37,8 @@ class Ruler:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
-        self._layer: Shapes | None = None
-        self._before: Image | None = None
+        self._layer: Any = None
+        self._before: Any = None
 
     @property
     def drawing(self) -> bool:
@@ -50,7 +50,7 @@ class Ruler:
         from napari.layers import Shapes
 
         self.stop()
-        layer = Shapes(ndim=image.ndim, name=NAME, edge_color="#E69F00", edge_width=3, opacity=1.0, **placement(image))
+        layer: Any = Shapes(ndim=image.ndim, name=NAME, edge_color="#E69F00", opacity=1.0, **placement(image))
         factor = np.asarray(layer.scale)[-2:].mean() or 1.0
         layer.current_edge_width = max(3 / self._viewer.scene.camera.zoom / factor, 1e-3)
         self._layer, self._before = layer, image
@@ -79,18 +79,19 @@ class Ruler:
 
     close = stop
 
-    def _drag(self, layer: Shapes, event: Any) -> Any:
-        """Wait for the end of a drag; the layer's own callback has drawn the line by then."""
+    def _drag(self, layer: Any, event: Any) -> Any:
+        """Follow a drag from its first to its last place; the layer's own callback draws the line."""
+        start = end = np.asarray(layer.world_to_data(event.position))
         yield
         while event.type == "mouse_move":
+            end = np.asarray(layer.world_to_data(event.position))
             yield
-        QTimer.singleShot(0, lambda: self._finish(layer))
+        length = float(np.linalg.norm((end - start)[-2:]))
+        QTimer.singleShot(0, lambda: self._finish(layer, length))  # once the layer has ended its own part
 
-    def _finish(self, layer: Shapes) -> None:
-        if layer is not self._layer or not len(layer.data):
+    def _finish(self, layer: Any, length: float) -> None:
+        if layer is not self._layer:
             return
-        start, end = (np.asarray(point)[-2:] for point in layer.data[-1][:2])
-        length = float(np.linalg.norm(end - start))
         if length < _SHORTEST:  # a click: the line is still to come
             layer.data = []
             return
