@@ -88,3 +88,13 @@ def test_removing_the_image_while_running(docked: tuple[Any, Any, Panel, Endless
     qtbot.waitUntil(lambda: not panel.controller.busy)
     assert not viewer.layers
     assert panel.message.label.text() == ""
+
+
+def test_other_keys_still_reach_the_viewer(docked: tuple[Any, Any, Panel, EndlessPipeline], qtbot: Any) -> None:
+    viewer, _, panel, _ = docked
+    pressed: list[int] = []
+    viewer.bind_key("Q", lambda _: pressed.append(1))
+    QTest.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Q)
+    assert pressed == [1]
+    start(panel, qtbot)
+    viewer.close()

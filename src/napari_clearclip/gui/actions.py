@@ -70,6 +70,7 @@ IN_THE_TABLE = (
     ("Left, Right", "Move the threshold; with Shift in larger steps"),
     ("Alt+Up, Alt+Down", "Move the prompt up or down"),
     ("Ctrl+D", "Duplicate the prompt"),
+    ("Ctrl+L", "Lock or unlock the prompt"),
     ("Delete", "Remove the prompt"),
 )
 ON_THE_LAYERS = (
@@ -146,7 +147,7 @@ def bind(viewer: ViewerModel, panel: QWidget, do: Mapping[str, Callable[[], Any]
         shortcut = QShortcut(QKeySequence(action.keys), panel)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         shortcut.activated.connect(do[name])
-        before[action.napari_keys] = viewer.bind_key(action.napari_keys, partial(_call, do[name]), overwrite=True)
+        before[action.napari_keys] = viewer.bind_key(action.napari_keys, _for_viewer(do[name]), overwrite=True)
 
     def unbind() -> None:
         while before:
@@ -156,8 +157,13 @@ def bind(viewer: ViewerModel, panel: QWidget, do: Mapping[str, Callable[[], Any]
     return unbind
 
 
-def _call(function: Callable[[], Any], _: ViewerModel) -> None:
-    function()
+def _for_viewer(function: Callable[[], Any]) -> Callable[[ViewerModel], None]:
+    """What napari can bind to a key: a function with a name of its own, called with the viewer."""
+
+    def call(_: ViewerModel) -> None:
+        function()
+
+    return call
 
 
 class Help(QDialog):

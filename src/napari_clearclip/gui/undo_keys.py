@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_clearclip.gui.controller import Controller
@@ -27,10 +26,7 @@ class UndoKeys:
 
     def __init__(self, viewer: ViewerModel, controller: Controller) -> None:
         self._viewer, self._controller = viewer, controller
-        self._ways = {
-            "Control-Z": partial(self._step, controller.undo),
-            "Control-Shift-Z": partial(self._step, controller.redo),
-        }
+        self._ways = {"Control-Z": self._undo, "Control-Shift-Z": self._redo}  # napari asks for their names
         self._before = {keys: viewer.bind_key(keys, way, overwrite=True) for keys, way in self._ways.items()}
 
     def close(self) -> None:
@@ -43,7 +39,13 @@ class UndoKeys:
         for keys, way in self._ways.items():
             layer.bind_key(keys, way if on else None, overwrite=True)
 
-    def _step(self, way: Any, _: Any) -> None:
+    def _undo(self, _: Any) -> None:
+        self._step(self._controller.undo)
+
+    def _redo(self, _: Any) -> None:
+        self._step(self._controller.redo)
+
+    def _step(self, way: Any) -> None:
         """Go back or on, for the image that the active layer is or belongs to."""
         active = self._viewer.layers.selection.active
         if active is None:
