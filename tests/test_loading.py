@@ -107,6 +107,17 @@ def test_coming_back_goes_on_with_a_download_that_has_not_ended(hub: Any, publis
     assert [method for method, _ in hub.asked].count("GET") == 1
 
 
+def test_a_download_goes_on_while_one_of_two_waits(hub: Any, published: Model) -> None:
+    loader = Loader()
+    first, second = loader.steps(published, "cpu"), loader.steps(published, "cpu")
+    until_bytes(first)
+    until_bytes(second)
+    first.close()
+    hub.go.set()
+    list(second)
+    assert [method for method, _ in hub.asked].count("GET") == 1
+
+
 def test_fetching_brings_a_model_onto_this_machine(hub: Any, published: Model) -> None:
     assert published not in cached_models()
     steps = Fetcher().steps(published)

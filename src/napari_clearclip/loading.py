@@ -30,6 +30,8 @@ class _Thread(Generic[T]):
         self.key = key
         self.state = Progress(stage)
         self.left = threading.Event()
+        self._lock = threading.Lock()
+        self._waiting = 0
         self.future: Future[T] = Future()
         self._seen: deque[tuple[float, int]] = deque()
         threading.Thread(target=self._run, args=(work,), name="clearclip-load", daemon=True).start()
@@ -54,7 +56,7 @@ class _Thread(Generic[T]):
 
     def steps(self) -> Generator[Progress, None, T]:
         """The result, yielding how far it is; closing leaves, and coming back goes on if it is still at work."""
-        self.left.clear()
+        self._wait(1)
         try:
             while not self.future.done():
                 yield self.state
@@ -62,10 +64,18 @@ class _Thread(Generic[T]):
                     self.future.exception(timeout=_POLL_SECONDS)
                 except FutureTimeoutError:
                     continue
-        except GeneratorExit:
-            self.left.set()
-            raise
+        finally:
+            self._wait(-1)
         return self.future.result()
+
+    def _wait(self, more: int) -> None:
+        """Count who waits; the work is left when nobody does."""
+        with self._lock:
+            self._waiting += more
+            if self._waiting:
+                self.left.clear()
+            else:
+                self.left.set()
 
 
 class Background(Generic[T]):
