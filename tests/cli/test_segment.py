@@ -303,6 +303,19 @@ def test_a_file_in_the_place_of_the_folder(run, photo, tiny):
     assert "cannot write to the folder photo.png (File exists); choose another with --out" in result.stderr
 
 
+def test_so_many_cores_are_computed_with(run, photo, tiny):
+    import torch
+
+    from napari_clearclip.engine.device import use_threads, usual_threads
+
+    wanted = usual_threads() + 1
+    run("segment", photo, *WORDS, "--model", tiny, "--threads", wanted)
+    assert torch.get_num_threads() == wanted
+    use_threads(None)
+    result = run("segment", photo, *WORDS, "--model", tiny, "--threads", 0, code=2)
+    assert "threads" in result.stderr
+
+
 def test_without_a_model_the_demo_is_used_with_a_warning(run, photo, bundled):
     result = run("segment", photo, "-p", "red circle", "-p", "red unicorn")
     assert "no published model is on this machine, so the bundled demo is used" in " ".join(result.stderr.split())
