@@ -32,6 +32,7 @@ def loaded_after(code: str) -> set[str]:
         "import napari_clearclip.cli",
         "import napari_clearclip.domains as d; d.unknown_words(d.Model(), 'disk')",
         "import napari_clearclip.gui.controller",
+        "import napari_clearclip.gui.models as m; m.entries(m.Model(), None)",
     ],
 )
 def test_importing_loads_nothing_heavy(code: str) -> None:

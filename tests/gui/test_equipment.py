@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from napari.qt.threading import WorkerBase
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QTreeWidgetItemIterator
@@ -17,7 +18,7 @@ from napari_clearclip.gui.equipment import Equipment
 from napari_clearclip.gui.history import State
 from napari_clearclip.gui.model_dialog import ModelDialog
 from napari_clearclip.gui.model_section import ModelSection
-from napari_clearclip.gui.worker import Machine, machine
+from napari_clearclip.gui.worker import Machine, in_thread, machine
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Model, Settings
 
@@ -384,6 +385,17 @@ def test_a_failed_download_keeps_the_model_and_says_what_to_do(hub: Any, publish
     room.equipment.choose(published)
     room.bench.drain()
     assert room.chosen == [published]
+
+
+def test_a_worker_leaves_a_server_that_hangs(hub: Any, published: Model, room: Room, qtbot: Any) -> None:
+    equipment = Equipment(room.section, room.controller, in_thread, offer=False)
+    hub.hangs = "HEAD"
+    equipment.choose(published)
+    qtbot.waitUntil(lambda: ("HEAD", "/somebody/plain/resolve/main/open_clip_model.safetensors") in hub.asked)
+    assert room.section.bytes.text() == "ViT-Tiny/plain …"
+    equipment.cancel()
+    qtbot.waitUntil(lambda: not WorkerBase._worker_set)
+    assert not hub.go.is_set()
 
 
 def test_the_end_of_the_panel_leaves_a_download(downloading: Room, hub: Any) -> None:
