@@ -111,6 +111,11 @@ def test_few_windows_are_not_previewed(settings: Settings, runtime: Runtime) -> 
     assert not previews(seen)
 
 
+def test_what_is_read_in_two_steps_is_not_previewed(settings: Settings, runtime: Runtime) -> None:
+    assert not previews(watched(Pipeline(runtime.replace(batch_size=20)), settings, preview=True)[0])
+    assert previews(watched(Pipeline(runtime.replace(batch_size=19)), settings, preview=True)[0])
+
+
 def test_without_being_asked_nothing_is_previewed(settings: Settings, runtime: Runtime) -> None:
     assert not previews(watched(Pipeline(runtime), settings, first=CORNER)[0])
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.cache import Cache, key_of
-from napari_clearclip.job import Job, milestones, nearest_first, windows_at_once
+from napari_clearclip.job import MANY_WINDOWS, Job, milestones, nearest_first, windows_at_once
 from napari_clearclip.progress import Pace, Progress, counted
 from napari_clearclip.settings import Runtime
 
@@ -65,12 +65,11 @@ class Encoding:
 
         boxes, worth_showing, pace = job.frame.boxes, milestones(job.frame, first), Pace()
         parts: dict[int, dict[str, torch.Tensor]] = {}
-        size = self._runtime.batch_size or windows_at_once(job)
-        for chunk in nearest_first(list(_chunks(range(len(boxes)), size)), job.frame, first):
+        for chunk in nearest_first(list(_chunks(range(len(boxes)), self._batch(job))), job.frame, first):
             before, part = len(parts), [boxes[number] for number in chunk]
             state = Progress(stage, before, len(boxes), "windows", pace.rate)
             yield state
-            unread, began = self.unread(job, part), time.perf_counter()
+            unread, began = self._unread(job, part), time.perf_counter()
             features = yield from self._features(job, part, state)
             for number, item in zip(chunk, features, strict=True):
                 parts[number] = {phrase: compare(item, vector)[0] for phrase, vector in vectors.items()}
@@ -80,7 +79,14 @@ class Encoding:
         yield Progress(stage, len(parts), len(boxes), "windows", pace.rate)
         return stitch(job.frame, parts)
 
-    def unread(self, job: Job, boxes: Sequence[Box]) -> int:
+    def is_long(self, job: Job) -> bool:
+        """Whether so much is to be read that a first look is worth having: many windows, and more than two steps."""
+        return self._unread(job, job.frame.boxes) > max(MANY_WINDOWS, 2 * self._batch(job))
+
+    def _batch(self, job: Job) -> int:
+        return self._runtime.batch_size or windows_at_once(job)
+
+    def _unread(self, job: Job, boxes: Sequence[Box]) -> int:
         """How many windows have to go through the image encoder."""
         attention = job.settings.attention
         return sum(

@@ -13,7 +13,7 @@ from napari_clearclip import domains
 from napari_clearclip.cache import Cache, Folder, cache_folder, key_of
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.encoding import READING, Cosines, Encoding, Show
-from napari_clearclip.job import MANY_WINDOWS, Job, coarser, filled_in, frame_of, image_key, valid_pixels
+from napari_clearclip.job import Job, coarser, filled_in, frame_of, image_key, valid_pixels
 from napari_clearclip.loading import Loader
 from napari_clearclip.progress import Cancelled as Cancelled
 from napari_clearclip.progress import Preview, Progress, counted
@@ -152,7 +152,7 @@ class Pipeline:
         """
         job = yield from self._prepare(image, settings, view or View(), edits or Edits())
         show = None
-        if preview and self._encoding.unread(job, job.frame.boxes) > MANY_WINDOWS:
+        if preview and self._encoding.is_long(job):
             rough = yield from self._rough(job)
             show = partial(self._show, job, rough)
             yield from show({})

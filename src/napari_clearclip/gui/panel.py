@@ -283,12 +283,10 @@ class Panel(QWidget):
 
     def _on_progress(self, progress: Any) -> None:
         self.scope.note(progress)
-        self.segment.show_progress(progress, self.controller.planes_left)
 
     def _on_busy(self, busy: bool) -> None:
-        self.segment.show_busy(busy)
+        self.scope.show_busy(busy)
         self.equipment.show_held()
-        self.scope.show()
         self._show_stale()
 
     def _on_failed(self, error: Exception) -> None:

@@ -11,6 +11,7 @@ from napari_clearclip.gui.channel_section import ChannelSection
 from napari_clearclip.gui.controller import Controller
 from napari_clearclip.gui.detail import cost, detail_for, windows
 from napari_clearclip.gui.images import Images
+from napari_clearclip.gui.pace import Paces
 from napari_clearclip.gui.ruler import Ruler
 from napari_clearclip.gui.sections import Message
 from napari_clearclip.gui.segment_section import SegmentSection
@@ -61,7 +62,7 @@ class Scope:
         self._segment, self._section, self._images = segment, section, images
         self._ruler, self._controller = ruler, controller
         self._change, self._message = change, message
-        self._paces: dict[tuple[Model, int | None, str], float] = {}
+        self._paces = Paces()
         segment.line.connect(self._draw)
         segment.planes.changed.connect(self.show)
         section.axis_chosen.connect(images.set_axis)
@@ -95,12 +96,20 @@ class Scope:
         settings, planes = self._controller.settings, self.planes() or []
         known = sizes_of(settings.model)
         count = None if known is None else windows((height, width), settings, known)
-        self._segment.show_cost(cost(count, len(planes), self._paces.get(self._pace_key(settings), 0.0)))
+        self._segment.show_cost(cost(count, len(planes), self._paces.rate(self._pace_key(settings), count or 0)))
 
     def note(self, progress: Progress) -> None:
-        """Remember how fast windows are read."""
-        if progress.unit == "windows" and progress.rate:
-            self._paces[self._pace_key(self._controller.settings)] = progress.rate
+        """Show how far a run is, and learn how fast it is."""
+        following = self._controller.planes_left
+        progress = self._paces.note(self._pace_key(self._controller.settings), progress, following)
+        self._segment.show_progress(progress, following)
+
+    def show_busy(self, busy: bool) -> None:
+        """Show whether a job is running, and otherwise what a run costs."""
+        self._segment.show_busy(busy)
+        if not busy:
+            self._paces.rest()
+            self.show()
 
     def _pace_key(self, settings: Settings) -> tuple[Model, int | None, str]:
         """What the time for a window depends on."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 from superqt.utils import qthrottled, signals_blocked
 
-from napari_clearclip.engine.attention import VARIANTS, variant_name
+from napari_clearclip.engine.attention import VARIANTS, Variant, variant_name
 from napari_clearclip.gui.amounts import progress_text
 from napari_clearclip.gui.forms import Choice, Form, edit
 from napari_clearclip.gui.planes import PlaneRow
@@ -23,6 +24,11 @@ ABOUT_CUSTOM = "Your own combination, set under Advanced. Choose a name to go ba
 _LINE = "Draw a line across one object"
 _DRAWING = "Drag across one object, or Esc"
 DETAILS = (224, 336, 448, 672, 896)
+
+
+def _about(variant: Variant) -> str:
+    """What a variant does, and the paper it comes from on a line of its own, as rich text."""
+    return f"{escape(variant.summary, quote=False)}<br><i>{escape(variant.paper, quote=False)}</i>"
 
 
 class SegmentSection(Section):
@@ -64,7 +70,7 @@ class SegmentSection(Section):
         form.addRow("", self.line_button)
         form.addRow("Planes", self.planes)
         self._planes_label = form.labelForField(self.planes)
-        form.addRow("Threshold", self.threshold)
+        form.addRow("All thresholds", self.threshold)
         self.body.addLayout(form)
         self.forms = {
             "attention": Form(Attention),
@@ -123,7 +129,7 @@ class SegmentSection(Section):
         at = self.variants.findText(name)
         self.variants.setCurrentIndex(at if at >= 0 else self.variants.count() - 1)
         entry = VARIANTS.get(name)
-        self.about_variant.setText(ABOUT_CUSTOM if entry is None else f"{entry.summary} {entry.paper}".strip())
+        self.about_variant.setText(ABOUT_CUSTOM if entry is None else _about(entry))
         self.detail.set_value(settings.tiling.short_side)
         for part, form in self.forms.items():
             form.set_value(getattr(settings, part))
@@ -133,17 +139,20 @@ class SegmentSection(Section):
 
     def show_busy(self, busy: bool) -> None:
         """Show whether a job is running."""
+        begins = busy and self.bar.isHidden()
         self.cancel_button.setEnabled(busy)
         self.bar.setVisible(busy)
         self.stage.setVisible(busy)
         self.cost.setVisible(not busy and bool(self.cost.text()))
-        if busy:
+        if begins:
             self.show_progress(Progress("Starting"))
 
     def show_progress(self, progress: Progress, more: int = 0) -> None:
         """Show how far a job is; `more` planes follow."""
-        show_on(self.bar, progress)
-        self.stage.setText(progress_text(progress, more))
+        text = progress_text(progress, more)
+        if text != self.stage.text():  # a new text lays the window out anew
+            show_on(self.bar, progress)
+            self.stage.setText(text)
 
     def show_cost(self, text: str) -> None:
         """Say what a run would cost."""
