@@ -213,6 +213,11 @@ class Edits(Value):
         painted = tuple(item for item in self.painted if item.plane == plane)
         return Edits(painted=painted, locked=tuple(item for item in self.locked if item.plane == plane))
 
+    def of(self, prompt: str) -> Edits:
+        """What was done by hand for one prompt."""
+        painted = tuple(item for item in self.painted if item.prompt == prompt)
+        return Edits(painted=painted, locked=tuple(item for item in self.locked if item.prompt == prompt))
+
     def painting(self, prompt: str, plane: Plane) -> Painted:
         """What was painted for a prompt on a plane; empty if nothing was."""
         found = [item for item in self.painted if (item.prompt, item.plane) == (prompt, plane)]

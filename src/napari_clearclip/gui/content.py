@@ -62,6 +62,8 @@ class Content:
         The layer's value of each prompt by id; 0 for a prompt that the layer does not show.
     tiles : (h, w) uint64 array
         Of each tile, a number that is another when what the result says there is; 0 where that is not all that counts.
+    exclusive : bool
+        Whether a pixel belongs to at most one prompt.
     newer : bool
         Whether anything was done by hand that the result does not know.
     """
@@ -70,6 +72,7 @@ class Content:
     edits: Edits
     values: Mapping[str, int]
     tiles: Digests
+    exclusive: bool
     newer: bool
 
     @classmethod
@@ -86,10 +89,11 @@ class Content:
         """What the prompts in `shown` have on a plane of `shape`, by a result and by what stands now."""
         values = {prompt.id: shown.get(prompt.id, 0) for prompt in settings.objects}
         wanted = _concerning(edits, settings, plane, values)
+        exclusive = settings.deciding.exclusive
         if segmentation is None or tiles is None:
-            return cls(None, wanted, values, np.zeros(_grid(shape), np.uint64), True)
+            return cls(None, wanted, values, np.zeros(_grid(shape), np.uint64), exclusive, True)
         known = _concerning(segmentation.edits, segmentation.settings, segmentation.view.plane, values)
-        content = cls(segmentation, wanted, values, tiles, False)
+        content = cls(segmentation, wanted, values, tiles, exclusive, False)
         changed = wanted.changed_tiles(known)
         return content.doubted(changed) if changed else content
 
@@ -108,17 +112,26 @@ class Content:
 
     def part(self, box: Box) -> LabelArray:
         """The values in a box whose columns begin at a whole tile."""
-        rows, cols = box
-        found = self._said(rows, cols)
-        if self.newer:
-            overlay(found, self.values, self.edits, (rows.start, cols.start))
+        corner = _corner(box)
+        if self.exclusive:
+            found = self._said(box)
+            if self.newer:
+                overlay(found, self.values, self.edits, corner)
+            return found
+        found = _empty(box)
+        for prompt in reversed([prompt for prompt, value in self.values.items() if value]):
+            mask = replace(self, values={prompt: 1})._said(box)
+            if self.newer:
+                mine = self.edits.of(prompt)
+                overlay(mask, {prompt: 1}, mine, corner)
+            found[mask.view(bool)] = self.values[prompt]  # where several meet, the first prompt is shown
         return found
 
-    def _said(self, rows: slice, cols: slice) -> LabelArray:
+    def _said(self, box: Box) -> LabelArray:
         """What the result says in a box."""
-        result = self.segmentation
+        (rows, cols), result = box, self.segmentation
         if result is None:
-            return np.zeros((rows.stop - rows.start, cols.stop - cols.start), np.uint8)
+            return _empty(box)
         shown = [(at, value) for at, prompt in enumerate(result.settings.objects) if (value := self._of(prompt.id))]
         if result.overlaps is None:
             labels = result.labels[rows, cols]
@@ -128,8 +141,8 @@ class Content:
             for at, value in shown:
                 table[at + 1] = value
             return np.frombuffer(bytearray(labels.tobytes()).translate(table), np.uint8).reshape(labels.shape)
-        found = np.zeros((rows.stop - rows.start, cols.stop - cols.start), np.uint8)
-        for at, value in reversed(shown):  # where several meet, the first prompt is shown
+        found = _empty(box)
+        for at, value in reversed(shown):
             bits = result.overlaps[at, rows, cols.start // 8 : -(-cols.stop // 8)]
             found[np.unpackbits(bits, axis=-1, count=found.shape[1]).view(bool)] = value
         return found
@@ -159,6 +172,11 @@ def _concerning(edits: Edits, settings: Settings, plane: Plane, values: Mapping[
 
 def _shown(content: Content) -> dict[str, int]:
     return {prompt: value for prompt, value in content.values.items() if value}
+
+
+def _empty(box: Box) -> LabelArray:
+    rows, cols = box
+    return np.zeros((rows.stop - rows.start, cols.stop - cols.start), np.uint8)
 
 
 def _corner(box: Box) -> tuple[int, int]:

@@ -254,8 +254,7 @@ class Results:
         kind, key, _ = tag_of(layer)
         if is_source(layer):
             self._let_go(layer)
-            for spot in self._writer.spots(key_of(layer)):
-                del self._writer.outcomes[spot]
+            self._writer.forget(key_of(layer))
             self._controller.forget(key_of(layer))
             return
         if kind and not self._shelf.working:
@@ -288,6 +287,7 @@ class Results:
             self._follow(key, new.settings)
             for _, plane in self._writer.spots(key):
                 self._writer.queue(key, plane)
+            gone |= new.edits.planes
         edited = old.edits.planes | new.edits.planes if old.edits != new.edits else ()
         gone |= {plane for plane in edited if old.edits.at(plane) != new.edits.at(plane)}
         for plane in gone:

@@ -64,8 +64,15 @@ class Writer:
         self._unwritten.clear()
 
     def spots(self, key: str) -> list[Spot]:
-        """The planes of an image for which there are results."""
-        return [spot for spot in self.outcomes if spot[0] == key]
+        """The planes of an image for which there are results, unless it has another size by now."""
+        image = self._shelf.image(key)
+        shape = () if image is None else shape_of(image)[-2:]
+        found = [spot for spot in self.outcomes if spot[0] == key]
+        return [spot for spot in found if self.outcomes[spot].segmentation.labels.shape == shape]
+
+    def forget(self, key: str) -> None:
+        """Drop the results of an image."""
+        self.outcomes = {spot: outcome for spot, outcome in self.outcomes.items() if spot[0] != key}
 
     # Reading what was painted
 
@@ -132,8 +139,8 @@ class Writer:
         while self._unwritten:
             spot, of = self._unwritten.pop(0)
             key = str(spot[0])
-            image, outcome = self._shelf.image(key), self.outcomes.get(spot)
-            if image is None or outcome is None:
+            image = self._shelf.image(key)
+            if image is None or spot not in self.spots(key):
                 continue
             count = len(self._viewer.layers)
             self._write(image, spot, of)
@@ -163,14 +170,17 @@ class Writer:
     def _write_mask(self, image: Image, sheet: Sheet, spot: Spot) -> None:
         """Write what changed; what was painted there meanwhile is told to the controller first, and stays."""
         layer = self._layer(sheet, image, shape_of(image), (1.0, 1.0))
-        plane = spot[1]
+        key, plane = key_of(image), spot[1]
         written = layer.metadata[KEY]["written"]
-        where = self.content(key_of(image), plane, sheet).changed(written.get(plane), layer.data.shape[-2:])
+        where = self.content(key, plane, sheet).changed(written.get(plane), layer.data.shape[-2:])
         strokes = self._strokes(layer) + differing(layer.data[plane], written.get(plane), plane, where)
         if strokes:
-            edits = self._painted(layer, self._controller.state_of(key_of(image)).edits, strokes)
-            self._controller.update(edits=edits, key=key_of(image))
-        self._put(layer, image, plane, self.content(key_of(image), plane, sheet))
+            edits = self._painted(layer, self._controller.state_of(key).edits, strokes)
+            self._controller.update(edits=edits, key=key)
+        if plane not in written:  # it is new: what was painted on planes that have no result belongs there too
+            for other in self._controller.state_of(key).edits.planes - {spot[1] for spot in self.spots(key)}:
+                self._put(layer, image, other, self.content(key, other, sheet))
+        self._put(layer, image, plane, self.content(key, plane, sheet))
 
     def blank(self, key: str, plane: Plane) -> None:
         """Write a plane for which there is no result: only what was painted there."""
