@@ -10,6 +10,8 @@ import pytest
 from app_model.types import KeyBinding
 from napari.components import ViewerModel
 from napari.utils.shortcuts import default_shortcuts
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel
 
 from napari_clearclip.gui.actions import ACTIONS, Help
@@ -86,3 +88,11 @@ def test_help_lists_every_action(qtbot: Any) -> None:
     texts = {label.text() for label in dialog.findChildren(QLabel)}
     for action in ACTIONS.values():
         assert {action.text, action.shown_keys} <= texts
+
+
+def test_the_question_mark_opens_the_help(panel: Panel) -> None:
+    assert not panel.findChildren(Help)
+    QTest.mouseClick(panel.image.help_button, Qt.MouseButton.LeftButton)
+    (dialog,) = panel.findChildren(Help)
+    assert dialog.isVisible()
+    dialog.close()

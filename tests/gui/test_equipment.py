@@ -162,7 +162,7 @@ def test_a_model_is_offered_while_only_the_demo_is_at_hand(room: Room) -> None:
     assert room.section.offer.isHidden()  # not known yet
     room.ask()
     assert not room.section.offer.isHidden()
-    click(room.section.offer_button)
+    click(room.section.choose_button)
     assert room.dialog.isVisible()
     assert not room.dialog.isModal()
     room.controller.update(Settings(model=Model.parse(B16)))

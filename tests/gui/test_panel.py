@@ -121,13 +121,6 @@ def test_slider_relabels_without_run(opened: Opened) -> None:
     assert opened.panel.prompts.objects.index(0, 4).data() == "25 %"
 
 
-def test_threshold_for_all(opened: Opened, qtbot: Any) -> None:
-    opened.type("road")
-    opened.type("tree")
-    opened.panel.segment.threshold.setValue(0.7)
-    qtbot.waitUntil(lambda: {prompt.threshold for prompt in opened.controller.settings.objects} == {0.7})
-
-
 def test_a_histogram_of_what_is_looked_at_sets_the_threshold(opened: Opened) -> None:
     opened.image = opened.viewer.add_image(np.zeros((2, 16, 16), np.uint8), name="stack")
     opened.viewer.dims.set_point(0, 0)
@@ -155,14 +148,6 @@ def test_overlap_and_lead_are_offered_once(opened: Opened) -> None:
     deciding = opened.controller.settings.deciding
     assert (deciding.exclusive, deciding.lead) == (False, 0.1)
     assert not {"exclusive", "lead"} & set(opened.panel.segment.forms["deciding"].editors)
-
-
-def test_threshold_for_all_leaves_locked_prompts_alone(opened: Opened, qtbot: Any) -> None:
-    opened.type("road")
-    opened.type("tree")
-    opened.panel.prompting.edit(opened.controller.settings.objects[0].id, {"locked": True})
-    opened.panel.segment.threshold.setValue(0.7)
-    qtbot.waitUntil(lambda: [prompt.threshold for prompt in opened.controller.settings.objects] == [0.2, 0.7])
 
 
 def test_stale_is_said_until_run(opened: Opened) -> None:

@@ -84,9 +84,9 @@ def opened(qtbot: Any, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Opened:
 def test_a_variant_is_explained_with_its_paper(opened: Opened, name: str) -> None:
     opened.choose(opened.segment.variants, name)
     assert opened.controller.settings.attention == VARIANTS[name].row
-    text = opened.segment.about_variant.text()
-    assert VARIANTS[name].summary in text
-    assert VARIANTS[name].paper in text
+    assert opened.segment.about_variant.text() == VARIANTS[name].summary
+    for widget in (opened.segment.about_variant, opened.segment.variants):
+        assert VARIANTS[name].paper in widget.toolTip()
 
 
 def test_an_own_row_is_custom_and_a_name_leads_back(opened: Opened) -> None:
@@ -179,6 +179,7 @@ def test_a_line_across_an_object_sets_the_detail(opened: Opened, qtbot: Any, whe
     image = opened.add(np.zeros((1000, 1000), np.uint8), **where)
     QTest.mouseClick(opened.segment.line_button, Qt.MouseButton.LeftButton)
     assert opened.segment.line_button.isChecked()
+    assert not opened.segment.about_line.isHidden()
     layer = opened.viewer.layers.selection.active
     assert layer.mode == "add_line"
     drag(layer, *(image.data_to_world(point) for point in [(100, 100), (120, 120), (148, 164)]))  # 80 pixels long
@@ -186,6 +187,7 @@ def test_a_line_across_an_object_sets_the_detail(opened: Opened, qtbot: Any, whe
     assert opened.controller.settings.tiling.short_side == pytest.approx(1000, abs=1)
     assert "read as 5 patches" in opened.said
     assert not opened.segment.line_button.isChecked()
+    assert opened.segment.about_line.isHidden()
     assert opened.viewer.layers.selection.active == image
     assert opened.controller.can_undo
 
@@ -288,7 +290,7 @@ def test_planes_are_asked_for_stacks_only(opened: Opened) -> None:
     assert opened.segment.planes.axis.isHidden()
     opened.add(np.zeros((2, 6, 32, 32), np.uint8), name="film", axis_labels=("t", "z", "y", "x"))
     axis = opened.segment.planes.axis
-    assert [axis.itemText(at) for at in range(axis.count())] == ["t", "z"]
+    assert [axis.itemText(at) for at in range(axis.count())] == ["along t", "along z"]
 
 
 def planes_run(opened: Opened) -> list[Plane]:
@@ -311,6 +313,23 @@ def test_all_of_both_axes(opened: Opened) -> None:
     opened.choose(opened.segment.planes.which, "all (6)")
     opened.run()
     assert sorted(planes_run(opened)) == [(t, z) for t in range(2) for z in range(3)]
+
+
+def test_the_choice_of_planes_fits_into_a_narrow_panel(opened: Opened) -> None:
+    opened.add(np.zeros((2, 3, 32, 32), np.uint8))
+    opened.choose(opened.segment.planes.which, "a range")
+    assert not opened.segment.planes.axis.isHidden()
+    assert opened.segment.minimumSizeHint().width() <= 300
+
+
+def test_a_range_along_the_other_axis(opened: Opened) -> None:
+    opened.add(np.zeros((2, 3, 32, 32), np.uint8), axis_labels=("t", "z", "y", "x"))
+    row = opened.segment.planes
+    opened.choose(row.which, "a range")
+    opened.choose(row.axis, "along z")
+    assert (row.first.value(), row.last.value()) == (1, 3)
+    opened.run()
+    assert sorted(planes_run(opened)) == [(1, 0), (1, 1), (1, 2)]
 
 
 def test_another_image_starts_with_the_plane_looked_at(opened: Opened) -> None:

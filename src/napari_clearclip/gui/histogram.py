@@ -193,7 +193,7 @@ class Thresholds(QWidget):
         column.addWidget(self.plot)
         for text, editor, rest in (
             ("Threshold", self.number, (self.auto, self.auto_all)),
-            ("Lead over second best", self.lead, ()),
+            ("Lead", self.lead, (self.overlap,)),
         ):
             label = QLabel(text)
             label.setBuddy(editor.inner)
@@ -202,10 +202,9 @@ class Thresholds(QWidget):
             row = QHBoxLayout()
             row.addWidget(label)
             row.addWidget(editor, 1)
-            for button in rest:
-                row.addWidget(button)
+            for widget in rest:
+                row.addWidget(widget)
             column.addLayout(row)
-        column.addWidget(self.overlap)
 
     def show_deciding(self, deciding: Deciding) -> None:
         """Show what decides about masks."""

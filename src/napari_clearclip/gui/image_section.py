@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QSizePolicy
+from qtpy.QtWidgets import QSizePolicy, QToolButton
 
 from napari_clearclip.gui.forms import Choice
-from napari_clearclip.gui.sections import Section, form_layout, hint
+from napari_clearclip.gui.sections import Section, hint
 
 
 class ImageSection(Section):
     """Which image."""
 
     image_chosen = Signal(object)
+    help_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__("Image")
@@ -22,10 +23,15 @@ class ImageSection(Section):
         self.images.setAccessibleName("Image layer")
         self.about_image.setWordWrap(False)  # one line, so that nothing moves on the way through a stack
         self.about_image.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        form = form_layout()
-        form.addRow("Image", self.images)
-        form.addRow("", self.about_image)
-        self.body.addLayout(form)
+        self.help_button = QToolButton()
+        self.help_button.setText("?")
+        self.help_button.setToolTip("Show the shortcuts (F1)")
+        self.help_button.setAccessibleName("Show the shortcuts")
+        self.heading.setStretch(0, 0)
+        self.heading.addWidget(self.images, 1)
+        self.heading.addWidget(self.help_button)
+        self.body.addWidget(self.about_image)
+        self.help_button.clicked.connect(self.help_wanted)
         self.images.activated.connect(lambda: self.image_chosen.emit(self.images.currentData()))
 
     def set_images(self, names: Iterable[tuple[str, str]], current: str | None) -> None:

@@ -17,7 +17,9 @@ from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Runtime
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-OFFER = "The bundled demo knows a few dozen words. For real images choose a model: downloaded once, or from a file."
+OFFER = (
+    "The demo knows a few dozen words. For real images press Choose…: a model is downloaded once, or read from a file."
+)
 MACHINE = "Device and memory"
 
 
@@ -38,13 +40,10 @@ class ModelSection(Section):
         self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.choose_button = QPushButton("Choose…")
         self.choose_button.setToolTip("Models for photographs and aerial images, downloaded or from a file")
-        row, column = QHBoxLayout(), QVBoxLayout()
-        column.setSpacing(0)
-        column.addWidget(self.name)
-        column.addWidget(self.state)
-        row.addLayout(column, 1)
-        row.addWidget(self.choose_button, 0, Qt.AlignmentFlag.AlignVCenter)
-        self.body.addLayout(row)
+        self.heading.setStretch(0, 0)
+        self.heading.addWidget(self.name, 1)
+        self.heading.addWidget(self.choose_button)
+        self.body.addWidget(self.state)
         self.body.addWidget(self._make_download())
         self.body.addWidget(self._make_offer())
         self.machine = Fold(MACHINE, self._make_machine())
@@ -71,10 +70,7 @@ class ModelSection(Section):
 
     def _make_offer(self) -> Message:
         self.offer = Message("#56B4E9")
-        self.offer_button = QPushButton("Choose a model…")
-        self.offer.body.addWidget(self.offer_button, 0, Qt.AlignmentFlag.AlignLeft)
         self.offer.close_button.setToolTip("Do not offer this again")
-        self.offer_button.clicked.connect(self.list_wanted)
         self.offer.close_button.clicked.connect(self.offer_dismissed)
         return self.offer
 

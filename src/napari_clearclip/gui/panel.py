@@ -133,6 +133,7 @@ class Panel(QWidget):
 
     def _connect_sections(self) -> None:
         self.image.image_chosen.connect(self.images.choose)
+        self.image.help_wanted.connect(partial(self.do, "help"))
         self.equipment.chosen.connect(self._choose_model)
         self.equipment.failed.connect(self._on_failed)
         self.equipment.said.connect(self.message.say)
@@ -150,7 +151,6 @@ class Panel(QWidget):
         self.prompts.redo.connect(self.controller.redo)
         self.segment.changed.connect(self._change_part)
         self.segment.variant_chosen.connect(self._choose_variant)
-        self.segment.threshold_moved.connect(self._set_thresholds)
         self.segment.run.connect(self.run)
         self.segment.cancel.connect(self.controller.cancel)
 
@@ -179,10 +179,6 @@ class Panel(QWidget):
         self.message.clear()
         self.controller.update(settings, tag=tag)
         return True
-
-    def _set_thresholds(self, value: float) -> None:
-        ids = {prompt.id for prompt in self.controller.settings.objects}
-        self._change(lambda s: prompt_list.with_thresholds(s, dict.fromkeys(ids, value)), "thresholds")
 
     def _change_part(self, part: str, fields: dict[str, Any]) -> None:
         self._change(lambda s: s.replace(**{part: getattr(s, part).replace(**fields)}), f"{part} {sorted(fields)}")

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
-from superqt import QLabeledDoubleSlider
-from superqt.utils import qthrottled, signals_blocked
 
 from napari_clearclip.engine.attention import VARIANTS, Variant, variant_name
 from napari_clearclip.gui.amounts import progress_text
 from napari_clearclip.gui.forms import Choice, Form, edit
 from napari_clearclip.gui.planes import PlaneRow
-from napari_clearclip.gui.prompt_list import shared_threshold
 from napari_clearclip.gui.sections import GAP, Fold, Section, form_layout, hint, show_on, title
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Comparing, Deciding, Settings, Tiling
 
 CUSTOM = "custom"
 ABOUT_CUSTOM = "Your own combination, set under Advanced. Choose a name to go back to a published method."
-_LINE = "Draw a line across one object"
-_DRAWING = "Drag across one object, or Esc"
+_DRAWING = "Drag from one edge of a typical object to the other, or press Escape."
 DETAILS = (224, 336, 448, 672, 896)
 
 
 def _about(variant: Variant) -> str:
-    """What a variant does, and the paper it comes from on a line of its own, as rich text."""
-    return f"{escape(variant.summary, quote=False)}<br><i>{escape(variant.paper, quote=False)}</i>"
+    """What a variant does, and the paper it comes from on a line of its own."""
+    return f"{variant.summary}\n{variant.paper}".strip()
 
 
 class SegmentSection(Section):
@@ -36,7 +31,6 @@ class SegmentSection(Section):
 
     changed = Signal(str, dict)
     variant_chosen = Signal(object)
-    threshold_moved = Signal(float)
     line = Signal(bool)
     run = Signal()
     cancel = Signal()
@@ -47,30 +41,27 @@ class SegmentSection(Section):
         for name, variant in VARIANTS.items():
             if variant_name(variant.row) == name:  # a second name of a row would never be shown
                 self.variants.addItem(name, variant.row)
-                tip = f"{variant.summary} {variant.paper}".strip()
-                self.variants.setItemData(self.variants.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+                self.variants.setItemData(self.variants.count() - 1, _about(variant), Qt.ItemDataRole.ToolTipRole)
         self.variants.addItem(CUSTOM, None)
         self.detail = edit(Tiling.model_fields["short_side"], DETAILS)
-        self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-        self.threshold.setRange(0, 1)
-        self.threshold.setDecimals(2)
-        self.threshold.setSingleStep(0.01)  # type: ignore[arg-type]  # superqt says int, takes float
-        self.threshold.setToolTip("Sets the threshold of every prompt")
         form = form_layout()
-        self.about_variant = hint()
-        self.planes, self.line_button = PlaneRow(), QPushButton(_LINE)
+        self.about_variant, self.about_line = hint(), hint(_DRAWING)
+        self.planes, self.line_button = PlaneRow(), QPushButton("Measure")
         self.line_button.setCheckable(True)
         self.line_button.setToolTip(
-            "Draw a line from one edge of a typical object to the other: the detail is chosen so that about five of "
-            "the model's patches lie across it. Press again, or Escape, to leave it."
+            "Draw a line across one object, from one edge to the other: the detail is chosen so that about five of the "
+            "model's patches lie across it. Press again, or Escape, to leave it."
         )
         form.addRow("Variant", self.variants)
         form.addRow(self.about_variant)
-        form.addRow("Detail", self.detail)
-        form.addRow("", self.line_button)
+        detail = QHBoxLayout()
+        detail.addWidget(self.detail, 1)
+        detail.addWidget(self.line_button)
+        form.addRow("Detail", detail)
+        form.addRow(self.about_line)
+        self.about_line.hide()
         form.addRow("Planes", self.planes)
         self._planes_label = form.labelForField(self.planes)
-        form.addRow("All thresholds", self.threshold)
         self.body.addLayout(form)
         self.forms = {
             "attention": Form(Attention),
@@ -83,8 +74,6 @@ class SegmentSection(Section):
         self.variants.activated.connect(lambda: self.variant_chosen.emit(self.variants.currentData()))
         self.detail.value_changed.connect(lambda value: self.changed.emit("tiling", {"short_side": value}))
         self.line_button.clicked.connect(self.line)
-        self._moved = qthrottled(self.threshold_moved.emit, timeout=40)
-        self.threshold.valueChanged.connect(lambda value: self._moved(round(value, 2)))
 
     def _advanced(self) -> QWidget:
         inner = QWidget()
@@ -124,18 +113,17 @@ class SegmentSection(Section):
         return footer
 
     def show_settings(self, settings: Settings) -> None:
-        """Show variant, detail, thresholds and the folded fields."""
+        """Show variant, detail and the folded fields."""
         name = variant_name(settings.attention)
         at = self.variants.findText(name)
         self.variants.setCurrentIndex(at if at >= 0 else self.variants.count() - 1)
         entry = VARIANTS.get(name)
-        self.about_variant.setText(ABOUT_CUSTOM if entry is None else _about(entry))
+        self.about_variant.setText(ABOUT_CUSTOM if entry is None else entry.summary)
+        for widget in (self.variants, self.about_variant):
+            widget.setToolTip(ABOUT_CUSTOM if entry is None else _about(entry))
         self.detail.set_value(settings.tiling.short_side)
         for part, form in self.forms.items():
             form.set_value(getattr(settings, part))
-        with signals_blocked(self.threshold):
-            self.threshold.setValue(shared_threshold(settings))
-        self.threshold.setEnabled(bool(settings.objects))
 
     def show_busy(self, busy: bool) -> None:
         """Show whether a job is running."""
@@ -168,4 +156,4 @@ class SegmentSection(Section):
     def show_drawing(self, drawing: bool) -> None:
         """Show whether a line is being waited for."""
         self.line_button.setChecked(drawing)
-        self.line_button.setText(_DRAWING if drawing else _LINE)
+        self.about_line.setVisible(drawing)
