@@ -12,9 +12,12 @@ from napari.layers import Image, Labels
 
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.gui import prompt_list
+from napari_clearclip.gui.layers import CHANGED_SHAPE
 from napari_clearclip.gui.sources import KEY, is_source, key_of, placement, source_of, view_of
+from napari_clearclip.progress import Progress
+from napari_clearclip.result import Scores, Segmentation
 
-from .conftest import Bench, Bound
+from .conftest import Bench, Bound, CountingPipeline
 
 TRANSFORMS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -49,6 +52,72 @@ def test_results_lie_on_their_image(bound: Bound, transform: dict[str, Any]) -> 
     for layer in (labels, heat):
         assert layer.units == image.units
         assert layer.axis_labels == image.axis_labels
+
+
+def centre(layer: Any) -> np.ndarray:
+    """Centre of mass of a layer's values, in world coordinates."""
+    weights = np.asarray(layer.data, float)
+    total = weights.sum()
+    return world(layer, tuple((np.indices(weights.shape) * weights).reshape(weights.ndim, -1).sum(axis=1) / total))
+
+
+class FindsSquares(CountingPipeline):
+    """Finds what is bright, on cells of 4 x 4 pixels."""
+
+    def steps(self, image: Any, settings: Any, view: View, edits: Edits, **hints: Any) -> Any:
+        yield Progress("Looking", 0, 1)
+        plane = np.asarray(image)[view.plane]
+        height, width = plane.shape
+        cells = plane.reshape(height // 4, 4, width // 4, 4).mean(axis=(1, 3))
+        scores = Scores((settings.objects[0].id,), cells[None].astype(np.float32), (4.0, 4.0))
+        return Segmentation((plane > 0.5).astype(np.uint8), scores, settings, view, edits)
+
+
+@pytest.mark.parametrize("form", ["plane", "stack", "pyramid", "coarse"])
+@pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+def test_a_square_is_found_where_it_is(
+    bound: Bound, transform: dict[str, Any], form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within half a pixel in world coordinates, by mask and heat map."""
+    bound.pipeline = FindsSquares()
+    square = np.zeros((48, 64), np.float32)
+    square[8:24, 24:40] = 1
+    options = dict(transform)
+    data: Any = square
+    if form == "stack":
+        data = np.stack([np.zeros_like(square), square])
+        leading = {"scale": 5.0, "translate": 3.0}
+        options = {name: (leading[name], *value) if name in leading else value for name, value in options.items()}
+        options = {name: value for name, value in options.items() if name not in ("units", "axis_labels", "shear")}
+        if "rotate" in options:
+            options["rotate"] = spin(options["rotate"])
+        if "affine" in options:
+            larger = np.eye(4)
+            larger[1:, 1:] = options["affine"]
+            options["affine"] = larger
+    elif form in ("pyramid", "coarse"):
+        data = [square, square[::2, ::2]]
+        options["multiscale"] = True
+        if form == "coarse":
+            monkeypatch.setattr("napari_clearclip.gui.sources._MOST_PIXELS", 40 * 40)
+    image = bound.viewer.add_image(data, contrast_limits=(0, 1), **options)
+    if form == "stack":
+        bound.viewer.dims.set_point(0, world(image, (1, 0, 0))[0])
+    bound.results.select("road")
+    bound.run(image)
+    middle = (15.5, 31.5) if form != "stack" else (1, 15.5, 31.5)
+    pixel = np.linalg.norm(world(image, middle) - world(image, (*middle[:-1], 32.5)))
+    labels, heat = bound.layer("labels", image), bound.layer("similarity", image)
+    assert np.linalg.norm(centre(labels) - world(image, middle)) <= pixel / 2 + 1e-9
+    assert np.linalg.norm(centre(heat) - world(image, middle)) <= pixel / 2 + 1e-9
+
+
+def spin(angle: float) -> np.ndarray:
+    """A rotation of rows and columns of a stack."""
+    turn = np.eye(3)
+    cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    turn[1:, 1:] = [[cosine, -sine], [sine, cosine]]
+    return turn
 
 
 def test_results_follow_an_image_that_is_moved(bound: Bound) -> None:
@@ -98,6 +167,60 @@ def test_renamed_layers_are_found_and_keep_their_names(bound: Bound) -> None:
     assert (labels.name, heat.name) == ("my roads", "photo · street similarity")
     assert list(labels.features["prompt"]) == ["street"]
     assert len(bound.viewer.layers) == 3
+
+
+def test_results_are_named_after_their_image(bound: Bound) -> None:
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8), name="photo")
+    bound.run(image)
+    bound.layer("labels", image).name = "my roads"
+    image.name = "scan"
+    assert [layer.name for layer in bound.viewer.layers] == ["scan", "scan · road similarity", "my roads"]
+
+
+def test_images_of_different_size_keep_their_own(bound: Bound) -> None:
+    images = [bound.viewer.add_image(np.zeros((16, width), np.uint8), name="photo") for width in (16, 32)]
+    for image in images:
+        bound.run(image)
+        bound.layer("labels", image).name = f"renamed {image.data.shape}"
+    first, second = (bound.layer("labels", image) for image in images)
+    assert (first.data.shape, second.data.shape) == ((16, 16), (16, 32))
+    first.paint((2, 2), 1)
+    bound.settle()
+    bound.change("road", threshold=1.0)  # of the second, which is looked at
+    assert (first.data[2, 2], second.data[2, 2]) == (1, 0)
+    assert first.data[:, 8:].all()
+    assert second.data.sum() == 16 * 4
+    bound.controller.undo(key_of(images[0]))
+    bound.settle()
+    bound.controller.look_at(source_of(images[0], (0, 0)))
+    bound.settle()
+    assert first.data.sum() == 16 * 8
+    assert second.data.sum() == 16 * 4
+
+
+def test_an_image_that_changes_while_it_is_run(bound: Bound) -> None:
+    said: list[str] = []
+    bound.results.said.connect(said.append)
+    image = bound.viewer.add_image(np.zeros((16, 16), np.uint8), name="photo")
+    bound.controller.look_at(source_of(image, (0, 0)))
+    bound.controller.run()
+    bound.bench.step()
+    image.name, image.scale = "scan", (2, 3)
+    bound.settle()
+    labels = bound.layer("labels", image)
+    assert labels.name == "scan · road"
+    assert tuple(labels.scale) == (2, 3)
+    bound.controller.run()
+    bound.bench.step()
+    image.data = np.zeros((32, 24), np.uint8)
+    bound.settle()
+    assert said == [CHANGED_SHAPE]
+    assert labels.data.shape == (16, 16)
+    bound.change("road", threshold=0.9)  # asks again of the array that is read now
+    bound.run(image)
+    assert bound.layer("labels", image).data.shape == (32, 24)
+    bound.results.accept("road")
+    assert bound.viewer.layers[-1].data.shape == (32, 24)
 
 
 def test_a_deleted_layer_hides_its_prompt(bound: Bound) -> None:

@@ -221,8 +221,12 @@ class Results:
     def _take_over(self, layer: Labels, everywhere: bool) -> None:
         """Take over what was painted into a layer, as one entry of the history."""
         key = tag_of(layer)[1]
-        edits = self._writer.read(layer, self._controller.state_of(key).edits, everywhere)
+        before = self._controller.state_of(key).edits
+        edits = self._writer.read(layer, before, everywhere)
         self._controller.update(edits=edits, key=key)
+        if edits == before and not self._closed:  # what was painted stands below a lock or another mask: show that
+            for _, plane in self._writer.spots(key):
+                self._writer.queue(key, plane)
 
     def _on_made(self, layer: Layer) -> None:
         self._listen(layer)
@@ -291,7 +295,9 @@ class Results:
         edited = old.edits.planes | new.edits.planes if old.edits != new.edits else ()
         gone |= {plane for plane in edited if old.edits.at(plane) != new.edits.at(plane)}
         for plane in gone:
-            if (key, plane) not in self._writer.outcomes:
+            if (key, plane) in self._writer.outcomes:
+                self._writer.queue(key, plane)
+            else:
                 self._writer.blank(key, plane)
 
     def _follow(self, key: str, settings: Settings) -> None:
