@@ -56,6 +56,7 @@ class PlaneRow(QWidget):
         self.which, self.axis = Choice(), Choice()
         self.first, self.last = Integer(), Integer()
         self._sizes: tuple[int, ...] = ()
+        self._names: tuple[str, ...] = ()
         for text, value in (("this one", "this"), ("a range", "range"), ("all", "all")):
             self.which.addItem(text, value)
         self.which.setAccessibleName("Planes")
@@ -70,13 +71,13 @@ class PlaneRow(QWidget):
         self.range = QWidget()
         row = QHBoxLayout(self.range)
         row.setContentsMargins(0, 0, 0, 0)
-        for widget, stretch in ((self.axis, 1), (self.first, 1), (QLabel("to"), 0), (self.last, 1)):
+        for widget, stretch in ((self.first, 1), (QLabel("to"), 0), (self.last, 1)):
             row.addWidget(widget, stretch)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addWidget(self.which)
-        column.addWidget(self.range)
+        for widget in (self.which, self.axis, self.range):
+            column.addWidget(widget)
         self.which.activated.connect(self._on_chosen)
         self.axis.activated.connect(self._on_axis)
         self._show()
@@ -100,16 +101,14 @@ class PlaneRow(QWidget):
 
     def set_stack(self, sizes: Sequence[int], names: Sequence[str]) -> None:
         """Offer the planes of a stack with these leading axes; another stack starts with the plane looked at."""
-        if self._sizes == tuple(sizes) and [self.axis.itemText(at) for at in range(self.axis.count())] == [
-            name for name, size in zip(names, sizes, strict=True) if size > 1
-        ]:
+        if (self._sizes, self._names) == (tuple(sizes), tuple(names)):
             return
-        self._sizes = tuple(sizes)
+        self._sizes, self._names = tuple(sizes), tuple(names)
         with signals_blocked(self):
             self.axis.clear()
             for at, (name, size) in enumerate(zip(names, sizes, strict=True)):
                 if size > 1:
-                    self.axis.addItem(name, at)
+                    self.axis.addItem(f"along {name}", at)
             self.which.setItemText(2, f"all ({prod(sizes)})")
             self.which.setCurrentIndex(0)
             self._limit()
@@ -134,5 +133,6 @@ class PlaneRow(QWidget):
         self.changed.emit()
 
     def _show(self) -> None:
-        self.range.setVisible(self.which.currentData() == "range")
-        self.axis.setVisible(self.axis.count() > 1)
+        ranging = self.which.currentData() == "range"
+        self.range.setVisible(ranging)
+        self.axis.setVisible(ranging and self.axis.count() > 1)
