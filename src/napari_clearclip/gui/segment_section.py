@@ -55,6 +55,7 @@ class SegmentSection(Section):
         form.addRow("Variant", self.variants)
         form.addRow(self.about_variant)
         detail = QHBoxLayout()
+        detail.setSpacing(GAP)
         detail.addWidget(self.detail, 1)
         detail.addWidget(self.line_button)
         form.addRow("Detail", detail)
