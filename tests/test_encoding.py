@@ -168,3 +168,15 @@ def test_chunks_stay_as_they_are() -> None:
 )
 def test_what_is_worth_showing(first: Region | None, expected: tuple[int, ...]) -> None:
     assert milestones(FRAME, first) == expected
+
+
+def test_overlapping_masks_are_combined_once(
+    settings: Settings, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_clearclip.engine import apply
+
+    combined = []
+    combine = apply.combine
+    monkeypatch.setattr(apply, "combine", lambda *parts: combined.append(1) or combine(*parts))
+    Pipeline(runtime).run(IMAGE, settings.replace(deciding=Deciding(scale=20, exclusive=False)), RGB)
+    assert len(combined) == 1

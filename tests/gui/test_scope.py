@@ -8,7 +8,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -21,8 +21,9 @@ from napari_clearclip.gui.panel import Panel
 from napari_clearclip.gui.planes import Planes
 from napari_clearclip.gui.segment_section import ABOUT_CUSTOM
 from napari_clearclip.gui.sources import placement, region_of, shape_of
+from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
-from napari_clearclip.settings import Model
+from napari_clearclip.settings import Model, Prompt, Settings, Tiling
 
 from .conftest import Bench, CountingPipeline, looking
 
@@ -569,3 +570,25 @@ def test_the_part_in_sight_of_a_pyramid_is_in_the_pixels_that_are_read(monkeypat
 def test_placement_of_a_layer_without_channels_is_its_own() -> None:
     image = Image(np.zeros((3, 8, 8), np.uint8), scale=(5, 1, 1))
     assert placement(image)["scale"].tolist() == [5, 1, 1]
+
+
+def test_nan_and_nodata_count_nowhere(qtbot: Any, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A float image with a border of NaN, through the panel and the bundled model."""
+    prompts = tuple(Prompt(phrase=phrase, threshold=0) for phrase in ("red star", "white cross"))
+    start = Settings(prompts=prompts, tiling=Tiling(short_side=64))
+    monkeypatch.setattr("napari_clearclip.gui.panel.start_settings", lambda: start)
+    panel = Panel(viewer := ViewerModel(), bench, Pipeline)
+    qtbot.addWidget(panel)
+    data = RNG.random((80, 80)).astype(np.float32)
+    data[:20], data[:, 60:] = np.nan, np.inf
+    viewer.add_image(data, contrast_limits=(0, 1))
+    QTest.mouseClick(panel.segment.run_button, Qt.MouseButton.LeftButton)
+    bench.drain()
+    qtbot.waitUntil(lambda: panel.results.idle)
+    masks = [layer for layer in viewer.layers if type(layer) is Labels]
+    assert len(masks) == 2
+    found = np.stack([layer.data != 0 for layer in masks]).any(axis=0)
+    assert found[20:, :60].all()  # a threshold of 0: each pixel with data is somebody's
+    assert not found[:20].any()
+    assert not found[:, 60:].any()
+    assert sum(panel._coverage[panel.controller.source.spot].values()) == pytest.approx(1)
