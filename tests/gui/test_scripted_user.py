@@ -1,4 +1,4 @@
-"""A user at work: mouse and keys on the real widgets and canvas, the bundled demo, and what comes of it in the layers."""
+"""A user at work: mouse and keys on real widgets and a real canvas, with the demo, and what comes into the layers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from napari_clearclip.scenes import make_scene
 LEFT, NO_KEY = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 BRUSH = 20  # pixels
-STROKE = [(16.0, col) for col in range(20, 125, 15)]  # rows and columns, where no shape is
+STROKE = [(16, col) for col in range(20, 125, 15)]  # rows and columns, where no shape is
 
 
 class User:
@@ -77,7 +77,7 @@ class User:
             self.move(self.table.viewport(), place)
         QTest.mouseRelease(self.table.viewport(), LEFT, pos=places[-1])
 
-    def paint(self, layer: Labels, places: list[tuple[float, float]]) -> None:
+    def paint(self, layer: Labels, places: list[tuple[int, int]]) -> None:
         """Choose the layer and napari's brush, and paint through places in pixels of the image."""
         self.viewer.reset_view()
         self.viewer.layers.selection.active = layer
@@ -87,7 +87,7 @@ class User:
         QTest.mousePress(self.canvas, LEFT, pos=self.place(places[0]))
         for row, col in places[1:]:
 
-            def painted(at: tuple[int, int] = (round(row), round(col))) -> bool:
+            def painted(at: tuple[int, int] = (row, col)) -> bool:
                 """Moves that follow too soon are passed over by the canvas."""
                 self.move(self.canvas, self.place(at))
                 return bool(layer.data[at])
@@ -95,7 +95,7 @@ class User:
             self.qtbot.waitUntil(painted)
         QTest.mouseRelease(self.canvas, LEFT, pos=self.place(places[-1]))
 
-    def place(self, at: tuple[float, float]) -> QPoint:
+    def place(self, at: tuple[int, int]) -> QPoint:
         """Where a pixel of the image is on the canvas."""
         height, width = self.viewer.canvas.size
         center, zoom = np.asarray(self.viewer.scene.camera.center)[-2:], self.viewer.scene.camera.zoom
@@ -153,9 +153,8 @@ def user(make_napari_viewer: Callable[..., Any], qtbot: Any) -> User:
 
 def test_a_user_at_work(user: User) -> None:
     words = types_three_prompts(user)
-    states = [runs(user)]
-    for step in (raises_a_threshold, paints_a_stroke, switches_the_variant):
-        states.append(step(user, words[0]))
+    steps = (raises_a_threshold, paints_a_stroke, switches_the_variant)
+    states = [runs(user), *(step(user, words[0]) for step in steps)]
     undoes_everything(user, words, states)
     redoes_everything(user, words, states)
     accepts(user, words[0])
