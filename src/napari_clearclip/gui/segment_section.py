@@ -100,6 +100,9 @@ class SegmentSection(Section):
         self.bar, self.stage, self.cost = QProgressBar(), hint(), hint()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
+        policy = self.bar.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # so that the buttons stay where they are
+        self.bar.setSizePolicy(policy)
         row = QHBoxLayout()
         for button, stretch in ((self.run_button, 2), (self.cancel_button, 1)):
             button.setMinimumHeight(30)
