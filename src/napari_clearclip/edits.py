@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Annotated
 
@@ -121,15 +122,16 @@ class Region(Value):
         tuple of 2 slice, bool array
             Where in the box, and the pixels.
         """
-        for row, col, bits in self.tiles:
-            here, there = _shared(corner, shape, (row * TILE, col * TILE), (TILE, TILE))
-            if here[0].start < here[0].stop and here[1].start < here[1].stop:
+        first, last = corner[0] // TILE, -(-(corner[0] + shape[0]) // TILE)
+        for row, col, bits in self.tiles[bisect_left(self.tiles, (first,)) : bisect_left(self.tiles, (last,))]:
+            if corner[1] - TILE < col * TILE < corner[1] + shape[1]:
+                here, there = _shared(corner, shape, (row * TILE, col * TILE), (TILE, TILE))
                 yield here, _unpacked(bits).view(bool)[there]
 
     def paint(self, target: npt.NDArray[np.generic], value: int | bool, corner: tuple[int, int] = (0, 0)) -> None:
         """Set the region's pixels of `target` (H, W), whose first pixel lies at `corner`, to `value`, in place."""
         for where, inside in self.parts((target.shape[0], target.shape[1]), corner):
-            target[where][inside] = value
+            np.copyto(target[where], value, where=inside, casting="unsafe")
 
     def mask(self, shape: tuple[int, int]) -> Mask:
         """The region as a boolean array of `shape` (H, W)."""

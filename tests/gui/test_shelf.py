@@ -95,6 +95,18 @@ def test_only_the_selected_prompt_of_many_has_a_heat_map(many: tuple[Bound, Imag
     assert not shown["photo · word3 similarity"]
 
 
+def test_heat_maps_of_the_others_go_when_there_are_many(many: tuple[Bound, Image]) -> None:
+    bound, image = many
+    settings = bound.controller.settings
+    bound.controller.update(prompt_list.removed(settings, {prompt.id for prompt in settings.objects[3:]}))
+    bound.results.select("word1")
+    bound.settle()
+    assert sum("similarity" in name for name in names(bound)) == 3
+    bound.controller.undo()
+    bound.settle()
+    assert names(bound) == ["photo", "photo · word1 similarity", "photo · 20 prompts"]
+
+
 def test_painting_in_the_shared_layer_paints_the_prompt_and_takes_from_the_others(many: tuple[Bound, Image]) -> None:
     bound, image = many
     layer = bound.layer("combined", image, "")

@@ -96,10 +96,10 @@ def overlay(
         item.on.paint(labels, values[item.prompt], corner)
     frozen = [values[lock.prompt] for lock in edits.locked if values[lock.prompt]]
     if frozen:
-        kept = np.arange(256, dtype=np.uint8)
-        kept[frozen] = 0
+        kept = bytes(0 if value in frozen else value for value in range(256))
         for start in range(0, shape[0], TILE):
-            labels[start : start + TILE] = kept[labels[start : start + TILE]]
+            part = labels[start : start + TILE]
+            part[:] = np.frombuffer(part.tobytes().translate(kept), np.uint8).reshape(part.shape)
     for lock in edits.locked:
         lock.mask.paint(labels, values[lock.prompt], corner)
 

@@ -57,7 +57,8 @@ class Content:
     segmentation : Segmentation or None
         The result; None where the plane has not been run.
     edits : Edits
-        What was done by hand, as far as it concerns the layer.
+        What was done by hand, as far as it concerns the layer; locked masks are those that the result knows, since a
+        mask is locked as it is shown.
     values : mapping of str to int
         The layer's value of each prompt by id; 0 for a prompt that the layer does not show.
     tiles : (h, w) uint64 array
@@ -93,6 +94,7 @@ class Content:
         if segmentation is None or tiles is None:
             return cls(None, wanted, values, np.zeros(_grid(shape), np.uint64), exclusive, True)
         known = _concerning(segmentation.edits, segmentation.settings, segmentation.view.plane, values)
+        wanted = wanted.replace(locked=known.locked)
         content = cls(segmentation, wanted, values, tiles, exclusive, False)
         changed = wanted.changed_tiles(known)
         return content.doubted(changed) if changed else content
@@ -107,7 +109,7 @@ class Content:
 
     def edited(self, settings: Settings, edits: Edits, plane: Plane) -> Content:
         """The same after something was done by hand."""
-        wanted = _concerning(edits, settings, plane, self.values)
+        wanted = _concerning(edits, settings, plane, self.values).replace(locked=self.edits.locked)
         return replace(self, edits=wanted).doubted(wanted.changed_tiles(self.edits))
 
     def part(self, box: Box) -> LabelArray:

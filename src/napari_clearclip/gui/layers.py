@@ -309,7 +309,7 @@ class Results:
                 restyle(layer, self._shelf.image(key), wanted[of].prompts, wanted[of].shown)
             elif kind in MASKS and (of not in known or known[of].visible):
                 self._retire(layer, key)
-            elif of not in known:
+            elif of not in known or ("" in wanted and of != self._writer.hot):  # of many, one heat map is enough
                 self._shelf.remove(layer)
             else:
                 restyle(layer, self._shelf.image(key), (known[of],), {of: 1})
