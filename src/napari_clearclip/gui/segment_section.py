@@ -92,7 +92,7 @@ class SegmentSection(Section):
     def _make_footer(self) -> QWidget:
         """Buttons and progress, which the panel keeps in sight however long the sections are."""
         footer = QWidget()
-        column = QVBoxLayout(footer)
+        column = self.footer_body = QVBoxLayout(footer)
         column.setContentsMargins(8, 2, 8, 8)
         column.setSpacing(GAP)
         self.run_button, self.cancel_button = QPushButton("Run"), QPushButton("Cancel")
@@ -109,9 +109,8 @@ class SegmentSection(Section):
             row.addWidget(button, stretch)
         column.addWidget(self.stale)
         column.addLayout(row)
-        column.addWidget(self.bar)
-        column.addWidget(self.stage)
-        column.addWidget(self.cost)
+        for widget in (self.stage, self.cost, self.bar):
+            column.addWidget(widget)
         self.run_button.clicked.connect(self.run)
         self.cancel_button.clicked.connect(self.cancel)
         return footer
