@@ -141,6 +141,7 @@ class Panel(QWidget):
             self.segment, self.channels, self.images, self.ruler, self.controller, self._change, self.message
         )
         self.prompting = Prompting(self.prompts, lambda: self.controller.settings, self._change, self.message)
+        self.prompts.lock_toggled.connect(lambda *_: self.message.clear())
         self.prompts.lock_toggled.connect(self.results.lock)
         self.prompts.clear_edits.connect(self.results.clear_edits)
         self.prompts.accept.connect(self.results.accept)

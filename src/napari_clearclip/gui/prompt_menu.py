@@ -57,7 +57,7 @@ def menu_for(view: PromptView, prompt: Prompt) -> QMenu:
         (
             "Accept as layer",
             "",
-            "Copy the mask as it stands into a plain Labels layer",
+            "Copy the mask as it stands into a plain Labels layer, then lock and hide the prompt",
             lambda: view.accept.emit(prompt.id),
             is_object,
         ),
