@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_clearclip.engine.attention import VARIANTS, Variant, variant_name
 from napari_clearclip.gui.amounts import progress_text
@@ -16,6 +17,7 @@ from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Comparing, Deciding, Settings, Tiling
 
 CUSTOM = "custom"
+_LABEL_WIDTH = 58  # the same for all rows, so that they stand in line
 ABOUT_CUSTOM = "Your own combination, set under Advanced. Choose a name to go back to a published method."
 _DRAWING = "Drag from one edge of a typical object to the other, or press Escape."
 DETAILS = (224, 336, 448, 672, 896)
@@ -44,7 +46,6 @@ class SegmentSection(Section):
                 self.variants.setItemData(self.variants.count() - 1, _about(variant), Qt.ItemDataRole.ToolTipRole)
         self.variants.addItem(CUSTOM, None)
         self.detail = edit(Tiling.model_fields["short_side"], DETAILS)
-        form = form_layout()
         self.about_variant, self.about_line = hint(), hint(_DRAWING)
         self.planes, self.line_button = PlaneRow(), QPushButton("Measure")
         self.line_button.setCheckable(True)
@@ -52,18 +53,16 @@ class SegmentSection(Section):
             "Draw a line across one object, from one edge to the other: the detail is chosen so that about five of the "
             "model's patches lie across it. Press again, or Escape, to leave it."
         )
-        form.addRow("Variant", self.variants)
-        form.addRow(self.about_variant)
         detail = QHBoxLayout()
         detail.setSpacing(GAP)
         detail.addWidget(self.detail, 1)
         detail.addWidget(self.line_button)
-        form.addRow("Detail", detail)
-        form.addRow(self.about_line)
+        self._add_row("Variant", self.variants)
+        self.body.addWidget(self.about_variant)
+        self._add_row("Detail", detail)
+        self.body.addWidget(self.about_line)
         self.about_line.hide()
-        form.addRow("Planes", self.planes)
-        self._planes_label = form.labelForField(self.planes)
-        self.body.addLayout(form)
+        self._planes_label = self._add_row("Planes", self.planes)
         self.forms = {
             "attention": Form(Attention),
             "tiling": Form(Tiling, skip=("short_side",)),
@@ -75,6 +74,14 @@ class SegmentSection(Section):
         self.variants.activated.connect(lambda: self.variant_chosen.emit(self.variants.currentData()))
         self.detail.value_changed.connect(lambda value: self.changed.emit("tiling", {"short_side": value}))
         self.line_button.clicked.connect(self.line)
+
+    def _add_row(self, text: str, widget: Any) -> QLabel:
+        """A row by itself: in one form with lines that wrap, Qt takes the rows to be lower than they are."""
+        form, label = form_layout(), QLabel(text)
+        label.setMinimumWidth(_LABEL_WIDTH)
+        form.addRow(label, widget)
+        self.body.addLayout(form)
+        return label
 
     def _advanced(self) -> QWidget:
         inner = QWidget()
