@@ -30,7 +30,6 @@ from napari_clearclip.gui.readout import Readout
 from napari_clearclip.gui.ruler import Ruler
 from napari_clearclip.gui.runner import Executor
 from napari_clearclip.gui.scope import Scope
-from napari_clearclip.gui.sections import Message
 from napari_clearclip.gui.segment_section import SegmentSection
 from napari_clearclip.gui.sources import KEY, describe, key_of
 from napari_clearclip.gui.styles import left_behind
@@ -80,7 +79,7 @@ class Panel(QWidget):
         self.images, self.ruler = Images(napari_viewer), Ruler(napari_viewer)
         self.image, self.channels, self.model = ImageSection(), ChannelSection(), ModelSection()
         self.prompts, self.segment = PromptSection(), SegmentSection()
-        self.message = Message()
+        self.message = self.segment.message
         preferences = read_preferences()
         self.controller.runtime = preferences.runtime
         self.equipment = Equipment(self.model, self.controller, executor, preferences.offer_models)
@@ -123,7 +122,6 @@ class Panel(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
         outer.addWidget(scroll, 1)
-        self.segment.footer_body.addWidget(self.message)
         outer.addWidget(self.segment.footer)
         self.setMinimumWidth(300)
         self.segment.run_button.setText(f"Run   {ACTIONS['run'].shown_keys}")

@@ -12,7 +12,7 @@ from napari_clearclip.engine.attention import VARIANTS, Variant, variant_name
 from napari_clearclip.gui.amounts import progress_text
 from napari_clearclip.gui.forms import Choice, Form, edit
 from napari_clearclip.gui.planes import PlaneRow
-from napari_clearclip.gui.sections import GAP, Fold, Section, form_layout, hint, show_on, title
+from napari_clearclip.gui.sections import GAP, Fold, Message, Section, form_layout, hint, show_on, title
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Comparing, Deciding, Settings, Tiling
 
@@ -97,9 +97,9 @@ class SegmentSection(Section):
         return inner
 
     def _make_footer(self) -> QWidget:
-        """Buttons and progress, which the panel keeps in sight however long the sections are."""
+        """Messages, progress and buttons, which the panel keeps in sight however long the sections are."""
         footer = QWidget()
-        column = self.footer_body = QVBoxLayout(footer)
+        column = QVBoxLayout(footer)
         column.setContentsMargins(8, 2, 8, 8)
         column.setSpacing(GAP)
         self.run_button, self.cancel_button = QPushButton("Run"), QPushButton("Cancel")
@@ -107,17 +107,14 @@ class SegmentSection(Section):
         self.bar, self.stage, self.cost = QProgressBar(), hint(), hint()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
-        policy = self.bar.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)  # so that the buttons stay where they are
-        self.bar.setSizePolicy(policy)
         row = QHBoxLayout()
         for button, stretch in ((self.run_button, 2), (self.cancel_button, 1)):
             button.setMinimumHeight(30)
             row.addWidget(button, stretch)
-        column.addWidget(self.stale)
-        column.addLayout(row)
-        for widget in (self.stage, self.cost, self.bar):
+        self.message = Message()
+        for widget in (self.message, self.stale, self.stage, self.cost, self.bar):
             column.addWidget(widget)
+        column.addLayout(row)  # at the bottom, so that the buttons stay where they are whatever is said above
         self.run_button.clicked.connect(self.run)
         self.cancel_button.clicked.connect(self.cancel)
         return footer
