@@ -283,10 +283,12 @@ def test_a_hundred_prompts(settings: Settings, runtime: Runtime) -> None:
 def test_unknown_words_are_flagged(settings: Settings, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = {"vocabulary": ["cat", "dog", "sky", "wall"]}
     monkeypatch.setattr(domains, "recommendations", lambda model: entry)
-    result = Pipeline(runtime).run(IMAGE, settings.replace(prompts=(CAT, DOG, SKY)), RGB)
-    assert result.unknown == {"hound": ("hound",)}
-    with pytest.raises(ValueError, match="this model knows no word of 'horse'; it knows 4 words"):
-        Pipeline(runtime).run(IMAGE, settings.replace(prompts=(CAT, HORSE)), RGB)
+    wet = DOG.replace(synonyms=("wet dog",))
+    result = Pipeline(runtime).run(IMAGE, settings.replace(prompts=(CAT, wet, SKY)), RGB)
+    assert result.unknown == {"wet dog": ("wet",)}
+    for prompt, phrase in ((HORSE, "horse"), (DOG, "hound")):
+        with pytest.raises(ValueError, match=f"this model knows no word of '{phrase}'; it knows 4 words"):
+            Pipeline(runtime).run(IMAGE, settings.replace(prompts=(CAT, prompt)), RGB)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
