@@ -96,7 +96,7 @@ def test_only_the_selected_prompt_of_many_has_a_heat_map(many: tuple[Bound, Imag
 
 
 def test_heat_maps_of_the_others_go_when_there_are_many(many: tuple[Bound, Image]) -> None:
-    bound, image = many
+    bound, _ = many
     settings = bound.controller.settings
     bound.controller.update(prompt_list.removed(settings, {prompt.id for prompt in settings.objects[3:]}))
     bound.results.select("word1")

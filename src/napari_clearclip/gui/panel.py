@@ -143,6 +143,7 @@ class Panel(QWidget):
         self.prompts.lock_toggled.connect(self.results.lock)
         self.prompts.clear_edits.connect(self.results.clear_edits)
         self.prompts.accept.connect(self.results.accept)
+        self.prompts.accept_all.connect(lambda: self.results.accept())
         self.results.said.connect(self.message.say)
         self.prompts.thresholds.changed.connect(self._change_part)
         self.prompts.selected.connect(self.results.select)
@@ -157,7 +158,7 @@ class Panel(QWidget):
         self.images.listed.connect(self._on_listed)
         self.images.looked.connect(self._on_looked)
         self.images.reshaped.connect(self.results.drop)
-        self.controller.changed.connect(self._show)
+        self.controller.changed.connect(self._on_changed)
         self.controller.source_changed.connect(self._on_source)
         self.controller.result_changed.connect(self._on_result)
         self.controller.withdrawn.connect(self._on_withdrawn)
@@ -253,6 +254,12 @@ class Panel(QWidget):
     def _show_stale(self) -> None:
         self.segment.stale.setVisible(self.controller.stale)
         self.segment.run_button.setEnabled(self.controller.source is not None)
+
+    def _on_changed(self, key: Hashable, old: State, new: State) -> None:
+        """What was found is forgotten where the run was undone."""
+        for plane in set(old.readings) - set(new.readings):
+            self._on_withdrawn((key, plane))
+        self._show()
 
     def _on_source(self, source: Source | None) -> None:
         self.prompts.objects.set_coverage({} if source is None else self._coverage.get(source.spot, {}))

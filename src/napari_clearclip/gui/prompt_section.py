@@ -33,6 +33,7 @@ class PromptSection(Section):
     automatic = Signal(object)
     clear_edits = Signal(str)
     accept = Signal(str)
+    accept_all = Signal()
     released = Signal()
     refused = Signal(str)
     opened = Signal(str)
@@ -79,8 +80,13 @@ class PromptSection(Section):
         self.undo_button.clicked.connect(self.undo)
         self.redo_button.clicked.connect(self.redo)
         menu = QMenu(self.list_button)
+        menu.setToolTipsVisible(True)
         menu.addAction("Open list…", self._ask_open)
         self.save_action = menu.addAction("Save list…", self._ask_save)
+        self.accept_action = menu.addAction("Accept all as one layer", self.accept_all.emit)
+        self.accept_action.setToolTip(
+            "Copy all visible masks into one plain Labels layer, then lock and hide the prompts"
+        )
         menu.addSeparator()
         self.empty_action = menu.addAction("Remove all prompts", self.emptied.emit)
         self.list_button.setMenu(menu)
