@@ -16,6 +16,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_clearclip.edits import Edits
+from napari_clearclip.gui.histogram import RUN_FIRST
 from napari_clearclip.gui.panel import Panel
 from napari_clearclip.gui.prompt_cells import slider_area
 from napari_clearclip.gui.prompts import Column
@@ -181,6 +182,8 @@ def runs(user: User) -> dict[str, Any]:
     user.click(user.segment.run_button)
     masks = user.look()
     assert len(user.viewer.layers) == 7
+    assert user.table.model().index(0, Column.COVERAGE).data() != "–"
+    assert user.panel.prompts.thresholds.plot.missing == ""
     for phrase, mask in masks.items():
         truth = user.scene.truth == user.scene.names.index(phrase) + 1
         assert (mask & truth).sum() > 0.5 * truth.sum(), phrase
@@ -236,6 +239,8 @@ def undoes_everything(user: User, words: list[str], states: list[dict[str, Any]]
     user.press(Qt.Key.Key_Z, CONTROL)
     user.wait()
     assert [layer.name for layer in user.viewer.layers] == ["shapes scene"]
+    assert user.table.model().index(0, Column.COVERAGE).data() == "–"
+    assert user.panel.prompts.thresholds.plot.missing == RUN_FIRST
     for left in (2, 1, 0):
         assert user.phrases == words[: left + 1]
         user.click(user.panel.prompts.undo_button)
