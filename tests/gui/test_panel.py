@@ -207,10 +207,10 @@ def test_words_that_the_model_does_not_know(opened: Opened, tmp_path: Path) -> N
 def test_variant_and_advanced_fields_are_one_value(opened: Opened) -> None:
     segment = opened.panel.segment
     segment.variant_chosen.emit(Attention(terms=("qk",), residual=1, ffn=1))
-    assert segment.variants.currentText() == "vanilla"
+    assert segment.variants.currentText() == "CLIP, unchanged"
     assert segment.forms["attention"].editors["ffn"].value == 1
     segment.forms["attention"].editors["ffn"].inner.setValue(0.5)
-    assert segment.variants.currentText() == "custom"
+    assert segment.variants.currentText() == "Custom"
     assert opened.controller.settings.attention.ffn == 0.5
 
 
@@ -221,6 +221,19 @@ def test_what_a_field_refuses_is_put_back(opened: Opened) -> None:
     assert "from 8 to 65536" in opened.said
     assert opened.controller.settings.tiling == Tiling()
     assert detail.currentText() == "recommended"
+
+
+def test_the_image_that_is_chosen_stays_chosen_when_it_is_run(opened: Opened) -> None:
+    opened.viewer.add_image(np.zeros((8, 8), np.uint8), name="other")
+    opened.type("road")
+    combo = opened.panel.image.images
+    combo.setCurrentIndex(combo.findText("photo"))
+    combo.activated.emit(combo.currentIndex())
+    assert opened.viewer.layers.selection.active == opened.image
+    opened.type("tree")
+    opened.run()
+    assert combo.currentText() == "photo"
+    assert [prompt.phrase for prompt in opened.controller.settings.objects] == ["tree"]
 
 
 def test_images_are_listed_without_our_own(opened: Opened) -> None:

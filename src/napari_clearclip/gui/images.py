@@ -97,11 +97,14 @@ class Images:
         channels.set_picks(first, picks)
         self._current = key_of(first)
         self.refresh()
+        self._viewer.layers.selection.active = first
 
     def choose(self, key: str | None) -> None:
-        """Look at another image."""
+        """Look at another image, and select it in the layer list, which otherwise would lead back to the one before."""
         self._current = key
         self.looked.emit(self.current)
+        if self.current is not None:
+            self._viewer.layers.selection.active = self.current
 
     def refresh(self, event: Any = None) -> None:
         """List the images anew; when the current one is gone, the top one is looked at."""
