@@ -16,6 +16,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_clearclip.domains import as_prompts, distractors_for
+from napari_clearclip.gui.channels import Pick
 from napari_clearclip.gui.panel import NOTHING_FOUND, Panel
 from napari_clearclip.gui.plugin import open_aerial, open_shapes
 from napari_clearclip.gui.sections import Fold
@@ -221,6 +222,18 @@ def test_what_a_field_refuses_is_put_back(opened: Opened) -> None:
     assert "from 8 to 65536" in opened.said
     assert opened.controller.settings.tiling == Tiling()
     assert detail.currentText() == "recommended"
+
+
+def test_results_lie_above_all_colours_of_their_image(opened: Opened) -> None:
+    others = [opened.viewer.add_image(np.zeros((16, 16), np.uint8), name=name) for name in ("green", "blue", "other")]
+    opened.type("road")
+    red, green, blue = (Pick(key_of(layer)) for layer in (opened.image, *others[:2]))
+    opened.panel.images.set_picks((red, green, blue))
+    opened.type("road")
+    opened.run()
+    assert [layer.name for layer in opened.viewer.layers] == [
+        *("photo", "green", "blue", "photo · road similarity", "photo · road", "other")
+    ]
 
 
 def test_the_image_that_is_chosen_stays_chosen_when_it_is_run(opened: Opened) -> None:

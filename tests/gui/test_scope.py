@@ -83,7 +83,7 @@ def opened(qtbot: Any, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Opened:
 
 @pytest.mark.parametrize("name", ["clearclip", "sclip", "vanilla"])
 def test_a_variant_is_explained_with_its_paper(opened: Opened, name: str) -> None:
-    opened.choose(opened.segment.variants, name)
+    opened.choose(opened.segment.variants, VARIANTS[name].title)
     assert opened.controller.settings.attention == VARIANTS[name].row
     assert opened.segment.about_variant.text() == VARIANTS[name].summary
     for widget in (opened.segment.about_variant, opened.segment.variants):
@@ -92,10 +92,10 @@ def test_a_variant_is_explained_with_its_paper(opened: Opened, name: str) -> Non
 
 def test_an_own_row_is_custom_and_a_name_leads_back(opened: Opened) -> None:
     opened.segment.forms["attention"].editors["temperature"].inner.setValue(0.37)
-    assert opened.segment.variants.currentText() == "custom"
+    assert opened.segment.variants.currentText() == "Custom"
     assert opened.segment.about_variant.text() == ABOUT_CUSTOM
-    opened.choose(opened.segment.variants, "clearclip")
-    assert opened.segment.variants.currentText() == "clearclip"
+    opened.choose(opened.segment.variants, "ClearCLIP")
+    assert opened.segment.variants.currentText() == "ClearCLIP"
     assert opened.segment.forms["attention"].editors["temperature"].value == 1
 
 

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Variant:
-    """A named row of the table: what it computes, said in one sentence, and the paper it comes from."""
+    """A row of the table with its name for people, what it computes in one sentence, and the paper it comes from."""
 
+    title: str
     row: Attention
     summary: str
     paper: str = ""
@@ -30,38 +31,58 @@ _NACLIP = "Hajimiri et al., Pay Attention to Your Neighbours, WACV 2025"
 
 VARIANTS: dict[str, Variant] = {
     "clearclip": Variant(
-        Attention(terms=("qq",)), "Queries attend to queries; no residual, no feed-forward network.", _CLEARCLIP
+        "ClearCLIP",
+        Attention(terms=("qq",)),
+        "Queries attend to queries; no residual, no feed-forward network.",
+        _CLEARCLIP,
     ),
     "sclip": Variant(
+        "SCLIP",
         Attention(terms=("qq", "kk"), residual=1, ffn=1),
         "Query-query plus key-key attention in an otherwise unchanged last block.",
         _SCLIP,
     ),
     "sclip_clear": Variant(
-        Attention(terms=("qq", "kk")), "SCLIP's attention without residual and feed-forward network.", _CLEARCLIP
+        "SCLIP, without residual and FFN",
+        Attention(terms=("qq", "kk")),
+        "SCLIP's attention without residual and feed-forward network.",
+        _CLEARCLIP,
     ),
     "naclip": Variant(
-        Attention(terms=("kk",), bias=5), "Keys attend to keys, nearer patches more; no residual, no FFN.", _NACLIP
+        "NACLIP",
+        Attention(terms=("kk",), bias=5),
+        "Keys attend to keys, nearer patches more; no residual, no FFN.",
+        _NACLIP,
     ),
     "maskclip": Variant(
+        "MaskCLIP",
         Attention(terms=("identity",)),
         "Each patch keeps its own value; no residual, no feed-forward network.",
         _MASKCLIP,
     ),
     "maskclip_official": Variant(
+        "MaskCLIP, authors' code",
         Attention(terms=("identity",), residual=1, ffn=1),
         "Each patch keeps its own value, residual and feed-forward network kept, as in the authors' ViT code.",
         _MASKCLIP,
     ),
-    "vanilla": Variant(Attention(terms=("qk",), residual=1, ffn=1), "CLIP's last block as it was trained.", _CLIP),
-    "qk": Variant(Attention(terms=("qk",)), "CLIP's own attention without residual and FFN.", _CLEARCLIP),
-    "qq": Variant(Attention(terms=("qq",)), "Query-query attention without residual and FFN.", _CLEARCLIP),
-    "kk": Variant(Attention(terms=("kk",)), "Key-key attention without residual and FFN.", _CLEARCLIP),
-    "vv": Variant(Attention(terms=("vv",)), "Value-value attention without residual and FFN.", _CLEARCLIP),
+    "vanilla": Variant(
+        "CLIP, unchanged", Attention(terms=("qk",), residual=1, ffn=1), "CLIP's last block as it was trained.", _CLIP
+    ),
+    "qk": Variant(
+        "Query-key only", Attention(terms=("qk",)), "CLIP's own attention without residual and FFN.", _CLEARCLIP
+    ),
+    "qq": Variant(
+        "Query-query only", Attention(terms=("qq",)), "Query-query attention without residual and FFN.", _CLEARCLIP
+    ),
+    "kk": Variant("Key-key only", Attention(terms=("kk",)), "Key-key attention without residual and FFN.", _CLEARCLIP),
+    "vv": Variant(
+        "Value-value only", Attention(terms=("vv",)), "Value-value attention without residual and FFN.", _CLEARCLIP
+    ),
 }
 
 
-def register_variant(name: str, row: Attention, summary: str = "", paper: str = "") -> None:
+def register_variant(name: str, row: Attention, summary: str = "", paper: str = "", title: str = "") -> None:
     """Add a named row to `VARIANTS`, so that panel and command line offer it.
 
     Parameters
@@ -70,8 +91,8 @@ def register_variant(name: str, row: Attention, summary: str = "", paper: str = 
         A new identifier.
     row : Attention
         What the last block computes.
-    summary, paper : str
-        One sentence and a citation, shown to the user.
+    summary, paper, title : str
+        One sentence, a citation and a name for people, shown to the user; without a title the name is shown.
 
     Raises
     ------
@@ -89,7 +110,7 @@ def register_variant(name: str, row: Attention, summary: str = "", paper: str = 
         raise ValueError(f"variant name {name!r} must be letters, digits and underscores, not beginning with a digit")
     if name in VARIANTS and VARIANTS[name].row != row:
         raise ValueError(f"a variant named {name!r} exists with another row; choose another name")
-    VARIANTS[name] = Variant(row, summary, paper)
+    VARIANTS[name] = Variant(title or name, row, summary, paper)
 
 
 def variant(name: str) -> Attention:

@@ -16,7 +16,7 @@ from napari_clearclip.gui.sections import GAP, Fold, Message, Section, form_layo
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Comparing, Deciding, Settings, Tiling
 
-CUSTOM = "custom"
+CUSTOM = "Custom"
 _LABEL_WIDTH = 58  # the same for all rows, so that they stand in line
 ABOUT_CUSTOM = "Your own combination, set under Advanced. Choose a name to go back to a published method."
 _DRAWING = "Drag from one edge of a typical object to the other, or press Escape."
@@ -42,7 +42,7 @@ class SegmentSection(Section):
         self.variants = Choice()
         for name, variant in VARIANTS.items():
             if variant_name(variant.row) == name:  # a second name of a row would never be shown
-                self.variants.addItem(name, variant.row)
+                self.variants.addItem(variant.title, variant.row)
                 self.variants.setItemData(self.variants.count() - 1, _about(variant), Qt.ItemDataRole.ToolTipRole)
         self.variants.addItem(CUSTOM, None)
         self.detail = edit(Tiling.model_fields["short_side"], DETAILS)
@@ -122,9 +122,8 @@ class SegmentSection(Section):
     def show_settings(self, settings: Settings) -> None:
         """Show variant, detail and the folded fields."""
         name = variant_name(settings.attention)
-        at = self.variants.findText(name)
-        self.variants.setCurrentIndex(at if at >= 0 else self.variants.count() - 1)
         entry = VARIANTS.get(name)
+        self.variants.setCurrentText(CUSTOM if entry is None else entry.title)
         self.about_variant.setText(ABOUT_CUSTOM if entry is None else entry.summary)
         for widget in (self.variants, self.about_variant):
             widget.setToolTip(ABOUT_CUSTOM if entry is None else _about(entry))
