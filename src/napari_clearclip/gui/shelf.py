@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_clearclip.gui.channels import picks_of
 from napari_clearclip.gui.sources import KEY, apply_placement, is_source, key_of, placement
 from napari_clearclip.gui.styles import COMBINED, LABELS, SIMILARITY, make_layer, tag_of
 from napari_clearclip.settings import Prompt, Settings
@@ -107,11 +108,19 @@ class Shelf:
         layer = make_layer(sheet.kind, image, sheet.shown, sheet.prompts, shape, placement(image, cell))
         layer.metadata[KEY]["cell"] = tuple(cell)
         below = [each for each in self.of(key_of(image)) if _rank(each, order) < _rank(layer, order)]
-        at = max(layers.index(each) for each in [image, *below]) + 1
+        at = max(layers.index(each) for each in [self._ground(image), *below]) + 1
         with self.work(), self.same_selection():
             layers.insert(at, layer)
         self.made.emit(layer)
         return layer
+
+    def _ground(self, image: Image) -> Image:
+        """The topmost of an image and its colours, which would shine through what lies below them."""
+        colours = {pick.layer for pick in picks_of(image) if pick is not None} | {key_of(image)}
+        return max(
+            (layer for layer in self._viewer.layers if is_source(layer) and key_of(layer) in colours),
+            key=self._viewer.layers.index,
+        )
 
     def moved(self, layer: Any, image: Image, cell: tuple[float, float]) -> None:
         """Let a layer lie on its image with cells of another size."""
@@ -132,7 +141,7 @@ class Shelf:
         if image is None or [layer.name for layer in found] == [layer.name for layer in wanted]:
             return
         for at, layer in enumerate(wanted, 1):
-            target = layers.index(image) + at
+            target = layers.index(self._ground(image)) + at
             if layers.index(layer) != target:
                 layers.move(layers.index(layer), target)
 
