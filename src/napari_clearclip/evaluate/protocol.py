@@ -86,10 +86,10 @@ def bootstrap_interval(
 
     Parameters
     ----------
-    confusions : (S, C, C) int64 array
-        One matrix an image.
+    confusions : (S, ..., C, C) int64 array
+        One matrix, or several that belong together, an image.
     statistic : callable
-        Of the sum (C, C) over images.
+        Of the sum (..., C, C) over images.
     samples : int
         Number of resamplings with replacement.
     seed : int

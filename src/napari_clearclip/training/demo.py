@@ -78,6 +78,7 @@ class Recipe:
     skip : chance that an image skips the last block's feed-forward part (stochastic depth)
     negatives : captions with one phrase exchanged, as a part of the batch
     sharp : factor on the last block's queries after the training; see `sharpen`
+    tiling : recommended short side, window and stride in pixels
     seed : of everything random
     """
 
@@ -101,7 +102,8 @@ class Recipe:
     average: float = 0.998
     skip: float = 0.5
     negatives: float = 0.25
-    sharp: float = 2.5
+    sharp: float = 3.5
+    tiling: tuple[int, int, int] = (352, 128, 64)
     seed: int = 0
 
     @property
@@ -161,7 +163,7 @@ def model_config(recipe: Recipe) -> dict[str, Any]:
         "text_cfg": text,
         "clearclip": {
             "token_ids": kept,
-            "tiling": {"short_side": 288, "window": PATCH * recipe.grid, "stride": PATCH * recipe.grid // 2},
+            "tiling": dict(zip(("short_side", "window", "stride"), recipe.tiling, strict=True)),
             "templates": list(TEMPLATES),
             "distractors": [phrase for kind in KINDS for phrase in DISTRACTORS[kind]],
             "mean": list(MEAN),
