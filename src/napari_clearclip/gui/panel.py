@@ -17,6 +17,7 @@ from napari_clearclip.gui.actions import ACTIONS, bind, callbacks
 from napari_clearclip.gui.channel_section import ChannelSection
 from napari_clearclip.gui.controller import Controller
 from napari_clearclip.gui.equipment import Equipment
+from napari_clearclip.gui.graphics import CanvasContext
 from napari_clearclip.gui.history import State
 from napari_clearclip.gui.image_section import ImageSection
 from napari_clearclip.gui.images import Images
@@ -76,6 +77,7 @@ class Panel(QWidget):
         self.controller = Controller(executor, open_pipeline, State(start_settings()), known)
         self.results = Results(napari_viewer, self.controller)
         self.readout = Readout(napari_viewer, self.controller)
+        self._context = CanvasContext(napari_viewer, self)
         self.images, self.ruler = Images(napari_viewer), Ruler(napari_viewer)
         self.image, self.channels, self.model = ImageSection(), ChannelSection(), ModelSection()
         self.prompts, self.segment = PromptSection(), SegmentSection()
@@ -92,7 +94,7 @@ class Panel(QWidget):
         self._connect_values()
         self._actions = callbacks(self)
         self._unbind = bind(napari_viewer, self, self._actions)
-        parts = (self.ruler, self.images, self.results, self.readout, self.equipment, self.controller)
+        parts = (self._context, self.ruler, self.images, self.results, self.readout, self.equipment, self.controller)
         self._let_go = partial(_let_go, (self._unbind, *(part.close for part in parts)))
         self.destroyed.connect(self._let_go)
         self.segment.show_busy(False)
@@ -313,6 +315,8 @@ class Panel(QWidget):
 
     def event(self, event: QEvent) -> bool:
         """Stop the worker when the dock is closed, which a docked widget notices by losing its parent only."""
+        if event.type() == QEvent.Type.ParentAboutToChange:
+            self._context.make_current()  # a closed dock takes layers with it, and has no window any more
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.close_down()
         return bool(super().event(event))

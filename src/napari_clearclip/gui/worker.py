@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import sys
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from napari_clearclip.gui.graphics import keep_llvm_apart
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.catalogue import Published
@@ -48,22 +44,6 @@ def in_thread(
 
     worker.finished.connect(end)
     worker.start()
-
-
-@cache
-def keep_llvm_apart() -> None:
-    """Let triton, which importing torch's compiler loads, use its own LLVM rather than that of the canvas.
-
-    Notes
-    -----
-    Mesa draws in software with LLVM. Its symbols are global once a canvas is open, triton exports the same names, and
-    loading it then without RTLD_DEEPBIND ends the process with a segmentation fault.
-    """
-    spec = find_spec("triton") if sys.platform == "linux" else None
-    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
-        for library in Path(folder, "_C").glob("libtriton*.so"):
-            with suppress(OSError):
-                ctypes.CDLL(str(library), mode=os.RTLD_NOW | getattr(os, "RTLD_DEEPBIND", 0))
 
 
 @dataclass(frozen=True)
