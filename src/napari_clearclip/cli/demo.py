@@ -26,8 +26,8 @@ from napari_clearclip.settings import Settings
 if TYPE_CHECKING:
     from napari_clearclip.pipeline import Pipeline
 
-# The scene that is written, and those that are measured: enough for a first impression in seconds.
-_SHOWN, _MEASURED = 1, range(1000, 1008)
+# The scene that is written, one that shows what the model can, and those that are measured: enough for an impression.
+_SHOWN, _MEASURED = 180, range(1000, 1008)
 _ROWS = ("clearclip", "qq_rc", "qq_ffn", "qq_rc_ffn", "vanilla", "sclip_clear", "kk")
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 SAMPLE_SIZE = 384
-_SEEDS = {"shapes": 24, "aerial": 1, "micrograph": 1}
+_SEEDS = {"shapes": 24, "aerial": 7, "micrograph": 14}
 
 LayerData = tuple[Any, dict[str, Any], str]
 
