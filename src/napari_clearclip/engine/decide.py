@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Pixels times phrases that are looked at together: about 8 MB, which stays near the processor.
 _STRIP = 2_000_000
+_CACHED = 2**17  # pixels of which labels, scores and margins stay in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -240,11 +241,18 @@ def threshold(
     (H, W) uint8 array
         0 = nothing, i + 1 = object prompt i.
     """
-    needed = np.array([np.inf, *thresholds], np.float32)[assignment.winner]
-    keep = (assignment.score >= needed) & (assignment.margin >= np.float32(lead))
-    if valid is not None:
-        keep &= valid
-    return np.where(keep, assignment.winner, np.uint8(0))
+    table = np.array([np.inf, *thresholds], np.float32)
+    labels = assignment.winner.copy()
+    step = max(_CACHED // labels.shape[1], 1)
+    for top in range(0, len(labels), step):
+        rows = slice(top, top + step)
+        keep = assignment.score[rows] >= table.take(assignment.winner[rows])
+        if lead > 0:
+            keep &= assignment.margin[rows] >= np.float32(lead)
+        if valid is not None:
+            keep &= valid[rows]
+        labels[rows] *= keep
+    return labels
 
 
 def overlap_steps(
