@@ -251,7 +251,7 @@ def test_adding_a_prompt_leaves_the_other_scores_bit_identical(settings: Setting
 
 def test_a_prompt_with_distractors_is_not_everywhere(settings: Settings, runtime: Runtime) -> None:
     result = Pipeline(runtime).run(IMAGE, settings.replace(prompts=(CAT, SKY, WALL)), RGB)
-    assert 0 < result.coverage("cat") < 0.9
+    assert 0 < result.coverage()["cat"] < 0.9
 
 
 def test_a_distractor_that_is_asked_for_steps_aside(settings: Settings, runtime: Runtime) -> None:
@@ -326,7 +326,7 @@ def test_shapes_and_ranges(settings: Settings, runtime: Runtime) -> None:
     assert result.valid is None
     assert result.overlaps is None
     assert result.unknown == {}
-    assert result.coverage("cat") == pytest.approx((result.labels == 1).mean())
+    assert result.coverage()["cat"] == pytest.approx((result.labels == 1).mean())
     with pytest.raises(ValueError, match=r"no prompt has the id 'sky'; there are \['cat', 'dog'\]"):
         result.mask("sky")
 
@@ -356,13 +356,13 @@ def test_pixels_without_data_stay_empty_through_every_stage(
     assert np.array_equal(result.labels > 0, result.valid)
     assert not result.scores.values[:, :6].any()
     assert result.scores.values[:, 6:].all()
-    assert result.coverage("cat") == pytest.approx(result.mask("cat").sum() / (20 * 60 - 1))
+    assert result.coverage()["cat"] == pytest.approx(result.mask("cat").sum() / (20 * 60 - 1))
 
 
 def test_an_image_without_any_data(settings: Settings, runtime: Runtime) -> None:
     result = Pipeline(runtime).run(np.full((30, 30), np.nan), settings)
     assert not result.labels.any()
-    assert result.coverage("cat") == 0
+    assert result.coverage()["cat"] == 0
 
 
 @pytest.mark.parametrize(

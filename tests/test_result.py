@@ -1,4 +1,4 @@
-"""What a result says of a pixel is what its masks say."""
+"""What a result says of pixels is what its masks say."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def test_owners_are_the_prompts_whose_masks_hold_the_pixel(overlapping: bool) ->
         Edits(),
         overlaps=np.packbits(masks, axis=-1) if overlapping else None,
     )
+    share = masks.mean(axis=(1, 2)) if overlapping else [np.mean(labels == at) for at in (1, 2, 3)]
+    assert result.coverage() == pytest.approx(dict(zip(IDS, share, strict=True)))
     for row, col in np.ndindex(labels.shape):
         held = masks[:, row, col] if overlapping else labels[row, col] == np.arange(1, 4)
         assert result.owners(row, col) == tuple(np.array(IDS)[held])

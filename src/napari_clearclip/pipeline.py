@@ -295,6 +295,7 @@ class Pipeline:
             steps = overlap_steps(candidates, frame, deciding, thresholds, job.valid)
             overlaps = yield from counted(steps, state)
             masks = (np.broadcast_to(np.uint8(0), frame.image), overlaps)  # combined once what is done by hand is known
+        masks[0].flags.writeable = False  # it may be the result's own
         self._cache.put(key, masks, (masks[0] if masks[1] is None else masks[1]).nbytes)
         return masks
 

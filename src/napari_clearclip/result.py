@@ -14,6 +14,9 @@ from napari_clearclip.settings import Settings
 LabelArray = npt.NDArray[np.uint8]
 
 
+_CACHED = 2**17  # pixels that stay in a processor's cache while they are counted
+
+
 @dataclass(frozen=True)
 class Georeference:
     """Where an image lies on Earth.
@@ -112,7 +115,16 @@ class Segmentation:
         bits = self.overlaps[:, row, col // 8] >> (7 - col % 8) & 1
         return tuple(id_ for id_, bit in zip(ids, bits.tolist(), strict=True) if bit)
 
-    def coverage(self, prompt: str) -> float:
-        """The share of valid pixels that a prompt has, from 0 to 1."""
-        pixels = self.labels.size if self.valid is None else np.count_nonzero(self.valid)
-        return np.count_nonzero(self.mask(prompt)) / max(pixels, 1)
+    def coverage(self) -> dict[str, float]:
+        """The share of valid pixels that each prompt has, from 0 to 1, by its id."""
+        pixels = self.labels.size if self.valid is None else int(np.count_nonzero(self.valid))
+        ids = [item.id for item in self.settings.objects]
+        if self.overlaps is None:
+            counts = np.zeros(256, np.int64)
+            step = max(_CACHED // max(self.labels.shape[1], 1), 1)
+            for top in range(0, len(self.labels), step):
+                counts += np.bincount(self.labels[top : top + step].ravel(), minlength=256)
+            found = counts[1 : len(ids) + 1].tolist()
+        else:
+            found = [int(np.count_nonzero(self.mask(id_))) for id_ in ids]
+        return {id_: count / max(pixels, 1) for id_, count in zip(ids, found, strict=True)}

@@ -93,7 +93,7 @@ def _centres(pixels: slice, cell: float) -> npt.NDArray[np.float64]:
 def coverage(results: Sequence[Segmentation], prompt: str) -> float:
     """The share of all planes' valid pixels that a prompt has."""
     pixels = [part.labels.size if part.valid is None else int(np.count_nonzero(part.valid)) for part in results]
-    covered = sum(part.coverage(prompt) * count for part, count in zip(results, pixels, strict=True))
+    covered = sum(part.coverage()[prompt] * count for part, count in zip(results, pixels, strict=True))
     return covered / max(sum(pixels), 1)
 
 

@@ -37,7 +37,7 @@ def apply_edits(
     Parameters
     ----------
     labels : (H, W) uint8 array
-        0 = nothing, i + 1 = prompt i.
+        0 = nothing, i + 1 = prompt i. It is what is returned where nothing was done.
     overlaps : (P, H, ceil(W / 8)) uint8 array or None
         Packed masks where prompts may overlap.
     prompts : sequence of P Prompt
@@ -50,8 +50,9 @@ def apply_edits(
     values = {prompt.id: at for at, prompt in enumerate(prompts, 1)}
     edits = in_force(edits, prompts, plane)
     if overlaps is None:
-        labels = labels.copy()
-        overlay(labels, values, edits)
+        if edits.painted or edits.locked:
+            labels = labels.copy()
+            overlay(labels, values, edits)
         return labels, None
     overlaps = overlaps.copy()
     for item in edits.painted:

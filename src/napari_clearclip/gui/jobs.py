@@ -70,9 +70,8 @@ class Outcome:
     def of(cls, source: Source, segmentation: Segmentation, preview: bool = False) -> Outcome:
         """What came out for an image; counts pixels, so it belongs in the worker."""
         ids = [prompt.id for prompt in segmentation.settings.objects]
-        coverage = {id_: float(segmentation.coverage(id_)) for id_ in ids}
         counts = {id_: histogram(segmentation.scores.of(id_), segmentation.valid) for id_ in ids}
-        return cls(source, segmentation, coverage, counts, digests(segmentation), preview)
+        return cls(source, segmentation, segmentation.coverage(), counts, digests(segmentation), preview)
 
 
 @dataclass(frozen=True)
