@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_clearclip.gui import prompt_list
 from napari_clearclip.gui.controller import Controller
 from napari_clearclip.gui.history import State
+from napari_clearclip.gui.layers import Results
 from napari_clearclip.gui.readout import Readout
 from napari_clearclip.gui.sources import source_of
 
@@ -20,11 +24,15 @@ def viewer() -> ViewerModel:
 
 
 @pytest.fixture
-def readout(viewer: ViewerModel) -> Readout:
-    image = viewer.add_image(np.zeros((16, 16), np.uint8), scale=(2, 2), translate=(10, 0))
+def controller() -> Controller:
     pipeline = CountingPipeline()
-    controller = Controller(in_line, lambda _: pipeline, State(looking("road tree")))
-    readout = Readout(viewer, controller)
+    return Controller(in_line, lambda _: pipeline, State(looking("road tree")))
+
+
+@pytest.fixture
+def readout(viewer: ViewerModel, controller: Controller, qapp: Any) -> Readout:
+    image = viewer.add_image(np.zeros((16, 16), np.uint8), scale=(2, 2), translate=(10, 0))
+    readout = Readout(viewer, controller, Results(viewer, controller))
     controller.look_at(source_of(image, viewer.dims.point))
     controller.run()
     return readout
@@ -40,6 +48,18 @@ def test_scores_rise_to_the_right_and_the_owner_is_starred(readout: Readout) -> 
 @pytest.mark.parametrize("place", [(8, 0), (10, -3), (44, 0)], ids=["above", "left", "below"])
 def test_outside_nothing_is_said(readout: Readout, place: tuple[float, float]) -> None:
     assert readout.text_at(place) == ""
+
+
+def test_a_prompt_that_is_hidden_is_not_named(readout: Readout, controller: Controller) -> None:
+    controller.update(prompt_list.changed(controller.settings, ("tree",), visible=False))
+    assert readout.text_at((10, 30)) == "road 1.00"
+
+
+def test_nothing_is_said_once_the_run_is_undone(readout: Readout, controller: Controller) -> None:
+    controller.undo()
+    assert readout.text_at((10, 30)) == ""
+    controller.redo()
+    assert readout.text_at((10, 30)) == "road 1.00, tree 1.00*"
 
 
 def test_the_status_is_added_to_once(readout: Readout, viewer: ViewerModel) -> None:

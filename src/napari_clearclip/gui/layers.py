@@ -87,6 +87,10 @@ class Results:
         """Our layer of a kind for an image and a prompt ("" for the layer of many), whatever it is called, or None."""
         return self._shelf.find(kind, key, prompt)
 
+    def outcome(self, spot: Spot) -> Outcome | None:
+        """What is shown of a plane, or None."""
+        return self._writer.outcomes.get(spot)
+
     def shows(self, key: str) -> bool:
         """Whether there are results for an image."""
         return bool(self._shelf.of(key))

@@ -76,7 +76,7 @@ class Panel(QWidget):
         known = left_behind(napari_viewer.layers)
         self.controller = Controller(executor, open_pipeline, State(start_settings()), known)
         self.results = Results(napari_viewer, self.controller)
-        self.readout = Readout(napari_viewer, self.controller)
+        self.readout = Readout(napari_viewer, self.controller, self.results)
         self._context = CanvasContext(napari_viewer, self)
         self.images, self.ruler = Images(napari_viewer), Ruler(napari_viewer)
         self.image, self.channels, self.model = ImageSection(), ChannelSection(), ModelSection()

@@ -57,11 +57,16 @@ def shape_of(layer: Image) -> tuple[int, ...]:
 
 def plane_of(layer: Image, point: Sequence[float]) -> tuple[int, ...]:
     """The index of the plane that the viewer shows at a point in world coordinates."""
+    at, shape = index_at(layer, point), shape_of(layer)
+    return tuple(min(max(at[axis], 0), shape[axis] - 1) for axis in range(layer.ndim - 2))
+
+
+def index_at(layer: Image, point: Sequence[float]) -> tuple[int, ...]:
+    """The index, in the array that is read, of a point in world coordinates; it may lie outside."""
     at = np.asarray(layer.world_to_data(np.asarray(point, float)[-layer.ndim :]))
     if layer.multiscale:
         at = at / np.asarray(layer.downsample_factors[level_of(layer)])
-    shape = shape_of(layer)
-    return tuple(int(np.clip(round(float(at[axis])), 0, shape[axis] - 1)) for axis in range(layer.ndim - 2))
+    return tuple(round(float(place)) for place in at)
 
 
 def view_of(layer: Image, point: Sequence[float]) -> View:
