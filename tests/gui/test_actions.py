@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,3 +97,8 @@ def test_the_question_mark_opens_the_help(panel: Panel) -> None:
     (dialog,) = panel.findChildren(Help)
     assert dialog.isVisible()
     dialog.close()
+
+
+def test_the_readme_names_the_keys() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert [action.keys for action in ACTIONS.values() if action.keys not in text] == []

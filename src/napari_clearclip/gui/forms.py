@@ -80,7 +80,7 @@ class Editor(QWidget):
 class _Still:
     """A wheel that scrolls the panel must not change a number or a choice on its way."""
 
-    def wheelEvent(self, event: Any) -> None:  # noqa: N802
+    def wheelEvent(self, event: Any) -> None:
         event.ignore() if not self.hasFocus() else super().wheelEvent(event)  # type: ignore[attr-defined,misc]
 
 

@@ -59,7 +59,7 @@ class ScorePlot(QWidget):
     def _movable(self) -> bool:
         return self._prompt is not None and not self._prompt.locked
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         """A few lines of text high."""
         return QSize(200, 3 * self.fontMetrics().height() + 16)
 
@@ -73,7 +73,7 @@ class ScorePlot(QWidget):
 
     # Drawing
 
-    def paintEvent(self, event: Any) -> None:  # noqa: N802
+    def paintEvent(self, event: Any) -> None:
         """Draw bars, axis and threshold, or say what is missing."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -126,21 +126,21 @@ class ScorePlot(QWidget):
 
     # Mouse and keyboard
 
-    def mousePressEvent(self, event: Any) -> None:  # noqa: N802
+    def mousePressEvent(self, event: Any) -> None:
         """Bring the threshold to the mouse."""
         if event.button() == Qt.MouseButton.LeftButton:
             self._move_to((event.position().x() - self.area().left()) / self.area().width())
 
-    def mouseMoveEvent(self, event: Any) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: Any) -> None:
         """Let the threshold follow the mouse."""
         if event.buttons() & Qt.MouseButton.LeftButton:
             self._move_to((event.position().x() - self.area().left()) / self.area().width())
 
-    def mouseReleaseEvent(self, event: Any) -> None:  # noqa: N802
+    def mouseReleaseEvent(self, event: Any) -> None:
         """Let go of the threshold."""
         self.released.emit()
 
-    def keyPressEvent(self, event: Any) -> None:  # noqa: N802
+    def keyPressEvent(self, event: Any) -> None:
         """Move the threshold."""
         size = STEP * (10 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1)
         ways = {Qt.Key.Key_Left: -size, Qt.Key.Key_Right: size}

@@ -103,7 +103,7 @@ class Panel(QWidget):
         if preferences.problem:
             self.message.say(preferences.problem)
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         """Wide enough that a phrase and its slider can be read."""
         return QSize(380, 840)
 
@@ -304,7 +304,7 @@ class Panel(QWidget):
 
     # Device and models, found out in a worker because torch takes seconds to import
 
-    def showEvent(self, event: Any) -> None:  # noqa: N802
+    def showEvent(self, event: Any) -> None:
         """Find out device and models once the panel is seen."""
         super().showEvent(event)
         if not self._asked:

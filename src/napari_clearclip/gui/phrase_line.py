@@ -36,7 +36,7 @@ class PhraseLine(QLineEdit):
         elif not reason and self.hasFocus():
             QToolTip.hideText()
 
-    def showEvent(self, event: Any) -> None:  # noqa: N802
+    def showEvent(self, event: Any) -> None:
         """Say what was refused before there was a line to say it."""
         super().showEvent(event)
         if self.accessibleDescription():
@@ -70,7 +70,7 @@ class PhraseEntry(QWidget):
         self.line.textChanged.connect(self._on_text)
         self.button.clicked.connect(self._enter)
 
-    def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802
+    def eventFilter(self, watched: Any, event: Any) -> bool:
         """Escape empties the line."""
         if event.type() == QEvent.Type.KeyPress and event.key() == Qt.Key.Key_Escape and self.line.text():
             self.line.clear()

@@ -70,7 +70,7 @@ class PromptDelegate(QStyledItemDelegate):
 
     # The editor of a phrase
 
-    def createEditor(self, parent: QWidget, option: Any, index: QModelIndex) -> QWidget:  # noqa: N802
+    def createEditor(self, parent: QWidget, option: Any, index: QModelIndex) -> QWidget:
         """A line that says in place why what is typed is refused."""
         line = PhraseLine(parent)
         line.setAccessibleName("Phrase and synonyms, separated by commas")
@@ -79,14 +79,14 @@ class PromptDelegate(QStyledItemDelegate):
         line.textEdited.connect(lambda text: self._recheck(line, place, text))
         return line
 
-    def setEditorData(self, editor: QWidget, index: QModelIndex) -> None:  # noqa: N802
+    def setEditorData(self, editor: QWidget, index: QModelIndex) -> None:
         """Start with what was typed before, even if it was refused."""
         super().setEditorData(editor, index)
         draft = index.model().draft(index.row())
         if draft is not None and isinstance(editor, PhraseLine):
             editor.refuse(draft.reason)
 
-    def eventFilter(self, editor: Any, event: Any) -> bool:  # noqa: N802
+    def eventFilter(self, editor: Any, event: Any) -> bool:
         """Enter leaves the editor open while the text is refused, Escape gives up what was typed."""
         if event.type() == QEvent.Type.KeyPress and isinstance(editor, PhraseLine):
             view: Any = self.parent()

@@ -97,7 +97,7 @@ class PromptView(QTableView):
         if index.isValid():
             self.selectionModel().setCurrentIndex(index, kind.ClearAndSelect | kind.Rows)
 
-    def currentChanged(self, current: QModelIndex, previous: QModelIndex) -> None:  # noqa: N802
+    def currentChanged(self, current: QModelIndex, previous: QModelIndex) -> None:
         """Tell which prompt is the current one."""
         super().currentChanged(current, previous)
         if current.row() != previous.row():
@@ -105,20 +105,20 @@ class PromptView(QTableView):
 
     # Size and looks
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         """High enough for the rows, from four to eight of them."""
         rows = min(max(self.model().rowCount(), 4), 8)
         header = 0 if self.horizontalHeader().isHidden() else self.horizontalHeader().sizeHint().height()
         return QSize(300, rows * self.verticalHeader().defaultSectionSize() + header + 4)
 
-    def resizeEvent(self, event: Any) -> None:  # noqa: N802
+    def resizeEvent(self, event: Any) -> None:
         """Share the width between phrase and slider; where it is short, the slider gives way."""
         super().resizeEvent(event)
         free = self.viewport().width() - sum(self._fixed.values())
         phrase = self.fontMetrics().averageCharWidth() * 9 + 28  # eight characters or so, and a sign
         self.setColumnWidth(Column.THRESHOLD, slider_width(int(0.42 * free), free - phrase))
 
-    def paintEvent(self, event: Any) -> None:  # noqa: N802
+    def paintEvent(self, event: Any) -> None:
         """Say what belongs here while there is nothing; show where a dragged row would go."""
         super().paintEvent(event)
         painter = QPainter(self.viewport())
@@ -141,7 +141,7 @@ class PromptView(QTableView):
 
     # Mouse: a press on a slider drags it, a press on a phrase drags the row, a click on the lock closes or opens it
 
-    def mousePressEvent(self, event: Any) -> None:  # noqa: N802
+    def mousePressEvent(self, event: Any) -> None:
         """Take hold of a slider or a row."""
         super().mousePressEvent(event)
         index = self.indexAt(event.position().toPoint())
@@ -157,7 +157,7 @@ class PromptView(QTableView):
         elif index.column() == Column.PHRASE and not event.modifiers():
             self._pressed = prompt.id, event.position().toPoint()
 
-    def mouseMoveEvent(self, event: Any) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: Any) -> None:
         """Move the slider or the row that is held."""
         if self._slid is not None:
             self._slide_to(event)
@@ -166,7 +166,7 @@ class PromptView(QTableView):
         else:
             super().mouseMoveEvent(event)
 
-    def mouseReleaseEvent(self, event: Any) -> None:  # noqa: N802
+    def mouseReleaseEvent(self, event: Any) -> None:
         """Let go of the slider or the row."""
         if self._slid is not None:
             self._slid = None
@@ -221,7 +221,7 @@ class PromptView(QTableView):
             return True
         return bool(super().event(event))
 
-    def keyPressEvent(self, event: Any) -> None:  # noqa: N802
+    def keyPressEvent(self, event: Any) -> None:
         """Do what the table's keys stand for; the rest is Qt's."""
         if event.key() == Qt.Key.Key_Escape and self._target is not None:
             self._let_go()
@@ -253,7 +253,7 @@ class PromptView(QTableView):
             }
         return acts.get(key)
 
-    def contextMenuEvent(self, event: Any) -> None:  # noqa: N802
+    def contextMenuEvent(self, event: Any) -> None:
         """What can be done with the row under the mouse, or with the current one by the menu key."""
         menu = self.menu()
         if menu is not None:

@@ -222,15 +222,15 @@ class PromptModel(QAbstractTableModel):
 
     # What Qt asks
 
-    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: N802, B008
+    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:
         """One row a prompt."""
         return 0 if parent.isValid() else len(self._prompts)
 
-    def columnCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: N802, B008
+    def columnCount(self, parent: QModelIndex = QModelIndex()) -> int:
         """As many as `Column` has."""
         return 0 if parent.isValid() else len(Column)
 
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:
         """Title and help of a column."""
         if orientation != Qt.Orientation.Horizontal:
             return None
@@ -317,7 +317,7 @@ class PromptModel(QAbstractTableModel):
             lines.append("Steps aside while a prompt asks for the same")
         return lines
 
-    def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:  # noqa: N802
+    def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
         """Tell what the user wants in a cell; it is shown once it is accepted."""
         if not index.isValid():
             return False
