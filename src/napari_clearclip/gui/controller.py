@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from psygnal import Signal
 
 from napari_clearclip.edits import Edits, Plane
+from napari_clearclip.gui.agenda import Agenda
 from napari_clearclip.gui.history import Histories, History, State
-from napari_clearclip.gui.jobs import Job, Outcome, Reading, Run, Source, Spot, question
+from napari_clearclip.gui.jobs import Job, Outcome, Reading, Run, Source, Spot
 from napari_clearclip.gui.runner import Executor, OpenPipeline, Runner
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Runtime, Settings
@@ -60,11 +61,8 @@ class Controller:
     ) -> None:
         self._runner = Runner(executor, open_pipeline)
         self._histories = Histories({None: state or State(), **(states or {})})
-        self._source: Source | None = None
-        self._run: Run | None = None
+        self._agenda = Agenda(self._histories)
         self._runs = 0
-        self._shown: dict[Spot, Hashable] = {}
-        self._given_up: dict[Spot, Hashable] = {}
         self._previewed: Spot | None = None
         self._closed = False
 
@@ -92,7 +90,7 @@ class Controller:
     @property
     def source(self) -> Source | None:
         """The image and plane that are looked at, or None."""
-        return self._source
+        return self._agenda.source
 
     @property
     def busy(self) -> bool:
@@ -102,20 +100,21 @@ class Controller:
     @property
     def has_run(self) -> bool:
         """Whether the image and plane that are looked at have been run, or are being run."""
-        return self._source is not None and self._reading(self._source.spot) is not None
+        return self._agenda.source is not None and self._agenda.reading(self._agenda.source.spot) is not None
 
     @property
     def stale(self) -> bool:
         """Whether what is shown of the plane that is looked at would be another if Run were pressed."""
-        if self._source is None or (reading := self._reading(self._source.spot)) is None:
+        source = self.source
+        if source is None or (reading := self._agenda.reading(source.spot)) is None:
             return False
-        given_up = self._given_up.get(self._source.spot) == self._question(self._source.spot, reading)
-        return given_up or reading != Reading.of(self.settings, self._source.view)
+        given_up = self._agenda.given_up.get(source.spot) == self._agenda.question(source.spot, reading)
+        return given_up or reading != Reading.of(self.settings, source.view)
 
     @property
     def planes_left(self) -> int:
         """How many planes come after the one that is being read."""
-        return 0 if self._run is None else max(len(self._run.left) - 1, 0)
+        return 0 if self._agenda.run is None else max(len(self._agenda.run.left) - 1, 0)
 
     @property
     def device(self) -> tuple[str, str] | None:
@@ -182,7 +181,7 @@ class Controller:
 
     def look_at(self, source: Source | None) -> None:
         """Say which image and plane are looked at, and how."""
-        self._source = source
+        self._agenda.source = source
         self._histories.look_at(None if source is None else source.key)
         self.source_changed.emit(source)
         self._next()
@@ -196,7 +195,7 @@ class Controller:
             The planes to segment; by default the one that is looked at. What is finished stays when the rest is
             cancelled.
         """
-        source = self._source
+        source = self._agenda.source
         if source is None:
             self.failed.emit(ValueError("There is no image to look at; open one, or File > Open Sample > ClearCLIP."))
             return
@@ -208,30 +207,24 @@ class Controller:
         wanted = tuple(dict.fromkeys((here,) if planes is None else planes))
         wanted = tuple(sorted(wanted, key=lambda plane: plane != here))  # the one that is looked at comes first
         self._runs += 1
-        self._run = Run(source, Reading.of(self.settings, source.view), wanted, f"run {self._runs}")
+        self._agenda.run = Run(source, Reading.of(self.settings, source.view), wanted, f"run {self._runs}")
         for plane in wanted:
-            self._given_up.pop((source.key, plane), None)
-            self._shown.pop((source.key, plane), None)
+            self._agenda.given_up.pop((source.key, plane), None)
+            self._agenda.shown.pop((source.key, plane), None)
         self._next()
 
     def cancel(self) -> None:
         """Stop the running job; what is finished stays."""
         self._stop()
-        for spot, asked in list(self._stale()):
-            self._given_up[spot] = asked
+        for spot, asked in list(self._agenda.stale()):
+            self._agenda.given_up[spot] = asked
 
     def forget(self, key: Hashable) -> None:
         """Drop all that belongs to an image that is gone; its running job is stopped."""
-        if self._run is not None and self._run.source.key == key:
-            self._run = None
         if self._runner.job is not None and self._runner.job.source.key == key:
             self._runner.stop()
-        if self._source is not None and self._source.key == key:
-            self._source = None
+        self._agenda.forget(key)
         self._histories.forget(key)
-        for spots in (self._shown, self._given_up):
-            for spot in [spot for spot in spots if spot[0] == key]:
-                del spots[spot]
 
     @property
     def held(self) -> int:
@@ -260,32 +253,10 @@ class Controller:
     def _announce(self, key: Hashable, old: State) -> None:
         new = self.state_of(key)
         for plane in set(old.readings) - set(new.readings):  # the run itself was undone
-            self._shown.pop((key, plane), None)
+            self._agenda.shown.pop((key, plane), None)
         if old != new:
             self.changed.emit(key, old, new)
             self._next()
-
-    def _reading(self, spot: Spot) -> Reading | None:
-        """What a plane is read with: as the run says that is going on, else as in its last run."""
-        if self._run is not None and spot[0] == self._run.source.key and spot[1] in self._run.left:
-            return self._run.reading
-        return self.state_of(spot[0]).readings.get(spot[1])
-
-    def _question(self, spot: Spot, reading: Reading) -> Hashable:
-        state = self.state_of(spot[0])
-        return question(state.settings, state.edits.at(spot[1]), reading)
-
-    def _stale(self) -> Iterator[tuple[Spot, Hashable]]:
-        """The planes whose answer is not the one shown, and what is asked of them, the most urgent first."""
-        spots = [] if self._source is None else [self._source.spot]
-        spots += [(self.key, plane) for plane in self.state.readings if self._source is not None]
-        spots += [] if self._run is None else [(self._run.source.key, plane) for plane in self._run.left]
-        for spot in dict.fromkeys(spots):
-            if not self.state_of(spot[0]).settings.objects or (reading := self._reading(spot)) is None:
-                continue
-            asked = self._question(spot, reading)
-            if asked not in (self._shown.get(spot), self._given_up.get(spot)):
-                yield spot, asked
 
     # How it is answered
 
@@ -293,7 +264,7 @@ class Controller:
         """Start the most urgent job; one that is less urgent makes way."""
         if self._closed:
             return
-        spot, asked = next(self._stale(), (None, None))
+        spot, asked = next(self._agenda.stale(), (None, None))
         running = self._runner.job
         if running is not None:
             # What is previewed is asked anew, since what was read is kept; other jobs of the plane come to their end.
@@ -304,20 +275,20 @@ class Controller:
             self._start(spot, asked)
 
     def _start(self, spot: Spot, asked: Hashable) -> None:
-        reading, state = self._reading(spot), self.state_of(spot[0])
-        sources = [self._source, None if self._run is None else self._run.source]
+        reading, state = self._agenda.reading(spot), self.state_of(spot[0])
+        sources = [self._agenda.source, None if self._agenda.run is None else self._agenda.run.source]
         source = next((source for source in sources if source is not None and source.key == spot[0]), None)
         if reading is None or source is None:
             return
         seen = source.at(spot[1], reading.view)
-        preview = spot[1] not in state.readings and self._source is not None and self._source.spot == spot
+        preview = spot[1] not in state.readings and self._agenda.source is not None and self._agenda.source.spot == spot
         job = Job(seen, reading.applied(state.settings), state.edits.at(spot[1]), reading, asked, preview)
         self.busy_changed.emit(True)
         self._runner.start(job, self._on_progress, self._on_finished)
 
     def _stop(self) -> None:
         """Drop the run and stop the job; a result that still comes is late."""
-        self._run = None
+        self._agenda.run = None
         self._runner.stop()
 
     def _on_progress(self, job: Job, progress: Progress | Outcome) -> None:
@@ -327,7 +298,7 @@ class Controller:
             self._previewed = job.spot
             self.result_changed.emit(progress)
         else:
-            run = self._run
+            run = self._agenda.run
             if run is not None and len(run.planes) > 1 and job.reading == run.reading:
                 stage = f"Plane {len(run.done) + 1} of {len(run.planes)}: {progress.stage}"
                 progress = replace(progress, stage=stage)
@@ -347,7 +318,7 @@ class Controller:
 
     def _withdraw(self) -> None:
         """Take back a preview that no result will replace."""
-        spot, run = self._previewed, self._run
+        spot, run = self._previewed, self._agenda.run
         if spot is not None and (run is None or spot not in {(run.source.key, plane) for plane in run.left}):
             self._previewed = None
             self.withdrawn.emit(spot)
@@ -355,14 +326,14 @@ class Controller:
     def _accept(self, job: Job, outcome: Outcome) -> None:
         """Tell a result, and note in the history what was read anew."""
         key, plane = job.spot
-        self._shown[job.spot] = job.question
-        self._given_up.pop(job.spot, None)
+        self._agenda.shown[job.spot] = job.question
+        self._agenda.given_up.pop(job.spot, None)
         if self._previewed == job.spot:
             self._previewed = None
-        run, old = self._run, self.state_of(key)
+        run, old = self._agenda.run, self.state_of(key)
         if run is not None and run.source.key == key and plane in run.left and run.reading == job.reading:
             run = replace(run, done=run.done | {plane})
-            self._run = run if run.left else None
+            self._agenda.run = run if run.left else None
             new = old.with_reading(plane, job.reading)
             if new != old:
                 self._histories.push(key, new, run.tag)
@@ -371,7 +342,7 @@ class Controller:
 
     def _give_up(self, job: Job, error: Exception | None) -> None:
         """Leave the plane as it is shown, drop the run that it was part of, and say why."""
-        self._given_up[job.spot] = job.question
-        self._run = None
+        self._agenda.given_up[job.spot] = job.question
+        self._agenda.run = None
         if error is not None:
             self.failed.emit(error)
