@@ -180,7 +180,7 @@ def _drawing(viewer: Any, layers: list[Any], redraws: int, seconds: float) -> Ca
 
 def _threshold_ratio(bench: _Bench) -> list[tuple[str, float, str]]:
     from napari_clearclip.domains import as_prompts, distractors_for
-    from napari_clearclip.gui.styles import LABELS, SIMILARITY, tag_of
+    from napari_clearclip.gui.layers.styles import LABELS, SIMILARITY, tag_of
     from napari_clearclip.settings import Model, Prompt, Settings
 
     bench.open(4096, 0)

@@ -31,8 +31,8 @@ def loaded_after(code: str) -> set[str]:
         "from napari_clearclip import VARIANTS, register_variant; list(VARIANTS)",
         "import napari_clearclip.cli",
         "import napari_clearclip.domains as d; d.unknown_words(d.Model(), 'disk')",
-        "import napari_clearclip.gui.controller",
-        "import napari_clearclip.gui.models as m; m.entries(m.Model(), None)",
+        "import napari_clearclip.gui.control.controller",
+        "import napari_clearclip.gui.models.choices as m; m.entries(m.Model(), None)",
     ],
 )
 def test_importing_loads_nothing_heavy(code: str) -> None:

@@ -14,7 +14,7 @@ from npe2.manifest.utils import import_python_name
 
 from napari_clearclip.domains import unknown_words
 from napari_clearclip.gui.actions import ACTIONS
-from napari_clearclip.gui.sources import KEY
+from napari_clearclip.gui.images.sources import KEY
 from napari_clearclip.scenes import KINDS
 from napari_clearclip.settings import Model
 

@@ -17,13 +17,13 @@ from qtpy.QtWidgets import QApplication
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.engine.apply import apply_edits
 from napari_clearclip.engine.view import plane_shape
-from napari_clearclip.gui import prompt_list
-from napari_clearclip.gui.controller import Controller
-from napari_clearclip.gui.history import State
-from napari_clearclip.gui.jobs import Source
-from napari_clearclip.gui.layers import Results
-from napari_clearclip.gui.sources import key_of, source_of
-from napari_clearclip.gui.styles import left_behind
+from napari_clearclip.gui.control.controller import Controller
+from napari_clearclip.gui.control.history import State
+from napari_clearclip.gui.control.jobs import Source
+from napari_clearclip.gui.images.sources import key_of, source_of
+from napari_clearclip.gui.layers.results import Results
+from napari_clearclip.gui.layers.styles import left_behind
+from napari_clearclip.gui.prompts import listing
 from napari_clearclip.progress import Progress
 from napari_clearclip.result import Scores, Segmentation
 from napari_clearclip.settings import Prompt, Runtime, Settings
@@ -155,7 +155,7 @@ class Bound:
         return found
 
     def change(self, prompt: str, **fields: Any) -> None:
-        self.controller.update(prompt_list.changed(self.controller.settings, (prompt,), **fields))
+        self.controller.update(listing.changed(self.controller.settings, (prompt,), **fields))
         self.settle()
 
 

@@ -16,12 +16,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_clearclip.domains import as_prompts, distractors_for
-from napari_clearclip.gui.channels import Pick
+from napari_clearclip.gui.control.worker import in_thread
+from napari_clearclip.gui.images.channels import Pick
+from napari_clearclip.gui.images.sources import key_of
 from napari_clearclip.gui.panel import NOTHING_FOUND, Panel
 from napari_clearclip.gui.plugin import open_aerial, open_shapes
 from napari_clearclip.gui.sections import Fold
-from napari_clearclip.gui.sources import key_of
-from napari_clearclip.gui.worker import in_thread
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Attention, Model, Runtime, Settings, Tiling
 

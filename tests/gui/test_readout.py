@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_clearclip.gui import prompt_list
-from napari_clearclip.gui.controller import Controller
-from napari_clearclip.gui.history import State
-from napari_clearclip.gui.layers import Results
+from napari_clearclip.gui.control.controller import Controller
+from napari_clearclip.gui.control.history import State
+from napari_clearclip.gui.images.sources import source_of
+from napari_clearclip.gui.layers.results import Results
+from napari_clearclip.gui.prompts import listing
 from napari_clearclip.gui.readout import Readout
-from napari_clearclip.gui.sources import source_of
 
 from .conftest import CountingPipeline, in_line, looking
 
@@ -51,7 +51,7 @@ def test_outside_nothing_is_said(readout: Readout, place: tuple[float, float]) -
 
 
 def test_a_prompt_that_is_hidden_is_not_named(readout: Readout, controller: Controller) -> None:
-    controller.update(prompt_list.changed(controller.settings, ("tree",), visible=False))
+    controller.update(listing.changed(controller.settings, ("tree",), visible=False))
     assert readout.text_at((10, 30)) == "road 1.00"
 
 

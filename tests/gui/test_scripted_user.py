@@ -16,12 +16,12 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_clearclip.edits import Edits
-from napari_clearclip.gui.histogram import RUN_FIRST
+from napari_clearclip.gui.images.sources import key_of, source_of
+from napari_clearclip.gui.layers.styles import tag_of
 from napari_clearclip.gui.panel import Panel
-from napari_clearclip.gui.prompt_cells import slider_area
-from napari_clearclip.gui.prompts import Column
-from napari_clearclip.gui.sources import key_of, source_of
-from napari_clearclip.gui.styles import tag_of
+from napari_clearclip.gui.prompts.cells import slider_area
+from napari_clearclip.gui.prompts.histogram import RUN_FIRST
+from napari_clearclip.gui.prompts.table import Column
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.scenes import make_scene
 

@@ -13,8 +13,8 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_clearclip.edits import Plane
-from napari_clearclip.gui import prompt_list
-from napari_clearclip.gui.sources import key_of, source_of
+from napari_clearclip.gui.images.sources import key_of, source_of
+from napari_clearclip.gui.prompts import listing
 from napari_clearclip.settings import Attention, Prompt, Settings
 
 from .conftest import Bench, Bound, CountingPipeline
@@ -104,23 +104,23 @@ class Session:
         self.controller.update(changed)
 
     def add(self, at: int) -> None:
-        self.change(lambda old: prompt_list.added(old, WORDS[at]))
+        self.change(lambda old: listing.added(old, WORDS[at]))
 
     def edit(self, at: int, word: str) -> None:
         if prompt := self.prompt(at):
-            self.change(lambda old: prompt_list.changed(old, (prompt.id,), text=word))
+            self.change(lambda old: listing.changed(old, (prompt.id,), text=word))
 
     def delete(self, at: int) -> None:
         if prompt := self.prompt(at):
-            self.change(lambda old: prompt_list.removed(old, (prompt.id,)))
+            self.change(lambda old: listing.removed(old, (prompt.id,)))
 
     def threshold(self, at: int, value: float) -> None:
         if prompt := self.prompt(at):
-            self.change(lambda old: prompt_list.changed(old, (prompt.id,), threshold=value))
+            self.change(lambda old: listing.changed(old, (prompt.id,), threshold=value))
 
     def hide(self, at: int) -> None:
         if prompt := self.prompt(at):
-            self.change(lambda old: prompt_list.changed(old, (prompt.id,), visible=not prompt.visible))
+            self.change(lambda old: listing.changed(old, (prompt.id,), visible=not prompt.visible))
 
     def reorder(self) -> None:
         self.change(lambda old: old.replace(prompts=tuple(reversed(old.prompts))))
@@ -248,8 +248,8 @@ def expected_combined(result: Any, shown: Any) -> Any:
 @pytest.mark.parametrize("exclusive", [True, False], ids=["exclusive", "overlapping"])
 @pytest.mark.parametrize("most", [16, 1], ids=["a layer each", "one layer"])
 def test_nothing_painted_is_lost(most: int, exclusive: bool, qapp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_clearclip.gui.shelf.MOST_LAYERS", most)
-    monkeypatch.setattr(prompt_list, "check_phrases", lambda *_: None)
+    monkeypatch.setattr("napari_clearclip.gui.layers.shelf.MOST_LAYERS", most)
+    monkeypatch.setattr(listing, "check_phrases", lambda *_: None)
 
     @settings(
         deadline=None,

@@ -11,8 +11,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_clearclip.gui import prompt_list
-from napari_clearclip.gui.prompts import STEP
+from napari_clearclip.gui.prompts import listing
+from napari_clearclip.gui.prompts.table import STEP
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -117,7 +117,7 @@ def _toggle_masks(panel: Panel) -> None:
     settings = panel.controller.settings
     shown = any(prompt.visible for prompt in settings.objects)
     ids = {prompt.id for prompt in settings.objects}
-    panel.controller.update(prompt_list.changed(settings, ids, visible=not shown))
+    panel.controller.update(listing.changed(settings, ids, visible=not shown))
 
 
 def _accept(panel: Panel) -> None:

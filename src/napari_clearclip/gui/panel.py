@@ -12,29 +12,29 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_clearclip.domains import unknown_words
 from napari_clearclip.engine.automatic import Counts
-from napari_clearclip.gui import prompt_list
 from napari_clearclip.gui.actions import ACTIONS, bind, callbacks
-from napari_clearclip.gui.channel_section import ChannelSection
-from napari_clearclip.gui.controller import Controller
-from napari_clearclip.gui.equipment import Equipment
-from napari_clearclip.gui.graphics import CanvasContext
-from napari_clearclip.gui.history import State
-from napari_clearclip.gui.image_section import ImageSection
-from napari_clearclip.gui.images import Images
-from napari_clearclip.gui.jobs import Outcome, Source
-from napari_clearclip.gui.layers import Results
-from napari_clearclip.gui.model_section import ModelSection
+from napari_clearclip.gui.control.controller import Controller
+from napari_clearclip.gui.control.history import State
+from napari_clearclip.gui.control.jobs import Outcome, Source
+from napari_clearclip.gui.control.runner import Executor
+from napari_clearclip.gui.control.worker import in_thread
+from napari_clearclip.gui.images.channel_section import ChannelSection
+from napari_clearclip.gui.images.gallery import Images
+from napari_clearclip.gui.images.ruler import Ruler
+from napari_clearclip.gui.images.section import ImageSection
+from napari_clearclip.gui.images.sources import KEY, describe, key_of
+from napari_clearclip.gui.layers.graphics import CanvasContext
+from napari_clearclip.gui.layers.results import Results
+from napari_clearclip.gui.layers.styles import left_behind
+from napari_clearclip.gui.models.equipment import Equipment
+from napari_clearclip.gui.models.section import ModelSection
 from napari_clearclip.gui.preferences import read_preferences
-from napari_clearclip.gui.prompt_section import PromptSection
-from napari_clearclip.gui.prompting import Prompting
+from napari_clearclip.gui.prompts import listing
+from napari_clearclip.gui.prompts.prompting import Prompting
+from napari_clearclip.gui.prompts.section import PromptSection
 from napari_clearclip.gui.readout import Readout
-from napari_clearclip.gui.ruler import Ruler
-from napari_clearclip.gui.runner import Executor
-from napari_clearclip.gui.scope import Scope
-from napari_clearclip.gui.segment_section import SegmentSection
-from napari_clearclip.gui.sources import KEY, describe, key_of
-from napari_clearclip.gui.styles import left_behind
-from napari_clearclip.gui.worker import in_thread
+from napari_clearclip.gui.segment.scope import Scope
+from napari_clearclip.gui.segment.section import SegmentSection
 from napari_clearclip.settings import Model, Runtime, Settings
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Panel(QWidget):
         try:
             settings = make(self.controller.settings)
         except ValueError as error:
-            self.message.say(prompt_list.sentence(error))
+            self.message.say(listing.sentence(error))
             self._show()
             return False
         self.message.clear()
@@ -190,7 +190,7 @@ class Panel(QWidget):
             self._change(lambda settings: settings.replace(attention=row))
 
     def _choose_model(self, model: Model) -> None:
-        self._change(lambda settings: prompt_list.with_model(settings, model))
+        self._change(lambda settings: listing.with_model(settings, model))
 
     def do(self, name: str) -> None:
         """Do one of `ACTIONS`."""
@@ -230,7 +230,7 @@ class Panel(QWidget):
         others = carried.get("distractors", ())
         if self.controller.can_undo or self.results.shows(key_of(image)):
             return
-        if self._change(lambda settings: prompt_list.with_phrases(settings, carried["prompts"], others)):
+        if self._change(lambda settings: listing.with_phrases(settings, carried["prompts"], others)):
             self.prompts.table.select_prompt(self.controller.settings.objects[0].id)
 
     # The controller
@@ -297,7 +297,7 @@ class Panel(QWidget):
         from napari.utils.notifications import show_error
 
         _LOG.debug("A run failed", exc_info=error)
-        text = prompt_list.sentence(error)
+        text = listing.sentence(error)
         self.message.say(text)
         self._show_stale()
         show_error(text)

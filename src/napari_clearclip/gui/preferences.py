@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_clearclip.domains import as_prompts, distractors_for
-from napari_clearclip.gui.models import is_file
+from napari_clearclip.gui.models.choices import is_file
 from napari_clearclip.settings import Comparing, Model, Runtime, Settings
 
 PLUGIN = "napari-clearclip"

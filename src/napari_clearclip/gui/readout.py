@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_clearclip.gui.controller import Controller
-from napari_clearclip.gui.layers import Results
-from napari_clearclip.gui.sources import index_at, is_result, is_source, key_of, plane_of
-from napari_clearclip.gui.styles import tag_of
+from napari_clearclip.gui.control.controller import Controller
+from napari_clearclip.gui.images.sources import index_at, is_result, is_source, key_of, plane_of
+from napari_clearclip.gui.layers.results import Results
+from napari_clearclip.gui.layers.styles import tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

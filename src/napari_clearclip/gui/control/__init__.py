@@ -1,0 +1,1 @@
+"""What is wanted, what is asked next and who answers it."""

@@ -1,0 +1,151 @@
+"""What a run is about, as frozen values: the image, what it is read with, and what came out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from napari_clearclip.edits import Edits, Plane, View
+from napari_clearclip.engine.automatic import Counts, histogram
+from napari_clearclip.gui.layers.content import Digests, digests
+from napari_clearclip.result import Segmentation
+from napari_clearclip.settings import Model, Settings, Tiling
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Spot = tuple[Hashable, Plane]
+Region = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image as it was looked at when it was asked for.
+
+    Attributes
+    ----------
+    key : hashable
+        What its results and edits belong to; the same for each plane of a stack.
+    view : View
+        How the stored array is looked at.
+    read : callable
+        Takes a plane and returns the stored array, of which that plane is read; called in the worker, so that lazy
+        arrays are computed there.
+    region : tuple of 4 float or None
+        The part (y0, x0, y1, x1) of the plane that is in sight, which is computed first; it changes no result.
+    """
+
+    key: Hashable
+    view: View
+    read: Callable[[Plane], np.ndarray]
+    region: Region | None = field(default=None, compare=False)
+
+    @property
+    def spot(self) -> Spot:
+        """The image and the plane of it."""
+        return self.key, self.view.plane
+
+    def at(self, plane: Plane, view: View) -> Source:
+        """Another plane of the image, looked at in another way."""
+        return replace(self, view=view.replace(plane=plane))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A segmentation, the image it was started for, by prompt its share of it and its scores, counted, and its tiles.
+
+    A `preview` is not finished: it is shown and enters nothing.
+    """
+
+    source: Source
+    segmentation: Segmentation
+    coverage: Mapping[str, float]
+    scores: Mapping[str, Counts]
+    tiles: Digests
+    preview: bool = False
+
+    @classmethod
+    def of(cls, source: Source, segmentation: Segmentation, preview: bool = False) -> Outcome:
+        """What came out for an image; counts pixels, so it belongs in the worker."""
+        ids = [prompt.id for prompt in segmentation.settings.objects]
+        counts = {id_: histogram(segmentation.scores.of(id_), segmentation.valid) for id_ in ids}
+        return cls(source, segmentation, segmentation.coverage(), counts, digests(segmentation), preview)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What decides how a plane is encoded; a change takes effect at the next Run."""
+
+    model: Model
+    tiling: Tiling
+    blocks: int
+    view: View
+
+    @classmethod
+    def of(cls, settings: Settings, view: View) -> Reading:
+        """What settings and a look at an image give, whatever the plane."""
+        return cls(settings.model, settings.tiling, settings.attention.blocks, view.replace(plane=()))
+
+    def applied(self, settings: Settings) -> Settings:
+        """The settings, read as in this reading."""
+        attention = settings.attention.replace(blocks=self.blocks)
+        return settings.replace(model=self.model, tiling=self.tiling, attention=attention)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was asked for by pressing Run and has not all come out yet.
+
+    Attributes
+    ----------
+    source : Source
+        The image.
+    reading : Reading
+        What it is read with.
+    planes : tuple of Plane
+        All that were asked for, in the order in which they are read.
+    tag : str
+        Of the one entry that the run leaves in the history.
+    done : frozenset of Plane
+        Those that have come out.
+    """
+
+    source: Source
+    reading: Reading
+    planes: tuple[Plane, ...]
+    tag: str
+    done: frozenset[Plane] = frozenset()
+
+    @property
+    def left(self) -> tuple[Plane, ...]:
+        """The planes that have not come out."""
+        return tuple(plane for plane in self.planes if plane not in self.done)
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One plane to be segmented.
+
+    `reading` is what it is read with, `question` what is asked, in short, and `preview` whether to show how far it is.
+    """
+
+    source: Source
+    settings: Settings
+    edits: Edits
+    reading: Reading
+    question: Hashable
+    preview: bool = False
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def spot(self) -> Spot:
+        """The image and the plane that the job is about."""
+        return self.source.spot
+
+
+def question(settings: Settings, edits: Edits, reading: Reading) -> Hashable:
+    """What a result depends on: what is shown is fresh while this is the same."""
+    prompts = tuple((p.id, p.phrases, p.kind, p.threshold, p.locked, p.muted) for p in settings.prompts)
+    return settings.attention.replace(blocks=1), settings.comparing, settings.deciding, prompts, edits, reading

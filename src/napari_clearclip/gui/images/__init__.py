@@ -1,0 +1,1 @@
+"""Which image, plane and channels are looked at."""

@@ -1,0 +1,1 @@
+"""What to look for, and where the thresholds lie."""

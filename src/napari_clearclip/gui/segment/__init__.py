@@ -1,0 +1,1 @@
+"""How to look, how much of it, and what it costs."""
