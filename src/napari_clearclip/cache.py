@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,15 @@ class Cache:
         self.used += nbytes
         while self.used > self.budget:
             self.used -= self._entries.popitem(last=False)[1][1]
+
+    def made(self, parts: tuple[object, ...], make: Callable[[], Any]) -> Any:
+        """The value whose key these parts make, made if it is not there; None counts as a value."""
+        key = key_of(*parts)
+        if key not in self:
+            value = make()
+            self.put(key, value, getattr(value, "nbytes", 64))
+            return value
+        return self.get(key)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -15,13 +15,13 @@ from napari_clearclip.edits import Edits, View
 from napari_clearclip.encoding import READING, Cosines, Encoding, Show
 from napari_clearclip.job import Job, coarser, filled_in, frame_of, image_key, valid_pixels
 from napari_clearclip.loading import Loader
+from napari_clearclip.masking import Masking
 from napari_clearclip.progress import Cancelled as Cancelled
 from napari_clearclip.progress import Preview, Progress, counted
 from napari_clearclip.result import Georeference, LabelArray, Scores, Segmentation
 from napari_clearclip.settings import Runtime, Settings
 
 if TYPE_CHECKING:
-    from napari_clearclip.engine.decide import Assignment, Candidates
     from napari_clearclip.engine.windows import Region
 
 FloatArray = npt.NDArray[np.float32]
@@ -52,6 +52,7 @@ class Pipeline:
         self._texts = Folder(cache_folder(self.runtime) / "text")
         self._loader = Loader()
         self._encoding = Encoding(self._cache, self.runtime)
+        self._masking = Masking(self._cache)
 
     @property
     def device(self) -> str:
@@ -163,9 +164,7 @@ class Pipeline:
         self, job: Job, cosines: Cosines, georeference: Georeference | None = None
     ) -> Generator[Progress, None, Segmentation]:
         """What cosines on the cells, and what was done by hand, make of the image."""
-        yield Progress("Making masks")
-        candidates, scores = self._scores(job, cosines)
-        labels, overlaps = yield from self._masks(job, candidates)
+        scores, labels, overlaps = yield from self._masking.steps(job, cosines)
         return self._apply(job, labels, overlaps, scores, georeference)
 
     # previews
@@ -200,22 +199,13 @@ class Pipeline:
         use_threads(self.runtime.threads)
         shape = plane_shape(image, view)
         content = image_key(image, view)
-        view = self._cached(("view", content, view), lambda: resolve_view(image, view))
-        valid = self._cached(("valid", content, view), lambda: valid_pixels(image, view, shape))
+        view = self._cache.made(("view", content, view), lambda: resolve_view(image, view))
+        valid = self._cache.made(("valid", content, view), lambda: valid_pixels(image, view, shape))
         clip = yield from self._loader.steps(settings.model, self.runtime.device)
         settings = filled_in(settings, clip)
         frame = frame_of(shape, settings, clip.patch)
         key = key_of(content, view, clip.key, frame.resized, settings.tiling.positions, self.runtime.storage)
         return Job(image, view, settings, edits, clip, frame, valid, key)
-
-    def _cached(self, parts: tuple[object, ...], make: Callable[[], Any]) -> Any:
-        """A value from the cache, made if it is not there; None counts as a value."""
-        key = key_of(*parts)
-        if key not in self._cache:
-            value = make()
-            self._cache.put(key, value, getattr(value, "nbytes", 64))
-            return value
-        return self._cache.get(key)
 
     # encode, project, compare
 
@@ -255,62 +245,7 @@ class Pipeline:
             vectors[phrase] = vector
         return vectors
 
-    # decide, threshold, apply
-
-    def _scores(self, job: Job, cosines: Cosines) -> tuple[Candidates, Scores]:
-        """All candidates, and the object prompts' scores on the cells."""
-        from napari_clearclip.engine.decide import Candidates, score_cells, valid_cells
-
-        deciding = job.settings.deciding
-        owners = tuple(owner for owner, _ in job.phrases)
-        maps = [cosines[phrase] for _, phrase in job.phrases]
-        key = key_of(job.key, owners, len(job.settings.objects), *(part.numpy() for part in maps))
-        candidates = Candidates.join(maps, owners, len(job.settings.objects), key)
-
-        def make() -> npt.NDArray[np.float32]:
-            values = score_cells(candidates, deciding).numpy()
-            return values if job.valid is None else values * valid_cells(job.valid, job.frame.cells)
-
-        values = self._cached(("scores", candidates.key, deciding.competitors, deciding.scale), make)
-        ids = tuple(prompt.id for prompt in job.settings.objects)
-        return candidates, Scores(ids, values, job.frame.cell_size)
-
-    def _masks(
-        self, job: Job, candidates: Candidates
-    ) -> Generator[Progress, None, tuple[LabelArray, LabelArray | None]]:
-        """Labels and, where masks may overlap, packed masks, before anything done by hand."""
-        from napari_clearclip.engine.decide import overlap_steps, threshold
-
-        deciding, frame = job.settings.deciding, job.frame
-        thresholds = tuple(prompt.threshold for prompt in job.settings.objects)
-        key = key_of("masks", candidates.key, frame, deciding, thresholds)
-        masks: tuple[LabelArray, LabelArray | None] | None = self._cache.get(key)
-        if masks is not None:
-            return masks
-        state = Progress("Making masks")
-        if deciding.exclusive:
-            assignment = yield from self._assignment(job, candidates, state)
-            masks = (threshold(assignment, thresholds, deciding.lead, job.valid), None)
-        else:
-            steps = overlap_steps(candidates, frame, deciding, thresholds, job.valid)
-            overlaps = yield from counted(steps, state)
-            masks = (np.broadcast_to(np.uint8(0), frame.image), overlaps)  # combined once what is done by hand is known
-        masks[0].flags.writeable = False  # it may be the result's own
-        self._cache.put(key, masks, (masks[0] if masks[1] is None else masks[1]).nbytes)
-        return masks
-
-    def _assignment(self, job: Job, candidates: Candidates, state: Progress) -> Generator[Progress, None, Assignment]:
-        """Who wins each pixel."""
-        from napari_clearclip.engine.decide import assign_steps
-
-        deciding = job.settings.deciding
-        read = (deciding.competitors, deciding.scale, deciding.area)
-        key = key_of("assignment", candidates.key, job.frame, *read)
-        assignment: Assignment | None = self._cache.get(key)
-        if assignment is None:
-            assignment = yield from counted(assign_steps(candidates, job.frame, deciding, job.valid), state)
-            self._cache.put(key, assignment, assignment.nbytes)
-        return assignment
+    # apply
 
     def _apply(
         self,

@@ -1,0 +1,114 @@
+"""Cosines through decide and threshold to masks, keeping what can be reused."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clearclip.cache import Cache, key_of
+from napari_clearclip.encoding import Cosines
+from napari_clearclip.job import Job
+from napari_clearclip.progress import Progress, counted
+from napari_clearclip.result import LabelArray, Scores
+
+if TYPE_CHECKING:
+    from napari_clearclip.engine.decide import Assignment, Candidates
+
+MAKING = "Making masks"
+
+
+class Masking:
+    """Makes masks from cosines.
+
+    Parameters
+    ----------
+    cache : Cache
+        What is kept of each stage.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def steps(
+        self, job: Job, cosines: Cosines
+    ) -> Generator[Progress, None, tuple[Scores, LabelArray, LabelArray | None]]:
+        """What cosines on the cells make of the image, before anything done by hand.
+
+        Parameters
+        ----------
+        job : Job
+            Image, settings and coordinates.
+        cosines : dict of str to (h, w) float32 tensor
+            Each phrase's cosines.
+
+        Returns
+        -------
+        scores : Scores
+            The object prompts' scores on the cells.
+        labels : (H, W) uint8 array
+            0 = nothing, i + 1 = prompt i; not to be written to.
+        overlaps : (P, H, ceil(W / 8)) uint8 array or None
+            Packed masks where masks may overlap; then `labels` is empty.
+        """
+        yield Progress(MAKING)
+        candidates, scores = self._scores(job, cosines)
+        labels, overlaps = yield from self._masks(job, candidates)
+        return scores, labels, overlaps
+
+    def _scores(self, job: Job, cosines: Cosines) -> tuple[Candidates, Scores]:
+        """All candidates, and the object prompts' scores on the cells."""
+        from napari_clearclip.engine.decide import Candidates, score_cells, valid_cells
+
+        deciding = job.settings.deciding
+        owners = tuple(owner for owner, _ in job.phrases)
+        maps = [cosines[phrase] for _, phrase in job.phrases]
+        key = key_of(job.key, owners, len(job.settings.objects), *(part.numpy() for part in maps))
+        candidates = Candidates.join(maps, owners, len(job.settings.objects), key)
+
+        def make() -> npt.NDArray[np.float32]:
+            values = score_cells(candidates, deciding).numpy()
+            return values if job.valid is None else values * valid_cells(job.valid, job.frame.cells)
+
+        values = self._cache.made(("scores", candidates.key, deciding.competitors, deciding.scale), make)
+        ids = tuple(prompt.id for prompt in job.settings.objects)
+        return candidates, Scores(ids, values, job.frame.cell_size)
+
+    def _masks(
+        self, job: Job, candidates: Candidates
+    ) -> Generator[Progress, None, tuple[LabelArray, LabelArray | None]]:
+        """Labels and, where masks may overlap, packed masks, before anything done by hand."""
+        from napari_clearclip.engine.decide import overlap_steps, threshold
+
+        deciding, frame = job.settings.deciding, job.frame
+        thresholds = tuple(prompt.threshold for prompt in job.settings.objects)
+        key = key_of("masks", candidates.key, frame, deciding, thresholds)
+        masks: tuple[LabelArray, LabelArray | None] | None = self._cache.get(key)
+        if masks is not None:
+            return masks
+        state = Progress(MAKING)
+        if deciding.exclusive:
+            assignment = yield from self._assignment(job, candidates, state)
+            masks = (threshold(assignment, thresholds, deciding.lead, job.valid), None)
+        else:
+            steps = overlap_steps(candidates, frame, deciding, thresholds, job.valid)
+            overlaps = yield from counted(steps, state)
+            masks = (np.broadcast_to(np.uint8(0), frame.image), overlaps)  # combined once what is done by hand is known
+        masks[0].flags.writeable = False  # it may be the result's own
+        self._cache.put(key, masks, (masks[0] if masks[1] is None else masks[1]).nbytes)
+        return masks
+
+    def _assignment(self, job: Job, candidates: Candidates, state: Progress) -> Generator[Progress, None, Assignment]:
+        """Who wins each pixel."""
+        from napari_clearclip.engine.decide import assign_steps
+
+        deciding = job.settings.deciding
+        read = (deciding.competitors, deciding.scale, deciding.area)
+        key = key_of("assignment", candidates.key, job.frame, *read)
+        assignment: Assignment | None = self._cache.get(key)
+        if assignment is None:
+            assignment = yield from counted(assign_steps(candidates, job.frame, deciding, job.valid), state)
+            self._cache.put(key, assignment, assignment.nbytes)
+        return assignment
