@@ -15,7 +15,7 @@ from napari_clearclip.gui.control.jobs import Outcome, Source
 from napari_clearclip.progress import Preview
 from napari_clearclip.settings import Attention, Model, Prompt, Runtime, Tiling
 
-from .conftest import Bench, CountingPipeline, in_line, looking, source
+from ..conftest import Bench, CountingPipeline, in_line, looking, source
 
 
 class Heard:

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_clearclip.gui.panel import Panel
 
-from .conftest import Bench, CountingPipeline
+from ..conftest import Bench, CountingPipeline
 
 LINE = np.array([[10, 10], [50, 80]])
 

@@ -13,7 +13,7 @@ from napari_clearclip.gui.images.sources import key_of, source_of
 from napari_clearclip.gui.layers.keeping import NOTHING_TO_ACCEPT
 from napari_clearclip.gui.prompts import listing
 
-from .conftest import Bench, Bound
+from ..conftest import Bench, Bound
 
 RIGHT = np.broadcast_to(np.arange(16) >= 8, (16, 16))
 

@@ -17,7 +17,7 @@ from napari_clearclip.gui.prompts import listing
 from napari_clearclip.progress import Progress
 from napari_clearclip.result import Scores, Segmentation
 
-from .conftest import Bench, Bound, CountingPipeline
+from ..conftest import Bench, Bound, CountingPipeline
 
 TRANSFORMS: dict[str, dict[str, Any]] = {
     "plain": {},

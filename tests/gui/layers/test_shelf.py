@@ -13,7 +13,7 @@ from napari_clearclip.gui.images.sources import key_of
 from napari_clearclip.gui.layers.shelf import MOST_LAYERS
 from napari_clearclip.gui.prompts import listing
 
-from .conftest import Bench, Bound
+from ..conftest import Bench, Bound
 
 MANY = " ".join(f"word{at}" for at in range(MOST_LAYERS + 4))
 

@@ -12,7 +12,7 @@ from napari.layers import Image, Labels
 from napari_clearclip.edits import TILE
 from napari_clearclip.gui.images.sources import key_of
 
-from .conftest import Bench, Bound
+from ..conftest import Bench, Bound
 
 TRIANGLE = [(0, 8), (0, 15), (6, 12)]
 

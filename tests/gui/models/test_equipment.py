@@ -22,7 +22,7 @@ from napari_clearclip.gui.models.section import ModelSection
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Model, Settings
 
-from .conftest import Bench, CountingPipeline, looking, source
+from ..conftest import Bench, CountingPipeline, looking, source
 
 B16 = "ViT-B-16/openai"
 

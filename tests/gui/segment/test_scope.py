@@ -25,7 +25,7 @@ from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Model, Prompt, Settings, Tiling
 
-from .conftest import Bench, CountingPipeline, looking
+from ..conftest import Bench, CountingPipeline, looking
 
 GENERAL = Model(name="ViT-B-16", pretrained="openai")
 RNG = np.random.default_rng(0)
