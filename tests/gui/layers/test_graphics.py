@@ -100,10 +100,10 @@ def repeat(way: str) -> None:
 @pytest.mark.usefixtures("make_napari_viewer")  # is skipped where no viewer can be opened
 @pytest.mark.parametrize("way", ["measure", "run_and_undo", "delete", "clear"])
 def test_drawing_goes_on_after_layers_are_removed(way: str, tmp_path: Path) -> None:
-    code = f"from gui.test_graphics import repeat; repeat({way!r})"
+    code = f"from gui.layers.test_graphics import repeat; repeat({way!r})"
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", code],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         env={**os.environ, "NAPARI_CONFIG": str(tmp_path / "napari.yaml")},
         capture_output=True,
         text=True,
