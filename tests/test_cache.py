@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -24,6 +25,29 @@ def test_the_least_recently_used_is_dropped_first() -> None:
     assert "c" not in cache
     assert (cache.get("b"), cache.get("d")) == ("B", "D")
     assert (cache.used, len(cache)) == (80, 2)
+
+
+def test_several_threads_leave_the_count_right() -> None:
+    cache = Cache(100)
+
+    def work(seed: int) -> None:
+        for at in range(2000):
+            cache.made((at * seed % 37,), lambda: seed)
+            cache.put(key_of(at * seed % 37), at, at % 29)
+            cache.get(key_of(at * 7 % 37))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in (1, 3, 5, 11)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert cache.used == sum(size for _, size in cache._entries.values())
+    assert cache.used <= 100
 
 
 def test_replacing_counts_once() -> None:

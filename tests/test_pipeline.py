@@ -64,6 +64,7 @@ STAGES = {
     "assign": "decide.assign_steps",
     "overlap": "decide.overlap_steps",
     "threshold": "decide.threshold",
+    "split": "instances.split",
 }
 
 
@@ -102,14 +103,19 @@ def attention(settings: Settings, **changes: Any) -> Settings:
     return settings.replace(attention=settings.attention.replace(**changes))
 
 
-AFTER_COMPARE = {"score", "assign", "threshold"}
+def splitting(settings: Settings, **changes: Any) -> Settings:
+    return settings.replace(splitting=settings.splitting.replace(**changes))
+
+
+MASKS = {"score", "assign", "threshold"}
+AFTER_COMPARE = MASKS | {"split"}
 TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     "nothing": (lambda s: s, set()),
     "recolours a prompt": (lambda s: prompt(s, "cat", color="#123456"), set()),
     "hides a prompt": (lambda s: prompt(s, "cat", visible=False), set()),
-    "moves a threshold": (lambda s: prompt(s, "cat", threshold=0.7), {"threshold"}),
-    "asks for a lead": (lambda s: deciding(s, lead=0.2), {"threshold"}),
-    "asks for an area": (lambda s: deciding(s, area=0.2), {"assign", "threshold"}),
+    "moves a threshold": (lambda s: prompt(s, "cat", threshold=0.7), {"threshold", "split"}),
+    "asks for a lead": (lambda s: deciding(s, lead=0.2), {"threshold", "split"}),
+    "asks for an area": (lambda s: deciding(s, area=0.2), {"assign", "threshold", "split"}),
     "changes the scale": (lambda s: deciding(s, scale=50), AFTER_COMPARE),
     "lets all prompts compete": (lambda s: deciding(s, competitors="all"), AFTER_COMPARE),
     "lets masks overlap": (lambda s: deciding(s, exclusive=False), {"overlap"}),
@@ -118,6 +124,11 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     "reorders prompts": (lambda s: s.replace(prompts=(DOG, CAT, SKY, WALL)), AFTER_COMPARE),
     "adds a prompt": (lambda s: s.replace(prompts=(*s.prompts, HORSE)), {"embed", "compare"} | AFTER_COMPARE),
     "adds a synonym": (lambda s: prompt(s, "cat", synonyms=("kitten",)), {"embed", "compare"} | AFTER_COMPARE),
+    "splits by shape": (lambda s: splitting(s, method="shape"), {"split"}),
+    "moves the neck": (lambda s: splitting(s, neck=0.5), {"split"}),
+    "smooths more": (lambda s: splitting(s, smooth=3), {"split"}),
+    "asks for a distance": (lambda s: splitting(s, distance=9), {"split"}),
+    "wants no instances": (lambda s: splitting(s, method="none"), set()),
     "changes the templates": (
         lambda s: s.replace(comparing=s.comparing.replace(templates=("{}",))),
         {"embed", "compare"} | AFTER_COMPARE,
@@ -140,18 +151,24 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
 
 @pytest.mark.parametrize("change", TABLE)
 def test_what_a_change_runs(change: str, settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:
-    pipeline = Pipeline(runtime)
+    pipeline, settings = Pipeline(runtime), splitting(settings, method="score")
     first = pipeline.run(IMAGE, settings, RGB)
-    assert set(calls) - {"windows"} == set(STAGES) - {"overlap"}
+    assert set(calls) - {"windows"} == set(STAGES) - {"overlap", "split"}  # instances are made when they are asked for
+    assert first.instances is not None
+    assert calls["split"] == 1
     calls.clear()
     make, stages = TABLE[change]
     changed = pipeline.run(IMAGE, make(settings), RGB)
+    ids = changed.instances
     assert set(calls) - {"windows"} == stages
     alone = Pipeline(runtime.replace(cache_folder=f"{runtime.cache_folder}-other")).run(IMAGE, make(settings), RGB)
     assert np.array_equal(changed.labels, alone.labels)
     assert np.array_equal(changed.scores.values, alone.scores.values)
+    assert (ids is None) == (alone.instances is None)
+    assert ids is None or np.array_equal(ids, alone.instances)
     calls.clear()
     again = pipeline.run(IMAGE, settings, RGB)  # back to where we were
+    assert again.instances is first.instances
     assert set(calls) == set()
     assert np.array_equal(again.labels, first.labels)
 
@@ -174,7 +191,7 @@ def test_new_contrast_limits_run_everything_but_the_text(
     pipeline.run(IMAGE, settings, RGB)
     calls.clear()
     pipeline.run(IMAGE, settings, RGB.replace(limits=((0, 99),) * 3))
-    assert set(calls) - {"windows"} == {"view", "encode", "project", "compare"} | AFTER_COMPARE
+    assert set(calls) - {"windows"} == {"view", "encode", "project", "compare"} | MASKS
     assert calls["windows"] == WINDOWS
 
 
@@ -184,7 +201,7 @@ def test_other_pixels_run_everything_but_the_text(settings: Settings, runtime: R
     calls.clear()
     image[0, 0] += 1  # in place: the content counts, not the object
     pipeline.run(image, settings, RGB)
-    assert set(calls) - {"windows"} == {"view", "encode", "project", "compare"} | AFTER_COMPARE
+    assert set(calls) - {"windows"} == {"view", "encode", "project", "compare"} | MASKS
 
 
 @pytest.mark.parametrize("edit", ["paint", "lock"])
@@ -207,6 +224,39 @@ def test_work_by_hand_runs_no_stage_of_the_model(
     assert np.array_equal(after.labels[~stroke] == 1, before.labels[~stroke] == 1)
     if edit == "lock":
         assert np.array_equal(after.mask("dog"), stroke)
+
+
+def test_what_is_painted_or_locked_is_split_as_it_is_seen(settings: Settings, runtime: Runtime) -> None:
+    pipeline, settings = Pipeline(runtime), splitting(settings, method="components")
+    painted, held = np.zeros((2, *IMAGE.shape[:2]), bool)
+    painted[3:9, 5:30], held[20:31, 40:50] = True, True
+    edits = Edits().paint("dog", (), painted, True).lock("cat", (), held)
+    result = pipeline.run(IMAGE, prompt(settings, "cat", locked=True), RGB, edits)
+    ids = result.instances
+    assert ids is not None
+    np.testing.assert_array_equal(ids > 0, result.labels > 0)
+    np.testing.assert_array_equal(result.instances_of("cat") > 0, held)
+    assert len(np.unique(result.instances_of("cat"))) == 2
+    assert len(np.unique(ids[painted])) == 1
+
+
+def test_instances_of_masks_that_overlap_are_those_of_one_prompt(settings: Settings, runtime: Runtime) -> None:
+    wanted = splitting(deciding(settings, exclusive=False), method="components")
+    result = Pipeline(runtime).run(IMAGE, wanted, RGB)
+    assert result.instances is None
+    for id_ in ("cat", "dog"):
+        ids = result.instances_of(id_)
+        np.testing.assert_array_equal(ids > 0, result.mask(id_))
+        best = [result.scores.at(id_, slice(0, 40), slice(0, 60))[ids == one].max() for one in np.unique(ids[ids > 0])]
+        peaks = np.unique(ids[ids > 0]) - 1
+        np.testing.assert_array_equal(result.scores.at(id_, slice(0, 40), slice(0, 60)).ravel()[peaks], best)
+
+
+def test_no_instances_unless_they_are_asked_for(settings: Settings, runtime: Runtime) -> None:
+    result = Pipeline(runtime).run(IMAGE, settings, RGB)
+    assert result.instances is None
+    with pytest.raises(ValueError, match="splitting.method is none, so there are no instances; choose components"):
+        result.instances_of("cat")
 
 
 def test_vectors_are_kept_on_disk(settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:

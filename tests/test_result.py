@@ -30,3 +30,17 @@ def test_owners_are_the_prompts_whose_masks_hold_the_pixel(overlapping: bool) ->
     for row, col in np.ndindex(labels.shape):
         held = masks[:, row, col] if overlapping else labels[row, col] == np.arange(1, 4)
         assert result.owners(row, col) == tuple(np.array(IDS)[held])
+
+
+def test_scores_at_pixels_are_bilinear_between_the_cells_centres() -> None:
+    values = np.random.default_rng(1).random((1, 3, 4)).astype(np.float32)
+    scores = Scores(("road",), values, (4.0, 2.5))  # 12 x 10 pixels
+    found = scores.at("road", slice(0, 12), slice(0, 10))
+    for row, col in np.ndindex(12, 10):
+        y, x = min(max((row + 0.5) / 4 - 0.5, 0), 2), min(max((col + 0.5) / 2.5 - 0.5, 0), 3)
+        top, left = min(int(y), 1), min(int(x), 2)
+        (a, b), (c, d) = values[0, top : top + 2, left : left + 2].astype(float)
+        wanted = (a * (top + 1 - y) + c * (y - top)) * (left + 1 - x) + (b * (top + 1 - y) + d * (y - top)) * (x - left)
+        assert found[row, col] == pytest.approx(wanted, abs=1e-6)
+    np.testing.assert_array_equal(scores.at("road", slice(3, 9), slice(2, 7)), found[3:9, 2:7])
+    assert found.dtype == np.float32

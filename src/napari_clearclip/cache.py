@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import tempfile
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +41,7 @@ def cache_folder(runtime: Runtime) -> Path:
 
 
 class Cache:
-    """Values by key, the least recently used dropped first when a byte budget is exceeded.
+    """Values by key, the least recently used dropped first when a byte budget is exceeded; for several threads.
 
     Parameters
     ----------
@@ -52,6 +53,7 @@ class Cache:
         self.budget = budget
         self.used = 0
         self._entries: OrderedDict[str, tuple[Any, int]] = OrderedDict()
+        self._lock = threading.RLock()
 
     def __contains__(self, key: str) -> bool:
         return key in self._entries
@@ -61,36 +63,40 @@ class Cache:
 
     def get(self, key: str) -> Any:
         """The value, or None; it becomes the most recently used."""
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        self._entries.move_to_end(key)
-        return entry[0]
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            self._entries.move_to_end(key)
+            return entry[0]
 
     def put(self, key: str, value: Any, nbytes: int) -> None:
         """Keep a value that takes `nbytes` bytes."""
-        if key in self._entries:
-            self.used -= self._entries.pop(key)[1]
-        if nbytes > self.budget:
-            return
-        self._entries[key] = (value, nbytes)
-        self.used += nbytes
-        while self.used > self.budget:
-            self.used -= self._entries.popitem(last=False)[1][1]
+        with self._lock:
+            if key in self._entries:
+                self.used -= self._entries.pop(key)[1]
+            if nbytes > self.budget:
+                return
+            self._entries[key] = (value, nbytes)
+            self.used += nbytes
+            while self.used > self.budget:
+                self.used -= self._entries.popitem(last=False)[1][1]
 
     def made(self, parts: tuple[object, ...], make: Callable[[], Any]) -> Any:
         """The value whose key these parts make, made if it is not there; None counts as a value."""
         key = key_of(*parts)
-        if key not in self:
-            value = make()
-            self.put(key, value, getattr(value, "nbytes", 64))
-            return value
-        return self.get(key)
+        with self._lock:
+            if key in self:
+                return self.get(key)
+        value = make()
+        self.put(key, value, getattr(value, "nbytes", 64))
+        return value
 
     def clear(self) -> None:
         """Forget everything."""
-        self._entries.clear()
-        self.used = 0
+        with self._lock:
+            self._entries.clear()
+            self.used = 0
 
 
 class Folder:

@@ -12,7 +12,7 @@ from napari_clearclip.cache import Cache, key_of
 from napari_clearclip.encoding import Cosines
 from napari_clearclip.job import Job
 from napari_clearclip.progress import Progress, counted
-from napari_clearclip.result import LabelArray, Scores
+from napari_clearclip.result import IdArray, LabelArray, Scores, Segmentation
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.decide import Assignment, Candidates
@@ -112,3 +112,24 @@ class Masking:
             assignment = yield from counted(assign_steps(candidates, job.frame, deciding, job.valid), state)
             self._cache.put(key, assignment, assignment.nbytes)
         return assignment
+
+    def split(self, result: Segmentation, prompt: str | None) -> IdArray:
+        """The ids (H, W) of the instances of a prompt's mask, or of all labels, after what was done by hand."""
+        from napari_clearclip.engine.instances import split
+
+        ids, splitting = result.scores.prompts, result.settings.splitting
+        labels: LabelArray = result.labels
+        if prompt is not None:
+            ids, labels = (prompt,), result.mask(prompt).view(np.uint8)
+
+        def score_at(value: int, rows: slice, cols: slice) -> npt.NDArray[np.float32]:
+            return result.scores.at(ids[value - 1], rows, cols)
+
+        def make() -> IdArray:
+            made = split(labels, score_at, splitting)
+            made.flags.writeable = False  # it is kept
+            return made
+
+        scores = [result.scores.of(id_) for id_ in ids]
+        made: IdArray = self._cache.made(("split", labels, *scores, splitting), make)
+        return made

@@ -28,7 +28,7 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class Pipeline:
-    """Runs images through view, encode, project, compare, decide, threshold and apply, keeping what can be reused.
+    """Runs images through view, encode, project, compare, decide, threshold, apply and split, keeping what it can.
 
     Parameters
     ----------
@@ -265,6 +265,5 @@ class Pipeline:
             for phrase in prompt.phrases
             if (words := domains.unknown_words(job.settings.model, phrase))
         }
-        return Segmentation(
-            labels, scores, job.settings, job.view, job.edits, overlaps, job.valid, unknown, georeference
-        )
+        parts = (labels, scores, job.settings, job.view, job.edits, overlaps, job.valid, unknown, georeference)
+        return Segmentation(*parts, splitter=self._masking.split)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from napari_clearclip.edits import Edits, Mask, View
 from napari_clearclip.settings import Settings
 
 LabelArray = npt.NDArray[np.uint8]
+IdArray = npt.NDArray[np.integer]
 
 
 _CACHED = 2**17  # pixels that stay in a processor's cache while they are counted
@@ -57,6 +59,27 @@ class Scores:
         scores: npt.NDArray[np.float32] = self.values[self.prompts.index(prompt)]
         return scores
 
+    def at(self, prompt: str, rows: slice, cols: slice) -> npt.NDArray[np.float32]:
+        """One prompt's scores at pixels, (rows, cols): bilinear between the cells' centres, constant beyond them.
+
+        Parameters
+        ----------
+        prompt : str
+            Its id.
+        rows, cols : slice
+            From where to where, in pixels of the image; a pixel's score does not depend on it.
+        """
+        scores = self.of(prompt)
+        for axis, (part, size) in enumerate(zip((rows, cols), self.cell, strict=True)):
+            place = (np.arange(part.start, part.stop) + 0.5) / size - 0.5
+            place = np.clip(place, 0, scores.shape[axis] - 1)
+            lower = place.astype(np.intp)
+            upper = np.minimum(lower + 1, scores.shape[axis] - 1)
+            weight = (place - lower).astype(np.float32).reshape((-1, 1) if axis == 0 else (1, -1))
+            low = scores.take(lower, axis)
+            scores = low + weight * (scores.take(upper, axis) - low)
+        return scores
+
 
 @dataclass(frozen=True)
 class Segmentation:
@@ -78,6 +101,8 @@ class Segmentation:
         By phrase, the words that the model has never seen (models with a small vocabulary only).
     georeference : Georeference or None
         Where the image lies on Earth, if known.
+    splitter : callable or None
+        Takes the segmentation and a prompt's id, or None for all prompts, and returns the ids of `instances`.
     """
 
     labels: LabelArray
@@ -89,6 +114,32 @@ class Segmentation:
     valid: Mask | None = None
     unknown: Mapping[str, tuple[str, ...]] | None = None
     georeference: Georeference | None = None
+    splitter: Callable[[Segmentation, str | None], IdArray] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def instances(self) -> IdArray | None:
+        """The ids (H, W) of single objects, int32 or int64, made when first asked for; 0 = none.
+
+        An id says where the object scores highest, ``row * W + col + 1``, so that it stays while that does; its prompt
+        is what `labels` says. None where the settings ask for no instances and where masks may overlap; there,
+        `instances_of` has those of one prompt.
+        """
+        if self.splitter is None or self.settings.splitting.method == "none" or self.overlaps is not None:
+            return None
+        return self.splitter(self, None)
+
+    def instances_of(self, prompt: str) -> IdArray:
+        """The ids (H, W) of one prompt's objects, as in `instances`; its mask is where they are not 0.
+
+        Raises
+        ------
+        ValueError
+            If no object prompt has this id, or the settings ask for no instances.
+        """
+        mask = self.mask(prompt)
+        if self.splitter is None or self.settings.splitting.method == "none":
+            raise ValueError("splitting.method is none, so there are no instances; choose components, shape or score")
+        return self.splitter(self, prompt) if self.instances is None else self.instances * mask
 
     def mask(self, prompt: str) -> Mask:
         """The (H, W) mask of a prompt, by its id.

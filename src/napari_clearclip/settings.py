@@ -267,6 +267,37 @@ class Deciding(Value):
     )
 
 
+class Splitting(Value):
+    """How masks are split into instances, each with an id of its own."""
+
+    method: Literal["none", "components", "shape", "score"] = Field(
+        "none",
+        title="Instances",
+        description="How a mask becomes single objects: none; components = what hangs together is one; shape = that is "
+        "also cut at narrow necks, for objects that touch; score = it is also cut where the score dips.",
+    )
+    neck: float = Field(
+        0.95,
+        gt=0,
+        le=1,
+        description="Parts are cut where the neck between them is narrower than this share of the narrower part (with "
+        "score: where the score dips below this share of the lower peak). Lower = fewer cuts.",
+    )
+    smooth: float = Field(
+        1.5,
+        ge=0,
+        le=100,
+        description="Smoothing of shape or score before cuts are sought, in pixels, so that rough edges make none.",
+    )
+    distance: float = Field(
+        0.0,
+        ge=0,
+        le=1e6,
+        title="Least distance",
+        description="Parts whose middles are nearer to each other than this are not cut apart, in pixels.",
+    )
+
+
 class Settings(Value):
     """Everything the user wants; with an image, its `View` and the `Edits` it determines the result."""
 
@@ -276,6 +307,7 @@ class Settings(Value):
     prompts: tuple[Prompt, ...] = ()
     comparing: Comparing = Comparing()
     deciding: Deciding = Deciding()
+    splitting: Splitting = Splitting()
 
     @field_validator("prompts")
     @classmethod

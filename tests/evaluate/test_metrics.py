@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from itertools import permutations
 
 import numpy as np
 import pytest
 
-from napari_clearclip.evaluate.metrics import accuracy, confusion_matrix, iou, mean_iou
+from napari_clearclip.evaluate.metrics import Matches, accuracy, confusion_matrix, iou, match_instances, mean_iou
 
 
 def naive_confusion(truth, predicted, classes, ignore):
@@ -81,3 +82,62 @@ def test_shapes_must_agree():
 def test_values_must_be_classes(truth, predicted, name):
     with pytest.raises(ValueError, match=rf"{name} has values from .* classes are 0 to 1"):
         confusion_matrix(np.array([truth]), np.array([predicted]), 2)
+
+
+def row(text: str) -> np.ndarray:
+    """Ids of objects, one a letter; a dot is none."""
+    return np.array([0 if letter == "." else ord(letter) for letter in text])
+
+
+@pytest.mark.parametrize(
+    ("truth", "predicted", "least", "wanted"),
+    [
+        ("aabb..", "xxyy..", 0.5, (2, 0, 0, 2.0)),
+        ("aabb..", "yyxx..", 0.5, (2, 0, 0, 2.0)),
+        ("aabb..", "......", 0.5, (0, 2, 0, 0.0)),
+        ("......", "xx.yy.", 0.5, (0, 0, 2, 0.0)),
+        ("......", "......", 0.5, (0, 0, 0, 0.0)),
+        ("aabb..", "xxxx..", 0.5, (1, 1, 0, 0.5)),  # half of each: one of them, once
+        ("aabb..", "xxxx..", 0.51, (0, 2, 1, 0.0)),
+        ("aaaa..", "xxyy..", 0.5, (1, 0, 1, 0.5)),  # cut in two
+        ("aaaa..", "xxx...", 0.75, (1, 0, 0, 0.75)),
+        # The best overlap, a with x (3/6), would leave b alone; a with y (1/4) and b with x (2/5) leave none.
+        ("aaaabb", "yxxxxx", 0.2, (2, 0, 0, 1 / 4 + 2 / 5)),
+    ],
+)
+def test_objects_are_paired_so_that_most_have_a_partner(
+    truth: str, predicted: str, least: float, wanted: tuple[int, int, int, float]
+) -> None:
+    found = match_instances(row(truth), row(predicted), least)
+    assert (found.found, found.missed, found.invented) == wanted[:3]
+    assert found.overlap == pytest.approx(wanted[3])
+
+
+def test_objects_of_several_images_are_counted_together() -> None:
+    one = match_instances(row("aabb"), row("aa.."))
+    two = match_instances(row("aab."), row("aaaa"))
+    assert one + two == Matches(2, 2, 0, 1.5)
+    assert (one + two).f1 == pytest.approx(2 * 2 / (2 * 2 + 2))
+    assert (one + two).quality == pytest.approx(1.5 / 3)
+    assert np.isnan(Matches(0, 0, 0, 0.0).f1)
+    assert np.isnan(Matches(0, 0, 0, 0.0).quality)
+
+
+def test_objects_of_different_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"truth has shape \(3,\), but predicted has \(4,\)"):
+        match_instances(row("aab"), row("aabb"))
+    with pytest.raises(ValueError, match="least is 0; it must be above 0 and at most 1"):
+        match_instances(row("aab"), row("aab"), 0)
+
+
+def test_pairs_are_as_many_as_a_search_over_all_pairings_finds() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        truth, predicted = rng.integers(0, 5, (2, 40))
+        least = 0.15
+        ious = [
+            [np.sum((truth == a) & (predicted == b)) / np.sum((truth == a) | (predicted == b)) for b in range(1, 5)]
+            for a in range(1, 5)
+        ]
+        best = max(sum(ious[a][b] >= least for a, b in enumerate(order)) for order in permutations(range(4)))
+        assert match_instances(truth, predicted, least).found == best

@@ -1,8 +1,9 @@
-"""Confusion matrices, and the intersection over union that follows from them."""
+"""Confusion matrices and what follows from them, and how many single objects were found."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -94,3 +95,99 @@ def accuracy(confusion: Counts) -> float:
     """The share of pixels that were given their true class; not a number without pixels."""
     total = confusion.sum()
     return float(np.trace(confusion) / total) if total else float("nan")
+
+
+@dataclass(frozen=True)
+class Matches:
+    """How many objects were found; those of several images are added.
+
+    Attributes
+    ----------
+    found, missed, invented : int
+        True objects with a partner, true objects without, and predicted objects without.
+    overlap : float
+        The sum of the partners' intersection over union.
+    """
+
+    found: int
+    missed: int
+    invented: int
+    overlap: float
+
+    def __add__(self, other: Matches) -> Matches:
+        return Matches(
+            self.found + other.found,
+            self.missed + other.missed,
+            self.invented + other.invented,
+            self.overlap + other.overlap,
+        )
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of precision and recall, from 0 to 1; not a number where there are no objects at all."""
+        total = 2 * self.found + self.missed + self.invented
+        return 2 * self.found / total if total else float("nan")
+
+    @property
+    def quality(self) -> float:
+        """Panoptic quality: F1 times the partners' mean intersection over union; not a number without objects."""
+        total = self.found + (self.missed + self.invented) / 2
+        return self.overlap / total if total else float("nan")
+
+
+def match_instances(truth: Labels, predicted: Labels, least: float = 0.5) -> Matches:
+    """How many true objects have a predicted partner of their own.
+
+    Parameters
+    ----------
+    truth, predicted : integer arrays of one shape
+        Ids of objects, in any order and with gaps; 0 = none.
+    least : float
+        Smallest intersection over union of partners, above 0 and at most 1.
+
+    Returns
+    -------
+    Matches
+        Of all ways to pair true and predicted objects with at least that overlap, one with the most pairs; of these,
+        one with the largest sum of overlaps.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or `least` is outside its range.
+
+    References
+    ----------
+    J. C. Caicedo et al., Nature Methods 16, 2019 (2018 Data Science Bowl): F1 at a threshold of the overlap.
+    A. Kirillov et al., Panoptic segmentation, CVPR 2019, eq. 1.
+
+    Examples
+    --------
+    >>> match_instances(np.array([1, 1, 2, 2]), np.array([7, 7, 7, 0])).f1
+    0.6666666666666666
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    if truth.shape != predicted.shape:
+        raise ValueError(f"truth has shape {truth.shape}, but predicted has {predicted.shape}; they must be the same")
+    if not 0 < least <= 1:
+        raise ValueError(f"least is {least}; it must be above 0 and at most 1")
+    overlaps = _overlaps(truth, predicted)
+    fits = overlaps >= least
+    # A pair more is worth more than all overlaps together can differ.
+    rows, cols = linear_sum_assignment(np.where(fits, min(overlaps.shape) + 1 + overlaps, 0), maximize=True)
+    paired = fits[rows, cols]
+    found = int(paired.sum())
+    overlap = float(overlaps[rows, cols][paired].sum())
+    return Matches(found, overlaps.shape[0] - found, overlaps.shape[1] - found, overlap)
+
+
+def _overlaps(truth: Labels, predicted: Labels) -> npt.NDArray[np.float64]:
+    """The intersection over union of every true with every predicted object, (n, m)."""
+    true_ids, true = np.unique(truth, return_inverse=True)
+    given_ids, given = np.unique(predicted, return_inverse=True)
+    shape = len(true_ids), len(given_ids)
+    both = np.bincount(true.ravel() * shape[1] + given.ravel(), minlength=shape[0] * shape[1]).reshape(shape)
+    either = both.sum(axis=1)[:, None] + both.sum(axis=0)[None] - both
+    overlaps: npt.NDArray[np.float64] = both / np.maximum(either, 1)
+    return overlaps[np.ix_(true_ids != 0, given_ids != 0)]
