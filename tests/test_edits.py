@@ -122,6 +122,8 @@ def test_regions_that_make_no_sense(tiles: Any, message: str) -> None:
         gamma=st.floats(0.1, 10),
         nodata=st.none() | st.floats(-1e9, 1e9),
         alpha=st.none() | st.integers(0, 9),
+        scale=st.just(()) | st.tuples(st.floats(1e-9, 1e9), st.floats(1e-9, 1e9)),
+        unit=st.text(max_size=40),
     )
 )
 def test_views_survive_json(view: View) -> None:
@@ -139,12 +141,24 @@ def test_views_survive_json(view: View) -> None:
         ({"gamma": 0}, "greater than 0"),
         ({"nodata": float("inf")}, "finite number"),
         ({"alpha": -1}, "greater than or equal to 0"),
+        ({"scale": (1, 0)}, "greater than 0"),
+        ({"scale": (1,)}, "Field required"),
+        ({"unit": "m" * 41}, "at most 40 characters"),
         ({"chanels": (0,)}, "Extra inputs are not permitted"),
     ],
 )
 def test_views_that_make_no_sense(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         View(**fields)
+
+
+def test_the_size_of_a_pixel_does_not_change_what_is_seen() -> None:
+    view = View(plane=(3,), gamma=2)
+    assert view.pixel == (1, 1)
+    assert view.look is view
+    measured = view.replace(scale=(0.5, 0.25), unit="µm")
+    assert measured.pixel == (0.5, 0.25)
+    assert measured.look == view
 
 
 # ----------------------------------------------------------------------------------------------------------------------

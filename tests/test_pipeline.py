@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from skimage.measure import label
 
 from napari_clearclip import domains
 from napari_clearclip.cache import cache_folder, key_of
@@ -21,7 +22,7 @@ from napari_clearclip.job import frame_of, image_key
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
 from napari_clearclip.result import Georeference, Segmentation
-from napari_clearclip.settings import Attention, Comparing, Deciding, Model, Prompt, Runtime, Settings, Tiling
+from napari_clearclip.settings import Attention, Cleaning, Comparing, Deciding, Model, Prompt, Runtime, Settings, Tiling
 
 RGB = View(channel_axis=-1)
 IMAGE = np.random.default_rng(3).integers(0, 256, (40, 60, 3), np.uint8)
@@ -64,8 +65,12 @@ STAGES = {
     "assign": "decide.assign_steps",
     "overlap": "decide.overlap_steps",
     "threshold": "decide.threshold",
+    "clean": "clean.clean_steps",
     "split": "instances.split",
 }
+
+# Stages that nothing asks for by itself.
+OPTIONAL = {"overlap", "clean"}
 
 
 @pytest.fixture
@@ -119,6 +124,7 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     "changes the scale": (lambda s: deciding(s, scale=50), AFTER_COMPARE),
     "lets all prompts compete": (lambda s: deciding(s, competitors="all"), AFTER_COMPARE),
     "lets masks overlap": (lambda s: deciding(s, exclusive=False), {"overlap"}),
+    "asks for clean masks": (lambda s: s.replace(cleaning=Cleaning(smallest=4)), {"clean"}),
     "mutes a distractor": (lambda s: prompt(s, "sky", muted=True), AFTER_COMPARE),
     "removes a prompt": (lambda s: s.replace(prompts=(CAT, SKY, WALL)), AFTER_COMPARE),
     "reorders prompts": (lambda s: s.replace(prompts=(DOG, CAT, SKY, WALL)), AFTER_COMPARE),
@@ -153,7 +159,7 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
 def test_what_a_change_runs(change: str, settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:
     pipeline, settings = Pipeline(runtime), splitting(settings, method="score")
     first = pipeline.run(IMAGE, settings, RGB)
-    assert set(calls) - {"windows"} == set(STAGES) - {"overlap", "split"}  # instances are made when they are asked for
+    assert set(calls) - {"windows"} == set(STAGES) - OPTIONAL - {"split"}  # instances are made when they are asked for
     assert first.instances is not None
     assert calls["split"] == 1
     calls.clear()
@@ -171,6 +177,59 @@ def test_what_a_change_runs(change: str, settings: Settings, runtime: Runtime, c
     assert again.instances is first.instances
     assert set(calls) == set()
     assert np.array_equal(again.labels, first.labels)
+
+
+CLEANED: dict[str, tuple[Callable[[Settings], Settings], View, set[str]]] = {
+    "nothing": (lambda s: s, RGB, set()),
+    "recolours a prompt": (lambda s: prompt(s, "cat", color="#123456"), RGB, set()),
+    "cleans in another way": (lambda s: s.replace(cleaning=s.cleaning.replace(hole=9)), RGB, {"clean"}),
+    "does not clean": (lambda s: s.replace(cleaning=Cleaning()), RGB, set()),
+    "moves a threshold": (lambda s: prompt(s, "cat", threshold=0.7), RGB, {"threshold", "clean"}),
+    "lets masks overlap": (lambda s: deciding(s, exclusive=False), RGB, {"overlap", "clean"}),
+    "measures the pixels": (lambda s: s, RGB.replace(scale=(0.5, 0.25), unit="µm"), {"clean"}),
+    "names the unit": (lambda s: s, RGB.replace(unit="µm"), set()),
+}
+
+
+@pytest.mark.parametrize("change", CLEANED)
+def test_what_a_change_runs_where_masks_are_cleaned(
+    change: str, settings: Settings, runtime: Runtime, calls: Counter[str]
+) -> None:
+    settings = settings.replace(cleaning=Cleaning(smallest=6, closing=2))
+    pipeline = Pipeline(runtime)
+    first = pipeline.run(IMAGE, settings, RGB)
+    assert calls["clean"] == 1
+    calls.clear()
+    make, view, stages = CLEANED[change]
+    changed = pipeline.run(IMAGE, make(settings), view)
+    assert set(calls) - {"windows"} == stages
+    assert (changed.view.scale, changed.view.unit) == (view.scale, view.unit)
+    calls.clear()
+    again = pipeline.run(IMAGE, settings, RGB)
+    assert not calls
+    assert np.array_equal(again.labels, first.labels)
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_what_was_done_by_hand_is_not_cleaned(exclusive: bool, settings: Settings, runtime: Runtime) -> None:
+    settings = deciding(settings, exclusive=exclusive).replace(cleaning=Cleaning(smallest=1e6))
+    speck, frozen = np.zeros((2, *IMAGE.shape[:2]), bool)
+    speck[20, 30] = frozen[5, 5] = True
+    edits = Edits().paint("cat", (), speck, True).lock("dog", (), frozen)
+    result = Pipeline(runtime).run(IMAGE, prompt(settings, "dog", locked=True), RGB, edits)
+    assert np.array_equal(result.mask("cat"), speck)
+    assert np.array_equal(result.mask("dog"), frozen)
+
+
+def test_overlapping_masks_are_cleaned_one_by_one(settings: Settings, runtime: Runtime) -> None:
+    settings, pipeline = deciding(settings, exclusive=False), Pipeline(runtime)
+    before = pipeline.run(IMAGE, settings, RGB)
+    after = pipeline.run(IMAGE, settings.replace(cleaning=Cleaning(largest=1)), RGB)
+    for id_ in ("cat", "dog"):
+        objects = label(before.mask(id_), connectivity=1)
+        biggest = np.argmax(np.bincount(objects[objects > 0]))
+        assert objects.max() > 1
+        assert np.array_equal(after.mask(id_), objects == biggest)
 
 
 def test_an_earlier_variant_costs_nothing(settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, NonNegativeInt, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator, model_validator
 
 from napari_clearclip.settings import Value
 
@@ -42,6 +42,10 @@ class View(Value):
     )
     nodata: float | None = Field(None, description="Value of pixels without data.")
     alpha: int | None = Field(None, ge=0, description="Channel that is 0 where there are no data.")
+    scale: tuple[()] | tuple[PositiveFloat, PositiveFloat] = Field(
+        (), description="Height and width of a pixel, in `unit`; empty = sizes are in pixels."
+    )
+    unit: str = Field("", max_length=40, description="Unit of `scale`, such as µm or m; empty = unknown.")
 
     @model_validator(mode="after")
     def _fits(self) -> View:
@@ -51,6 +55,16 @@ class View(Value):
             if not low < high:
                 raise ValueError(f"contrast limits ({low}, {high}) must rise")
         return self
+
+    @property
+    def pixel(self) -> tuple[float, float]:
+        """Height and width of a pixel; (1, 1) where nothing is known."""
+        return self.scale or (1.0, 1.0)
+
+    @property
+    def look(self) -> View:
+        """The same without the size of a pixel: what decides on the values that the model sees."""
+        return self.replace(scale=(), unit="") if self.scale or self.unit else self
 
 
 Tile = tuple[NonNegativeInt, NonNegativeInt, bytes]

@@ -1,8 +1,9 @@
-"""Cosines through decide and threshold to masks, keeping what can be reused."""
+"""Cosines through decide, threshold and clean to masks, keeping what can be reused."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,21 @@ if TYPE_CHECKING:
     from napari_clearclip.engine.decide import Assignment, Candidates
 
 MAKING = "Making masks"
+CLEANING = "Cleaning masks"
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What a stage makes of all prompts: (H, W) labels or, where masks may overlap, packed ones; and its key."""
+
+    key: str
+    labels: LabelArray
+    overlaps: LabelArray | None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of what is kept; labels beside packed masks are empty and take none."""
+        return (self.labels if self.overlaps is None else self.overlaps).nbytes
 
 
 class Masking:
@@ -55,8 +71,9 @@ class Masking:
         """
         yield Progress(MAKING)
         candidates, scores = self._scores(job, cosines)
-        labels, overlaps = yield from self._masks(job, candidates)
-        return scores, labels, overlaps
+        masks = yield from self._masks(job, candidates)
+        masks = yield from self._cleaned(job, masks)
+        return scores, masks.labels, masks.overlaps
 
     def _scores(self, job: Job, cosines: Cosines) -> tuple[Candidates, Scores]:
         """All candidates, and the object prompts' scores on the cells."""
@@ -76,28 +93,50 @@ class Masking:
         ids = tuple(prompt.id for prompt in job.settings.objects)
         return candidates, Scores(ids, values, job.frame.cell_size)
 
-    def _masks(
-        self, job: Job, candidates: Candidates
-    ) -> Generator[Progress, None, tuple[LabelArray, LabelArray | None]]:
-        """Labels and, where masks may overlap, packed masks, before anything done by hand."""
+    def _masks(self, job: Job, candidates: Candidates) -> Generator[Progress, None, Masks]:
+        """What is above the thresholds."""
         from napari_clearclip.engine.decide import overlap_steps, threshold
 
         deciding, frame = job.settings.deciding, job.frame
         thresholds = tuple(prompt.threshold for prompt in job.settings.objects)
         key = key_of("masks", candidates.key, frame, deciding, thresholds)
-        masks: tuple[LabelArray, LabelArray | None] | None = self._cache.get(key)
+        masks: Masks | None = self._cache.get(key)
         if masks is not None:
             return masks
         state = Progress(MAKING)
         if deciding.exclusive:
             assignment = yield from self._assignment(job, candidates, state)
-            masks = (threshold(assignment, thresholds, deciding.lead, job.valid), None)
-        else:
-            steps = overlap_steps(candidates, frame, deciding, thresholds, job.valid)
-            overlaps = yield from counted(steps, state)
-            masks = (np.broadcast_to(np.uint8(0), frame.image), overlaps)  # combined once what is done by hand is known
-        masks[0].flags.writeable = False  # it may be the result's own
-        self._cache.put(key, masks, (masks[0] if masks[1] is None else masks[1]).nbytes)
+            labels = threshold(assignment, thresholds, deciding.lead, job.valid)
+            return self._kept(Masks(key, labels, None))
+        steps = overlap_steps(candidates, frame, deciding, thresholds, job.valid)
+        overlaps = yield from counted(steps, state)
+        # Labels are combined once what is done by hand is known.
+        return self._kept(Masks(key, np.broadcast_to(np.uint8(0), frame.image), overlaps))
+
+    def _cleaned(self, job: Job, masks: Masks) -> Generator[Progress, None, Masks]:
+        """Masks without specks, gaps and rough outlines; the same ones if nothing is asked for."""
+        from napari_clearclip.engine.clean import clean_overlap_steps, clean_steps
+
+        cleaning, pixel = job.settings.cleaning, job.view.pixel
+        if cleaning.is_idle:
+            return masks
+        key = key_of("cleaned", masks.key, cleaning, pixel)
+        found: Masks | None = self._cache.get(key)
+        if found is not None:
+            return found
+        state = Progress(CLEANING)
+        yield state
+        if masks.overlaps is None:
+            labels = yield from counted(clean_steps(masks.labels, cleaning, pixel, job.valid), state)
+            return self._kept(Masks(key, labels, None))
+        steps = clean_overlap_steps(masks.overlaps, job.frame.image[1], cleaning, pixel, job.valid)
+        overlaps = yield from counted(steps, state)
+        return self._kept(Masks(key, masks.labels, overlaps))
+
+    def _kept(self, masks: Masks) -> Masks:
+        """The same, kept and not to be written to: it may be the result's own."""
+        masks.labels.flags.writeable = False
+        self._cache.put(masks.key, masks, masks.nbytes)
         return masks
 
     def _assignment(self, job: Job, candidates: Candidates, state: Progress) -> Generator[Progress, None, Assignment]:

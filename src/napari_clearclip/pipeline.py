@@ -199,12 +199,13 @@ class Pipeline:
         use_threads(self.runtime.threads)
         shape = plane_shape(image, view)
         content = image_key(image, view)
-        view = self._cache.made(("view", content, view), lambda: resolve_view(image, view))
-        valid = self._cache.made(("valid", content, view), lambda: valid_pixels(image, view, shape))
+        look = self._cache.made(("view", content, view.look), lambda: resolve_view(image, view.look))
+        valid = self._cache.made(("valid", content, look), lambda: valid_pixels(image, look, shape))
+        view = look.replace(scale=view.scale, unit=view.unit)
         clip = yield from self._loader.steps(settings.model, self.runtime.device)
         settings = filled_in(settings, clip)
         frame = frame_of(shape, settings, clip.patch)
-        key = key_of(content, view, clip.key, frame.resized, settings.tiling.positions, self.runtime.storage)
+        key = key_of(content, look, clip.key, frame.resized, settings.tiling.positions, self.runtime.storage)
         return Job(image, view, settings, edits, clip, frame, valid, key)
 
     # encode, project, compare

@@ -267,6 +267,52 @@ class Deciding(Value):
     )
 
 
+def _measure(title: str, power: int, description: str) -> Any:
+    """A field for a length (power 1) or an area (power 2) in the image's unit."""
+    return Field(0.0, ge=0, le=1e9, title=title, description=description, json_schema_extra={"power": power})
+
+
+class Cleaning(Value):
+    """How masks are tidied after the threshold, in this order; lengths and areas are in the image's unit, else pixels.
+
+    A field that is 0 does nothing.
+    """
+
+    opening: float = _measure(
+        "Remove thinner", 1, "Parts into which a disk of this radius does not fit are removed (opening); 0 = none."
+    )
+    closing: float = _measure(
+        "Close gaps", 1, "Gaps into which a disk of this radius does not fit are closed (closing); 0 = none."
+    )
+    smooth: float = _measure(
+        "Smooth outlines",
+        1,
+        "Each pixel goes to whoever has most of its surroundings, weighted by a Gaussian of this standard deviation; "
+        "0 = outlines stay as they are.",
+    )
+    smallest: float = _measure("Smallest object", 2, "Objects of a smaller area are removed; 0 = none.")
+    largest: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        title="Keep largest",
+        description="Each prompt keeps so many of its largest objects on a plane; 0 = all.",
+    )
+    hole: float = _measure(
+        "Fill holes", 2, "Empty parts up to this area that one prompt alone encloses are filled; 0 = none."
+    )
+
+    @property
+    def lengths(self) -> tuple[float, float, float]:
+        """What is done with a neighbourhood of each pixel: opening, closing, smooth."""
+        return self.opening, self.closing, self.smooth
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether masks stay as they are."""
+        return not any((*self.lengths, self.smallest, self.largest, self.hole))
+
+
 class Splitting(Value):
     """How masks are split into instances, each with an id of its own."""
 
@@ -307,6 +353,7 @@ class Settings(Value):
     prompts: tuple[Prompt, ...] = ()
     comparing: Comparing = Comparing()
     deciding: Deciding = Deciding()
+    cleaning: Cleaning = Cleaning()
     splitting: Splitting = Splitting()
 
     @field_validator("prompts")

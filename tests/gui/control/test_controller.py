@@ -13,7 +13,7 @@ from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.history import State
 from napari_clearclip.gui.control.jobs import Outcome, Source
 from napari_clearclip.progress import Preview
-from napari_clearclip.settings import Attention, Model, Prompt, Runtime, Tiling
+from napari_clearclip.settings import Attention, Cleaning, Model, Prompt, Runtime, Tiling
 
 from ..conftest import Bench, CountingPipeline, in_line, looking, source
 
@@ -141,6 +141,26 @@ def test_contrast_waits_for_run(controller: Controller, bench: Bench, pipeline: 
     threshold(controller, 0.7)
     bench.drain()
     assert pipeline.runs[-1][1] == View()
+    controller.run()
+    bench.drain()
+    assert pipeline.runs[-1][1] == other
+    assert not controller.stale
+
+
+def test_the_size_of_a_pixel_waits_for_run_where_masks_are_cleaned(
+    controller: Controller, bench: Bench, pipeline: CountingPipeline
+) -> None:
+    controller.run()
+    bench.drain()
+    other = View(scale=(0.5, 0.5), unit="µm")
+    controller.look_at(source(view=other))
+    assert not controller.stale
+    assert not bench.waiting
+    controller.update(controller.settings.replace(cleaning=Cleaning(hole=3)))
+    bench.drain()
+    assert pipeline.runs[-1][0].cleaning == Cleaning(hole=3)
+    assert pipeline.runs[-1][1] == View()
+    assert controller.stale
     controller.run()
     bench.drain()
     assert pipeline.runs[-1][1] == other

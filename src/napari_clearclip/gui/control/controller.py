@@ -109,7 +109,7 @@ class Controller:
         if source is None or (reading := self._agenda.reading(source.spot)) is None:
             return False
         given_up = self._agenda.given_up.get(source.spot) == self._agenda.question(source.spot, reading)
-        return given_up or reading != Reading.of(self.settings, source.view)
+        return given_up or reading.seen(self.settings) != Reading.of(self.settings, source.view).seen(self.settings)
 
     @property
     def planes_left(self) -> int:

@@ -88,6 +88,10 @@ class Reading:
         """What settings and a look at an image give, whatever the plane."""
         return cls(settings.model, settings.tiling, settings.attention.blocks, view.replace(plane=()))
 
+    def seen(self, settings: Settings) -> Reading:
+        """What of it the settings read: the size of a pixel concerns nobody unless masks are cleaned."""
+        return replace(self, view=self.view.look) if settings.cleaning.is_idle else self
+
     def applied(self, settings: Settings) -> Settings:
         """The settings, read as in this reading."""
         attention = settings.attention.replace(blocks=self.blocks)
@@ -148,4 +152,5 @@ class Job:
 def question(settings: Settings, edits: Edits, reading: Reading) -> Hashable:
     """What a result depends on: what is shown is fresh while this is the same."""
     prompts = tuple((p.id, p.phrases, p.kind, p.threshold, p.locked, p.muted) for p in settings.prompts)
-    return settings.attention.replace(blocks=1), settings.comparing, settings.deciding, prompts, edits, reading
+    asked = (settings.attention.replace(blocks=1), settings.comparing, settings.deciding, settings.cleaning)
+    return *asked, prompts, edits, reading

@@ -134,6 +134,9 @@ class Images:
             (layer.events.contrast_limits, self._on_look),
             (layer.events.gamma, self._on_look),
             (layer.events.data, self._on_look),
+            (layer.events.scale, self._on_look),
+            (layer.events.units, self._on_look),
+            (layer.events.affine, self._on_look),
         ):
             emitter.disconnect(slot)
             if on:

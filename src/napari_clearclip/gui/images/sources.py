@@ -69,8 +69,23 @@ def index_at(layer: Image, point: Sequence[float]) -> tuple[int, ...]:
     return tuple(round(float(place)) for place in at)
 
 
+def pixel_of(layer: Image) -> dict[str, Any]:
+    """Height and width of a pixel of the array that is read, and their unit, as `View` holds them; {} if unknown."""
+    rows, cols = (f"{unit:~}" for unit in layer.units[-2:])
+    if rows != cols:
+        return {}
+    corner = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))
+    steps = np.eye(layer.ndim)[-2:]
+    if layer.multiscale:
+        steps = steps * np.asarray(layer.downsample_factors[level_of(layer)])
+    height, width = (float(np.linalg.norm(layer.data_to_world(step) - corner)) for step in steps)
+    if rows != "pixel":
+        return {"scale": (height, width), "unit": rows}
+    return {} if height == width == 1 else {"scale": (height, width)}
+
+
 def view_of(layer: Image, point: Sequence[float]) -> View:
-    """How a layer by itself is looked at: plane, channels, contrast limits and gamma."""
+    """How a layer by itself is looked at: plane, channels, contrast limits, gamma and the size of a pixel."""
     count = stored(layer).shape[-1] if layer.rgb else 1
     colors = min(count, 3)
     low, high = (float(value) for value in layer.contrast_limits)
@@ -81,6 +96,7 @@ def view_of(layer: Image, point: Sequence[float]) -> View:
         limits=((low, high),) * colors if low < high else None,
         gamma=float(layer.gamma),
         alpha=3 if count == 4 else None,
+        **pixel_of(layer),
     )
 
 
@@ -155,6 +171,7 @@ def _mixed(layer: Image, point: Sequence[float], parts: Sequence[Part | None]) -
         channels=tuple(range(len(parts))),
         limits=tuple(limits),
         gamma=gammas[0] if len(set(gammas)) == 1 else tuple(gammas),
+        **pixel_of(layer),
     )
     return Source(key_of(layer), view, read, region_of(layer))
 
