@@ -124,7 +124,7 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     "changes the scale": (lambda s: deciding(s, scale=50), AFTER_COMPARE),
     "lets all prompts compete": (lambda s: deciding(s, competitors="all"), AFTER_COMPARE),
     "lets masks overlap": (lambda s: deciding(s, exclusive=False), {"overlap"}),
-    "asks for clean masks": (lambda s: s.replace(cleaning=Cleaning(smallest=4)), {"clean"}),
+    "asks for clean masks": (lambda s: s.replace(cleaning=Cleaning(smallest=4)), {"clean", "split"}),
     "mutes a distractor": (lambda s: prompt(s, "sky", muted=True), AFTER_COMPARE),
     "removes a prompt": (lambda s: s.replace(prompts=(CAT, SKY, WALL)), AFTER_COMPARE),
     "reorders prompts": (lambda s: s.replace(prompts=(DOG, CAT, SKY, WALL)), AFTER_COMPARE),
