@@ -17,12 +17,24 @@ from napari_clearclip import domains
 from napari_clearclip.cache import cache_folder, key_of
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.engine.attention import variant
+from napari_clearclip.engine.encoder import drain
 from napari_clearclip.engine.weights import ModelError
 from napari_clearclip.job import frame_of, image_key
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
 from napari_clearclip.result import Georeference, Segmentation
-from napari_clearclip.settings import Attention, Cleaning, Comparing, Deciding, Model, Prompt, Runtime, Settings, Tiling
+from napari_clearclip.settings import (
+    Attention,
+    Cleaning,
+    Comparing,
+    Deciding,
+    Index,
+    Model,
+    Prompt,
+    Runtime,
+    Settings,
+    Tiling,
+)
 
 RGB = View(channel_axis=-1)
 IMAGE = np.random.default_rng(3).integers(0, 256, (40, 60, 3), np.uint8)
@@ -67,10 +79,18 @@ STAGES = {
     "threshold": "decide.threshold",
     "clean": "clean.clean_steps",
     "split": "instances.split",
+    "range": "bands.resolve_index",
+    "measure": "bands.measure_steps",
+    "count": "bands.count_scores",
+    "average": "bands.mean_cells",
+    "take": "decide.take",
+    "pack": "decide.pack",
 }
+OF_INDICES = {"range", "measure", "count", "average", "take", "pack"}
+OF_WORDS = {"load", "embed", "encode", "project", "compare", "assign", "overlap", "threshold"}
 
 # Stages that nothing asks for by itself.
-OPTIONAL = {"overlap", "clean"}
+OPTIONAL = {"overlap", "clean", *OF_INDICES}
 
 
 @pytest.fixture
@@ -230,6 +250,162 @@ def test_overlapping_masks_are_cleaned_one_by_one(settings: Settings, runtime: R
         biggest = np.argmax(np.bincount(objects[objects > 0]))
         assert objects.max() > 1
         assert np.array_equal(after.mask(id_), objects == biggest)
+
+
+WATER = Prompt(id="water", phrase="water", threshold=0.5, index=Index(expression="(b2 - b1) / (b2 + b1)"))
+BRIGHT = Prompt(id="bright", phrase="bright", index=Index(expression="b3", otsu=True))
+MEASURE = {"range", "measure", "count", "average"}
+
+
+def index(settings: Settings, id_: str, **changes: Any) -> Settings:
+    """The settings with the expression of one prompt changed."""
+    (found,) = (item.index for item in settings.prompts if item.id == id_)
+    assert found is not None
+    return prompt(settings, id_, index=found.replace(**changes))
+
+
+INDEX_TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
+    "nothing": (lambda s: s, set()),
+    "recolours an index": (lambda s: prompt(s, "water", color="#123456"), set()),
+    "moves the threshold of an index": (lambda s: prompt(s, "water", threshold=0.7), {"threshold", "take"}),
+    "moves the threshold of a phrase": (lambda s: prompt(s, "cat", threshold=0.7), {"threshold", "take"}),
+    "moves a threshold that Otsu sets": (lambda s: prompt(s, "bright", threshold=0.7), set()),
+    "sets a threshold by Otsu": (lambda s: index(s, "water", otsu=True), {"threshold", "take"}),
+    "lets masks overlap": (lambda s: deciding(s, exclusive=False), {"overlap", "pack"}),
+    "changes the range": (
+        lambda s: index(s, "water", low=0),
+        {"range", "measure", "count", "average", "threshold", "take"},
+    ),
+    "changes the expression": (lambda s: index(s, "water", expression="b2"), MEASURE | {"threshold", "take"}),
+    "adds an index": (
+        lambda s: s.replace(prompts=(*s.prompts, Prompt(phrase="dark", index=Index(expression="-b1")))),
+        MEASURE | {"threshold", "take"},
+    ),
+    "removes an index": (lambda s: s.replace(prompts=(CAT, BRIGHT, SKY, WALL)), {"threshold", "take"}),
+    "adds a phrase": (
+        lambda s: s.replace(prompts=(*s.prompts, HORSE)),
+        {"embed", "compare", "score", "assign", "threshold", "take"},
+    ),
+    "refines the cells": (
+        lambda s: s.replace(comparing=s.comparing.replace(cell=4)),
+        {"compare", "score", "assign", "threshold", "average", "take"},
+    ),
+    "switches to SCLIP": (
+        lambda s: s.replace(attention=variant("sclip")),
+        {"project", "compare", "score", "assign", "threshold", "take"},
+    ),
+}
+
+
+@pytest.mark.parametrize("change", INDEX_TABLE)
+def test_what_a_change_runs_with_indices(
+    change: str, settings: Settings, runtime: Runtime, calls: Counter[str]
+) -> None:
+    settings = settings.replace(prompts=(CAT, WATER, BRIGHT, SKY, WALL))
+    pipeline = Pipeline(runtime)
+    first = pipeline.run(IMAGE, settings, RGB)
+    assert set(calls) - {"windows"} == set(STAGES) - {"overlap", "pack", "clean", "split"}
+    calls.clear()
+    make, stages = INDEX_TABLE[change]
+    changed = pipeline.run(IMAGE, make(settings), RGB)
+    assert set(calls) - {"windows"} == stages
+    alone = Pipeline(runtime.replace(cache_folder=f"{runtime.cache_folder}-other")).run(IMAGE, make(settings), RGB)
+    assert np.array_equal(changed.labels, alone.labels)
+    assert np.array_equal(changed.scores.values, alone.scores.values)
+    calls.clear()
+    again = pipeline.run(IMAGE, settings, RGB)  # back to where we were
+    assert set(calls) == set()
+    assert np.array_equal(again.labels, first.labels)
+
+
+def test_indices_alone_need_no_model(settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:
+    """Not even one that exists; distractors, which would compete with phrases only, do not change that."""
+    nowhere = Model(name="", pretrained="nowhere.safetensors")
+    settings = settings.replace(model=nowhere, prompts=(WATER, BRIGHT, SKY))
+    result = Pipeline(runtime).run(IMAGE, settings, RGB)
+    assert not set(calls) & OF_WORDS
+    b1, b2, b3 = np.moveaxis(IMAGE.astype(np.float32), -1, 0)
+    with np.errstate(all="ignore"):
+        water = ((b2 - b1) / (b2 + b1) + 1) / 2
+    found = result.settings.objects[1]
+    assert found.index is not None
+    bright = np.clip((b3 - found.index.low) / (found.index.high - found.index.low), 0, 1)
+    expected = np.where(water >= 0.5, 1, 0)
+    expected = np.where((bright >= found.threshold) & (bright > np.where(expected, water, -1)), 2, expected)
+    assert (result.labels == expected).mean() > 0.999  # scores that are the same in 16 bits
+    assert result.scores.values.shape == (2, 40, 60)
+    np.testing.assert_allclose(result.scores.of("water"), np.nan_to_num(water), atol=1e-4)
+    assert result.scores.cell == (1, 1)
+    assert result.unknown == {}
+
+
+def test_a_result_with_indices_says_how_it_was_made_and_that_makes_it_again(
+    settings: Settings, runtime: Runtime
+) -> None:
+    settings = settings.replace(prompts=(CAT, WATER, BRIGHT, SKY, WALL))
+    result = Pipeline(runtime).run(IMAGE, settings, RGB.replace(bands=("r", "g", "b")))
+    water, bright = (item.index for item in result.settings.objects[1:])
+    assert water == Index(expression="(b2 - b1) / (b2 + b1)", low=-1, high=1)
+    assert bright is not None
+    assert not bright.otsu
+    assert (bright.low, bright.high) == tuple(np.percentile(IMAGE[..., 2].astype(float), (0.1, 99.9)))
+    assert result.settings.objects[2].threshold != BRIGHT.threshold
+    stored = Settings.model_validate_json(result.settings.model_dump_json())
+    view = View.model_validate_json(result.view.model_dump_json())
+    assert view.bands == ("r", "g", "b")
+    again = Pipeline(runtime).run(IMAGE, stored, view)
+    assert np.array_equal(again.labels, result.labels)
+    assert np.array_equal(again.scores.values, result.scores.values)
+    assert (again.settings, again.view) == (result.settings, result.view)
+
+
+def test_indices_read_bands_that_are_not_looked_at(settings: Settings, runtime: Runtime) -> None:
+    image = np.dstack([IMAGE, IMAGE[::-1, :, :1]])
+    prompt_ = Prompt(id="nir", phrase="near infrared", index=Index(expression="NIR", low=0, high=255), threshold=0.5)
+    view = View(channel_axis=-1, channels=(0, 1, 2), bands=("red", "green", "blue", "nir"))
+    result = Pipeline(runtime).run(image, settings.replace(prompts=(prompt_, SKY)), view)
+    np.testing.assert_array_equal(result.mask("nir"), image[..., 3] >= 127.5)
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_a_phrase_and_an_index_keep_to_the_rule_of_the_contest(
+    exclusive: bool, settings: Settings, runtime: Runtime
+) -> None:
+    settings = deciding(settings.replace(prompts=(WATER, CAT, DOG, SKY, WALL)), exclusive=exclusive)
+    pipeline = Pipeline(runtime)
+    words = pipeline.run(IMAGE, settings.replace(prompts=(CAT, DOG, SKY, WALL)), RGB)
+    alone = pipeline.run(IMAGE, settings.replace(prompts=(WATER,)), RGB).mask("water")
+    both = pipeline.run(IMAGE, settings, RGB)
+    assert np.array_equal(both.scores.of("dog"), words.scores.of("dog"))
+    if exclusive:
+        assert not (both.mask("water") & ~alone).any()
+        assert both.mask("water")[words.labels == 0].sum() == alone[words.labels == 0].sum()
+        for id_ in ("cat", "dog"):
+            assert np.array_equal(both.mask(id_), words.mask(id_) & ~both.mask("water"))
+    else:
+        assert np.array_equal(both.mask("water"), alone)
+        for id_ in ("cat", "dog"):
+            assert np.array_equal(both.mask(id_), words.mask(id_))
+
+
+def test_names_of_bands_cost_no_run_of_the_model(settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:
+    pipeline = Pipeline(runtime)
+    pipeline.run(IMAGE, settings, RGB)
+    calls.clear()
+    pipeline.run(IMAGE, settings, RGB.replace(bands=("red", "green", "blue")))
+    assert not calls
+
+
+def test_a_band_that_does_not_exist_is_said(settings: Settings, runtime: Runtime) -> None:
+    settings = settings.replace(prompts=(Prompt(phrase="ndvi", index=Index(expression="nir - b1")), SKY))
+    with pytest.raises(ValueError, match="there is no band 'nir'; this image has b1, b2, b3"):
+        Pipeline(runtime).run(IMAGE, settings, RGB)
+
+
+def test_words_cannot_be_read_without_a_model(settings: Settings, runtime: Runtime) -> None:
+    job = drain(Pipeline(runtime)._prepare(IMAGE, settings.replace(prompts=(WATER,)), RGB, Edits()))
+    with pytest.raises(ValueError, match="there is no phrase among the prompts, so that no model was loaded"):
+        _ = job.clip
 
 
 def test_an_earlier_variant_costs_nothing(settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from typing import Any
 
@@ -18,6 +19,7 @@ from napari_clearclip.settings import (
     Attention,
     Comparing,
     Deciding,
+    Index,
     Model,
     Prompt,
     Runtime,
@@ -62,6 +64,14 @@ prompts = st.builds(
     locked=st.booleans(),
     muted=st.booleans(),
 )
+indices = st.builds(
+    Index,
+    expression=st.sampled_from(["(nir - red) / (nir + red)", "b1", "log(b2 + 1) ** 2"]),
+    low=st.none() | st.floats(-100, -1),
+    high=st.none() | st.floats(0, 100),
+    otsu=st.booleans(),
+)
+measured = st.builds(Prompt, phrase=texts, threshold=share, locked=st.booleans(), index=indices)
 comparings = st.builds(
     Comparing,
     templates=st.none() | st.sampled_from(["imagenet", "single", "microscopy", "aerial"]) | st.just(("a {}", "{} b")),
@@ -94,7 +104,7 @@ everything = st.builds(
     model=models,
     attention=attentions,
     tiling=tilings,
-    prompts=st.lists(prompts, max_size=5).map(_distinct),
+    prompts=st.lists(prompts | measured, max_size=5).map(_distinct),
     comparing=comparings,
     deciding=decidings,
 )
@@ -283,3 +293,42 @@ def test_a_models_text_is_parsed_back(text: str) -> None:
 def test_an_empty_model_is_refused() -> None:
     with pytest.raises(ValueError, match="model is empty; give demo, ARCHITECTURE/TAG"):
         Model.parse(" ")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Indices
+
+
+def test_an_index_has_a_name_and_no_words() -> None:
+    ndvi = Prompt(phrase="NDVI", index=Index(expression=" (nir -  red)/(nir + red) "))
+    assert ndvi.index is not None
+    assert ndvi.index.expression == "(nir - red)/(nir + red)"
+    assert (ndvi.phrases, ndvi.words) == (("NDVI",), ())
+    settings = Settings(prompts=(ndvi, Prompt(phrase="tree"), Prompt(phrase="ndvi", kind="distractor")))
+    assert [prompt.phrase for prompt in settings.objects] == ["NDVI", "tree"]
+    assert [prompt.phrase for prompt in settings.worded] == ["tree"]
+    assert [prompt.phrase for prompt in settings.distractors] == ["ndvi"]  # it competes with words, and asks for none
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: Index(expression="b1.__class__"), "'b1.__class__' is not allowed; use numbers, band names"),
+        (lambda: Index(expression=""), "the expression is empty"),
+        (lambda: Index(expression="b1" + "+1" * 300), "at most 500 characters"),
+        (lambda: Index(expression="b1", low=2, high=2), "low 2.0 and high 2.0 of an index must rise"),
+        (lambda: Prompt(phrase="a", kind="distractor", index=Index(expression="b1")), "'a' is an index"),
+        (lambda: Prompt(phrase="a", synonyms=("b",), index=Index(expression="b1")), "'a' is an index"),
+        (
+            lambda: Settings(prompts=(Prompt(phrase="NDVI"), Prompt(phrase="ndvi", index=Index(expression="b1")))),
+            "the phrase 'ndvi' is given twice",
+        ),
+    ],
+)
+def test_an_index_that_is_not_allowed(make: Any, reason: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(reason)):
+        make()
+
+
+def test_prompts_of_earlier_versions_have_no_index() -> None:
+    assert Prompt.model_validate_json('{"id": "1", "phrase": "tree", "threshold": 0.3}').index is None

@@ -40,6 +40,9 @@ class View(Value):
     gamma: Gamma | tuple[Gamma, ...] = Field(
         1.0, description="Exponent on the values in [0, 1], of all channels or one each."
     )
+    bands: tuple[str, ...] = Field(
+        (), max_length=10_000, description="Names of all channels in order, for band expressions; empty = b1, b2, ..."
+    )
     nodata: float | None = Field(None, description="Value of pixels without data.")
     alpha: int | None = Field(None, ge=0, description="Channel that is 0 where there are no data.")
     scale: tuple[()] | tuple[PositiveFloat, PositiveFloat] = Field(
@@ -63,8 +66,8 @@ class View(Value):
 
     @property
     def look(self) -> View:
-        """The same without the size of a pixel: what decides on the values that the model sees."""
-        return self.replace(scale=(), unit="") if self.scale or self.unit else self
+        """The same without the size of a pixel and the names of bands: what decides on the values that the model sees."""
+        return self.replace(scale=(), unit="", bands=()) if self.scale or self.unit or self.bands else self
 
 
 Tile = tuple[NonNegativeInt, NonNegativeInt, bytes]

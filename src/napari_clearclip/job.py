@@ -31,23 +31,48 @@ class Job:
     """What a run works on, with everything filled in that image and model decide.
 
     `valid` is (H, W) bool, or None where all pixels have data; `key` names image, view, weights and all else that
-    changes what a window's tokens are, except the window itself.
+    changes what a window's tokens are, except the window itself; `content` names the pixels of the plane. `loaded` is
+    None where no prompt is a phrase.
     """
 
     image: Any
     view: View
     settings: Settings
     edits: Edits
-    clip: Clip
+    loaded: Clip | None
     frame: Frame
     valid: Mask | None
     key: str
+    content: str
+
+    @property
+    def valid_key(self) -> str:
+        """Names the pixels that have data."""
+        view = self.view
+        return "" if self.valid is None else key_of(self.content, view.plane, view.channels, view.nodata, view.alpha)
+
+    @property
+    def clip(self) -> Clip:
+        """The model.
+
+        Raises
+        ------
+        ValueError
+            If none was loaded, since there is no phrase to compare.
+        """
+        if self.loaded is None:
+            raise ValueError("there is no phrase among the prompts, so that no model was loaded")
+        return self.loaded
 
     @property
     def phrases(self) -> tuple[tuple[int, str], ...]:
-        """Each phrase with the position of its prompt: objects first, then distractors."""
-        prompts = (*self.settings.objects, *self.settings.distractors)
-        return tuple((index, phrase) for index, prompt in enumerate(prompts) for phrase in prompt.phrases)
+        """Each phrase with the position of its prompt among those that are phrases: objects first, then distractors.
+
+        Distractors alone compete with nothing and are left out.
+        """
+        worded = self.settings.worded
+        prompts = (*worded, *self.settings.distractors) if worded else ()
+        return tuple((place, phrase) for place, prompt in enumerate(prompts) for phrase in prompt.words)
 
 
 def image_key(image: Any, view: View) -> str:
@@ -95,6 +120,19 @@ def frame_of(shape: tuple[int, int], settings: Settings, patch: int) -> Frame:
     if tiling.short_side is None or tiling.window is None or tiling.stride is None or cell is None:
         raise ValueError("tiling and cell must be filled in before coordinates can be made")
     return Frame(shape, resized_shape(shape, tiling.short_side), tiling.window, tiling.stride, patch, cell)
+
+
+# A run without a model has at most so many cells along a side: enough for a heat map, and quick to draw.
+_MOST_CELLS = 512
+
+
+def plain_frame(shape: tuple[int, int], settings: Settings) -> Frame:
+    """The coordinates of a run without a model on an image of `shape` (H, W): one window, as large as the image."""
+    from napari_clearclip.engine.windows import Frame
+
+    side = max(shape)
+    cell = settings.comparing.cell or -(-side // _MOST_CELLS)
+    return Frame(shape, shape, side, side, cell, cell)
 
 
 def windows_at_once(job: Job) -> int:

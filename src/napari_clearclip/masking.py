@@ -12,11 +12,13 @@ import numpy.typing as npt
 from napari_clearclip.cache import Cache, key_of
 from napari_clearclip.encoding import Cosines
 from napari_clearclip.job import Job
+from napari_clearclip.measuring import Measuring
 from napari_clearclip.progress import Progress, counted
 from napari_clearclip.result import IdArray, LabelArray, Scores, Segmentation
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.decide import Assignment, Candidates
+    from napari_clearclip.settings import Index, Prompt
 
 MAKING = "Making masks"
 CLEANING = "Cleaning masks"
@@ -37,16 +39,19 @@ class Masks:
 
 
 class Masking:
-    """Makes masks from cosines.
+    """Makes masks from cosines and from band expressions.
 
     Parameters
     ----------
     cache : Cache
         What is kept of each stage.
+    measuring : Measuring
+        Computes band expressions.
     """
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Cache, measuring: Measuring) -> None:
         self._cache = cache
+        self._measuring = measuring
 
     def steps(
         self, job: Job, cosines: Cosines
@@ -70,48 +75,53 @@ class Masking:
             Packed masks where masks may overlap; then `labels` is empty.
         """
         yield Progress(MAKING)
-        candidates, scores = self._scores(job, cosines)
+        candidates = self._candidates(job, cosines)
+        scores = yield from self._scores(job, candidates)
         masks = yield from self._masks(job, candidates)
         masks = yield from self._cleaned(job, masks)
         return scores, masks.labels, masks.overlaps
 
-    def _scores(self, job: Job, cosines: Cosines) -> tuple[Candidates, Scores]:
-        """All candidates, and the object prompts' scores on the cells."""
-        from napari_clearclip.engine.decide import Candidates, score_cells, valid_cells
+    def _candidates(self, job: Job, cosines: Cosines) -> Candidates:
+        """The phrases that compete with each other."""
+        from napari_clearclip.engine.decide import Candidates
 
-        deciding = job.settings.deciding
         owners = tuple(owner for owner, _ in job.phrases)
         maps = [cosines[phrase] for _, phrase in job.phrases]
-        key = key_of(job.key, owners, len(job.settings.objects), *(part.numpy() for part in maps))
-        candidates = Candidates.join(maps, owners, len(job.settings.objects), key)
+        key = key_of(job.key, owners, len(job.settings.worded), *(part.numpy() for part in maps))
+        return Candidates.join(maps, owners, len(job.settings.worded), key)
+
+    def _scores(self, job: Job, candidates: Candidates) -> Generator[Progress, None, Scores]:
+        """The object prompts' scores on the cells."""
+        from napari_clearclip.engine.decide import score_cells, valid_cells
+
+        deciding = job.settings.deciding
 
         def make() -> npt.NDArray[np.float32]:
             values = score_cells(candidates, deciding).numpy()
             return values if job.valid is None else values * valid_cells(job.valid, job.frame.cells)
 
-        values = self._cache.made(("scores", candidates.key, deciding.competitors, deciding.scale), make)
+        worded = self._cache.made(("scores", candidates.key, deciding.competitors, deciding.scale), make)
+        values, pixels = list(worded), {}
+        for place, prompt, index in _indices(job):
+            values.insert(place, (yield from self._measuring.cells(job, index)))
+            pixels[prompt.id] = yield from self._measuring.counts(job, index)
         ids = tuple(prompt.id for prompt in job.settings.objects)
-        return candidates, Scores(ids, values, job.frame.cell_size)
+        return Scores(ids, np.stack(values) if pixels else worded, job.frame.cell_size, pixels)
 
     def _masks(self, job: Job, candidates: Candidates) -> Generator[Progress, None, Masks]:
         """What is above the thresholds."""
-        from napari_clearclip.engine.decide import overlap_steps, threshold
-
-        deciding, frame = job.settings.deciding, job.frame
+        deciding = job.settings.deciding
         thresholds = tuple(prompt.threshold for prompt in job.settings.objects)
-        key = key_of("masks", candidates.key, frame, deciding, thresholds)
+        measured = tuple((place, self._measuring.key(job, index)) for place, _, index in _indices(job))
+        key = key_of("masks", candidates.key, job.frame, deciding, thresholds, measured)
         masks: Masks | None = self._cache.get(key)
         if masks is not None:
             return masks
-        state = Progress(MAKING)
         if deciding.exclusive:
-            assignment = yield from self._assignment(job, candidates, state)
-            labels = threshold(assignment, thresholds, deciding.lead, job.valid)
-            return self._kept(Masks(key, labels, None))
-        steps = overlap_steps(candidates, frame, deciding, thresholds, job.valid)
-        overlaps = yield from counted(steps, state)
+            return self._kept(Masks(key, (yield from self._labels(job, candidates)), None))
+        overlaps = yield from self._overlaps(job, candidates)
         # Labels are combined once what is done by hand is known.
-        return self._kept(Masks(key, np.broadcast_to(np.uint8(0), frame.image), overlaps))
+        return self._kept(Masks(key, np.broadcast_to(np.uint8(0), job.frame.image), overlaps))
 
     def _cleaned(self, job: Job, masks: Masks) -> Generator[Progress, None, Masks]:
         """Masks without specks, gaps and rough outlines; the same ones if nothing is asked for."""
@@ -138,6 +148,43 @@ class Masking:
         masks.labels.flags.writeable = False
         self._cache.put(masks.key, masks, masks.nbytes)
         return masks
+
+    def _labels(self, job: Job, candidates: Candidates) -> Generator[Progress, None, LabelArray]:
+        """Exclusive labels: the words settle among themselves, then each index takes what it wins."""
+        from napari_clearclip.engine.decide import hold, take, threshold
+
+        labels, held = np.zeros(job.frame.image, np.uint8), None
+        worded = job.settings.worded
+        if worded:
+            assignment = yield from self._assignment(job, candidates, Progress(MAKING))
+            thresholds = [prompt.threshold for prompt in worded]
+            labels = threshold(assignment, thresholds, job.settings.deciding.lead, job.valid)
+            held = assignment.score
+        indices = _indices(job)
+        if indices:
+            places = [place for place, prompt in enumerate(job.settings.objects) if prompt.index is None]
+            labels, held = hold(labels, held, places)
+            for place, prompt, index in indices:
+                levels = yield from self._measuring.levels(job, index)
+                take(labels, held, levels, place, prompt.threshold, job.valid)
+        return labels
+
+    def _overlaps(self, job: Job, candidates: Candidates) -> Generator[Progress, None, LabelArray]:
+        """Packed masks (P, H, ceil(W / 8)), each prompt by its own threshold."""
+        from napari_clearclip.engine.decide import overlap_steps, pack
+
+        height, width = job.frame.image
+        bits = np.zeros((len(job.settings.objects), height, -(-width // 8)), np.uint8)
+        worded = job.settings.worded
+        if worded:
+            thresholds = tuple(prompt.threshold for prompt in worded)
+            steps = overlap_steps(candidates, job.frame, job.settings.deciding, thresholds, job.valid)
+            found = yield from counted(steps, Progress(MAKING))
+            places = [place for place, prompt in enumerate(job.settings.objects) if prompt.index is None]
+            bits[places] = found
+        for place, prompt, index in _indices(job):
+            bits[place] = pack((yield from self._measuring.levels(job, index)), prompt.threshold, job.valid)
+        return bits
 
     def _assignment(self, job: Job, candidates: Candidates, state: Progress) -> Generator[Progress, None, Assignment]:
         """Who wins each pixel."""
@@ -172,3 +219,9 @@ class Masking:
         scores = [result.scores.of(id_) for id_ in ids]
         made: IdArray = self._cache.made(("split", labels, *scores, splitting), make)
         return made
+
+
+def _indices(job: Job) -> list[tuple[int, Prompt, Index]]:
+    """The object prompts that are band expressions, with their place among all."""
+    objects = enumerate(job.settings.objects)
+    return [(place, prompt, prompt.index) for place, prompt in objects if prompt.index is not None]

@@ -13,9 +13,10 @@ from napari_clearclip import domains
 from napari_clearclip.cache import Cache, Folder, cache_folder, key_of
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.encoding import READING, Cosines, Encoding, Show
-from napari_clearclip.job import Job, coarser, filled_in, frame_of, image_key, valid_pixels
+from napari_clearclip.job import Job, coarser, filled_in, frame_of, image_key, plain_frame, valid_pixels
 from napari_clearclip.loading import Loader
 from napari_clearclip.masking import Masking
+from napari_clearclip.measuring import Measuring
 from napari_clearclip.progress import Cancelled as Cancelled
 from napari_clearclip.progress import Preview, Progress, counted
 from napari_clearclip.result import Georeference, LabelArray, Scores, Segmentation
@@ -52,7 +53,8 @@ class Pipeline:
         self._texts = Folder(cache_folder(self.runtime) / "text")
         self._loader = Loader()
         self._encoding = Encoding(self._cache, self.runtime)
-        self._masking = Masking(self._cache)
+        self._measuring = Measuring(self._cache)
+        self._masking = Masking(self._cache, self._measuring)
 
     @property
     def device(self) -> str:
@@ -153,7 +155,7 @@ class Pipeline:
         """
         job = yield from self._prepare(image, settings, view or View(), edits or Edits())
         show = None
-        if preview and self._encoding.is_long(job):
+        if preview and job.phrases and self._encoding.is_long(job):
             rough = yield from self._rough(job)
             show = partial(self._show, job, rough)
             yield from show({})
@@ -187,11 +189,11 @@ class Pipeline:
     # view
 
     def _prepare(self, image: Any, settings: Settings, view: View, edits: Edits) -> Generator[Progress, None, Job]:
-        """Load the model, fill in what it and the image recommend, find valid pixels, set up coordinates."""
+        """Load the model if there are words, fill in what it and the image recommend, set up coordinates."""
         if not settings.objects:
             raise ValueError("there is nothing to look for; add at least one prompt")
         for prompt in settings.objects:
-            domains.check_phrases(settings.model, prompt.phrases)
+            domains.check_phrases(settings.model, prompt.words)
         yield Progress("Looking at the image")
         from napari_clearclip.engine.device import use_threads
         from napari_clearclip.engine.view import plane_shape, resolve_view
@@ -201,12 +203,17 @@ class Pipeline:
         content = image_key(image, view)
         look = self._cache.made(("view", content, view.look), lambda: resolve_view(image, view.look))
         valid = self._cache.made(("valid", content, look), lambda: valid_pixels(image, look, shape))
-        view = look.replace(scale=view.scale, unit=view.unit)
-        clip = yield from self._loader.steps(settings.model, self.runtime.device)
-        settings = filled_in(settings, clip)
-        frame = frame_of(shape, settings, clip.patch)
-        key = key_of(content, look, clip.key, frame.resized, settings.tiling.positions, self.runtime.storage)
-        return Job(image, view, settings, edits, clip, frame, valid, key)
+        view = look.replace(scale=view.scale, unit=view.unit, bands=view.bands)
+        clip = None
+        frame = plain_frame(shape, settings)
+        if settings.worded:
+            clip = yield from self._loader.steps(settings.model, self.runtime.device)
+            settings = filled_in(settings, clip)
+            frame = frame_of(shape, settings, clip.patch)
+        read = (look, None if clip is None else clip.key, frame.resized, settings.tiling.positions)
+        key = key_of(content, *read, self.runtime.storage)
+        job = Job(image, view, settings, edits, clip, frame, valid, key, content)
+        return (yield from self._measuring.filled_in(job))
 
     # encode, project, compare
 
@@ -214,6 +221,8 @@ class Pipeline:
         self, job: Job, first: Region | None = None, show: Show | None = None, stage: str = READING
     ) -> Generator[Progress, None, Cosines]:
         """Each phrase's cosines on the cells, (h, w) float32; only what is missing is computed."""
+        if not job.phrases:
+            return {}
         vectors = yield from self._vectors(job)
         attention, cells = job.settings.attention, (job.frame.cells, job.frame.window, job.frame.stride)
         keys = {phrase: key_of("cosines", job.key, attention, cells, vector) for phrase, vector in vectors.items()}
@@ -263,7 +272,7 @@ class Pipeline:
         unknown = {
             phrase: words
             for prompt in job.settings.prompts
-            for phrase in prompt.phrases
+            for phrase in prompt.words
             if (words := domains.unknown_words(job.settings.model, phrase))
         }
         parts = (labels, scores, job.settings, job.view, job.edits, overlaps, job.valid, unknown, georeference)

@@ -48,11 +48,14 @@ class Scores:
     cell : tuple of 2 float
         Height and width of a cell in image pixels. Cell (i, j) is centred on pixel
         ((i + 0.5) * cell[0] - 0.5, (j + 0.5) * cell[1] - 0.5).
+    pixels : mapping of str to (BINS,) int64 array
+        By prompt, how many pixels have which score; only of band expressions, which are scored at pixels.
     """
 
     prompts: tuple[str, ...]
     values: npt.NDArray[np.float32]
     cell: tuple[float, float]
+    pixels: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
     def of(self, prompt: str) -> npt.NDArray[np.float32]:
         """The (h, w) scores of one prompt."""

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from napari_clearclip.expression import LONGEST, parse
+
 Term = Literal["qk", "qq", "kk", "vv", "identity"]
 TemplateSet = Literal["imagenet", "single", "microscopy", "aerial"]
 
@@ -176,8 +178,45 @@ def clean_phrase(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
+class Index(Value):
+    """A band expression whose values, scaled to [0, 1], are the scores of a prompt."""
+
+    expression: str = Field(
+        max_length=LONGEST,
+        description="Bands by name (nir, red) or number (b1, b2, ...), numbers, + - * / **, parentheses, "
+        "abs, sqrt, log, min and max; such as (nir - red) / (nir + red).",
+    )
+    low: float | None = Field(
+        None,
+        description="Value that is scored 0; empty = -1 for a normalised difference (a - b) / (a + b), else the value "
+        "that 0.1 per cent of the image's pixels lie below.",
+    )
+    high: float | None = Field(
+        None,
+        description="Value that is scored 1; empty = 1 for a normalised difference, else the value that 0.1 per cent "
+        "of the image's pixels lie above.",
+    )
+    otsu: bool = Field(
+        False,
+        title="Threshold by Otsu",
+        description="The threshold is set anew for each image, between its low and high values (Otsu's method); "
+        "the prompt's own is not read.",
+    )
+
+    @field_validator("expression")
+    @classmethod
+    def _is_allowed(cls, value: str) -> str:
+        return parse(value).text
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError(f"low {self.low} and high {self.high} of an index must rise")
+        return self
+
+
 class Prompt(Value):
-    """A phrase to find (object) or to compete with (distractor)."""
+    """What to find (object) or to compete with (distractor): a phrase, or a band expression with a name."""
 
     id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12], min_length=1, description="Stable for life.")
     phrase: Annotated[str, Field(max_length=500, description="What to look for.")]
@@ -188,6 +227,9 @@ class Prompt(Value):
     visible: bool = Field(True, description="Whether its layers are shown.")
     locked: bool = Field(False, description="Whether its mask is kept as it is.")
     muted: bool = Field(False, description="A muted distractor does not compete.")
+    index: Index | None = Field(
+        None, description="Band expression that is looked for instead of the phrase, which is its name then."
+    )
 
     @field_validator("phrase")
     @classmethod
@@ -201,10 +243,23 @@ class Prompt(Value):
     def _synonyms_are_clean(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(phrase for text in value if (phrase := clean_phrase(text)))
 
+    @model_validator(mode="after")
+    def _index_is_alone(self) -> Self:
+        if self.index is not None and (self.kind != "object" or self.synonyms):
+            raise ValueError(
+                f"{self.phrase!r} is an index: it has no synonyms and is no distractor; leave out `index`, or those"
+            )
+        return self
+
     @property
     def phrases(self) -> tuple[str, ...]:
-        """The phrase and its synonyms, each once."""
+        """The phrase and its synonyms, each once: what is listed under its name."""
         return tuple(dict.fromkeys((self.phrase, *self.synonyms)))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The phrases that are compared with the image; none for an index."""
+        return () if self.index is not None else self.phrases
 
     @classmethod
     def parse(cls, text: str, **fields: Any) -> Prompt:
@@ -378,9 +433,14 @@ class Settings(Value):
         return tuple(prompt for prompt in self.prompts if prompt.kind == "object")
 
     @property
+    def worded(self) -> tuple[Prompt, ...]:
+        """The object prompts that are phrases, in order."""
+        return tuple(prompt for prompt in self.objects if prompt.index is None)
+
+    @property
     def distractors(self) -> tuple[Prompt, ...]:
         """The distractors that compete: not muted, and no phrase of theirs asked for by a prompt."""
-        asked = {phrase.casefold() for prompt in self.objects for phrase in prompt.phrases}
+        asked = {phrase.casefold() for prompt in self.objects for phrase in prompt.words}
         return tuple(
             prompt
             for prompt in self.prompts

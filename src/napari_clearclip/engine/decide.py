@@ -1,4 +1,13 @@
-"""Cosines to scores, scores to masks: what competes with what is said here, once."""
+"""Cosines to scores, scores to masks: what competes with what is said here, once.
+
+Phrases compete by their cosines: the highest one of all prompts and distractors wins a pixel, and keeps it if its score
+reaches its own threshold. A band expression (index) is no opinion but a measurement, and competes by its score. Where
+masks exclude each other, the phrases settle among themselves first, as if they were alone. An index then takes each
+pixel where its score reaches its own threshold and is above the score of the prompt that holds the pixel; a pixel that
+no prompt holds, since none reached its threshold or a distractor won, it takes in any case. Of several indices the
+highest score wins, of equals the first. So an index never changes which phrase is preferred to which, and distractors,
+a lead and a least area concern phrases only.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +20,11 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from napari_clearclip.engine.bands import level_of, scores_of
+
 if TYPE_CHECKING:
     from napari_clearclip.edits import Mask
+    from napari_clearclip.engine.bands import Levels
     from napari_clearclip.engine.windows import Frame
     from napari_clearclip.settings import Deciding
 
@@ -44,8 +56,8 @@ class Candidates:
 
     @classmethod
     def join(cls, maps: Sequence[torch.Tensor], owner: tuple[int, ...], objects: int, key: str = "") -> Candidates:
-        """Candidates from one (h, w) map a phrase."""
-        return cls(torch.stack(list(maps)), owner, objects, key)
+        """Candidates from one (h, w) map a phrase; there may be none."""
+        return cls(torch.stack(list(maps)) if maps else torch.zeros(0, 1, 1), owner, objects, key)
 
     def of(self, prompt: int, maps: torch.Tensor) -> torch.Tensor:
         """The maps (n, ...) of one prompt's phrases."""
@@ -253,6 +265,74 @@ def threshold(
             keep &= valid[rows]
         labels[rows] *= keep
     return labels
+
+
+def hold(
+    labels: npt.NDArray[np.uint8], score: npt.NDArray[np.float32] | None, places: Sequence[int]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """What the phrases hold before indices take their part.
+
+    Parameters
+    ----------
+    labels : (H, W) uint8 array
+        As from `threshold`, counting phrases only.
+    score : (H, W) float32 array or None
+        The winners' scores; None where there is no phrase.
+    places : sequence of int
+        The place of each phrase among all object prompts.
+
+    Returns
+    -------
+    (H, W) uint8 array
+        Labels that count all object prompts.
+    (H, W) float32 array
+        The score of the prompt that holds the pixel; -1 where none does.
+    """
+    table = np.array([0, *(place + 1 for place in places)], np.uint8)
+    held = np.full(labels.shape, -1, np.float32)
+    if score is not None:
+        np.copyto(held, score, where=labels > 0)
+    return table.take(labels), held
+
+
+def take(
+    labels: npt.NDArray[np.uint8],
+    held: npt.NDArray[np.float32],
+    levels: Levels,
+    place: int,
+    least: float,
+    valid: Mask | None,
+) -> None:
+    """Give an index the pixels that it wins, in place.
+
+    Parameters
+    ----------
+    labels, held : (H, W) arrays
+        As from `hold`, or after other indices.
+    levels : (H, W) uint16 array
+        Its scores, as from `napari_clearclip.engine.bands.measure_steps`.
+    place : int
+        Its place among all object prompts.
+    least : float
+        Its threshold.
+    valid : (H, W) bool array or None
+        Pixels without data stay as they are.
+    """
+    step = max(_CACHED // labels.shape[1], 1)
+    for top in range(0, len(labels), step):
+        rows = slice(top, top + step)
+        scores = scores_of(levels[rows])
+        wins = (levels[rows] >= level_of(least)) & (scores > held[rows])
+        if valid is not None:
+            wins &= valid[rows]
+        labels[rows][wins] = place + 1
+        np.copyto(held[rows], scores, where=wins)
+
+
+def pack(levels: Levels, least: float, valid: Mask | None) -> npt.NDArray[np.uint8]:
+    """The pixels (H, ceil(W / 8)) where an index reaches its threshold, as packed bits; what others do is no matter."""
+    mask = levels >= level_of(least)
+    return np.packbits(mask if valid is None else mask & valid, axis=-1)
 
 
 def overlap_steps(

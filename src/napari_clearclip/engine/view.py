@@ -13,7 +13,7 @@ from napari_clearclip.edits import Mask, View
 _SAMPLE = 4_000_000
 
 
-def _layout(image: Any, view: View) -> tuple[int, int, int]:
+def layout(image: Any, view: View) -> tuple[int, int, int]:
     """Channels, height and width of the plane that the view names."""
     shape = tuple(image.shape)
     plane_ndim = 2 if view.channel_axis is None else 3
@@ -30,7 +30,7 @@ def _layout(image: Any, view: View) -> tuple[int, int, int]:
     return channels, sides[0], sides[1]
 
 
-def _channel(image: Any, view: View, channel: int, rows: slice, cols: slice) -> npt.NDArray[np.generic]:
+def read_channel(image: Any, view: View, channel: int, rows: slice, cols: slice) -> npt.NDArray[np.generic]:
     """One channel (h, w) of a part of the plane; of a lazy image nothing else is read."""
     index: list[int | slice] = [rows, cols]
     if view.channel_axis is not None:
@@ -46,10 +46,15 @@ def plane_shape(image: Any, view: View) -> tuple[int, int]:
     ValueError
         If plane and channel axis do not leave (H, W), or a side is 0.
     """
-    _, height, width = _layout(image, view)
+    _, height, width = layout(image, view)
     if not height or not width:
         raise ValueError(f"the image is empty: its shape is {tuple(image.shape)}")
     return height, width
+
+
+def sampling_step(shape: tuple[int, int]) -> int:
+    """Every how many rows and columns of a plane (H, W) give enough pixels for steady percentiles."""
+    return max(int(np.sqrt(shape[0] * shape[1] / _SAMPLE)), 1)
 
 
 def _valid(channels: npt.NDArray[np.generic], alpha: npt.NDArray[np.generic] | None, nodata: float | None) -> Mask:
@@ -64,8 +69,8 @@ def _valid(channels: npt.NDArray[np.generic], alpha: npt.NDArray[np.generic] | N
 
 def _read(image: Any, view: View, rows: slice, cols: slice) -> tuple[npt.NDArray[np.generic], Mask]:
     """The chosen channels (C, h, w) of a part of the plane, and where they are valid."""
-    channels = np.stack([_channel(image, view, index, rows, cols) for index in view.channels or (0,)])
-    alpha = None if view.alpha is None else _channel(image, view, view.alpha, rows, cols)
+    channels = np.stack([read_channel(image, view, index, rows, cols) for index in view.channels or (0,)])
+    alpha = None if view.alpha is None else read_channel(image, view, view.alpha, rows, cols)
     return channels, _valid(channels, alpha, view.nodata)
 
 
@@ -103,15 +108,15 @@ def resolve_view(image: Any, view: View) -> View:
     if np.dtype(image.dtype).kind not in "buif":
         raise TypeError(f"an image of type {image.dtype} cannot be shown; convert it to integers or floats")
     height, width = plane_shape(image, view)
-    count, *_ = _layout(image, view)
+    count, *_ = layout(image, view)
     for index in (*view.channels, *(() if view.alpha is None else (view.alpha,))):
         if index >= count:
             raise ValueError(f"channel {index} does not exist: the image has {count}, counted from 0")
     usable = [index for index in range(count) if index != view.alpha]
     view = view.replace(channels=view.channels or tuple(usable[:3]))
     if view.limits is None:
-        step = max(int(np.sqrt(height * width / _SAMPLE)), 1)
-        view = view.replace(limits=_limits(*_read(image, view, slice(None, None, step), slice(None, None, step))))
+        every = slice(None, None, sampling_step((height, width)))
+        view = view.replace(limits=_limits(*_read(image, view, every, every)))
     if view.limits is not None and len(view.limits) != len(view.channels):
         raise ValueError(f"{len(view.limits)} contrast limits for {len(view.channels)} channels; give one pair each")
     if isinstance(view.gamma, tuple) and len(view.gamma) != len(view.channels):
