@@ -66,7 +66,7 @@ class View(Value):
 
     @property
     def look(self) -> View:
-        """The same without the size of a pixel and the names of bands: what decides on the values that the model sees."""
+        """The same without the size of a pixel and names of bands: what decides on the values that the model sees."""
         return self.replace(scale=(), unit="", bands=()) if self.scale or self.unit or self.bands else self
 
 

@@ -151,6 +151,6 @@ class Job:
 
 def question(settings: Settings, edits: Edits, reading: Reading) -> Hashable:
     """What a result depends on: what is shown is fresh while this is the same."""
-    prompts = tuple((p.id, p.phrases, p.kind, p.threshold, p.locked, p.muted) for p in settings.prompts)
+    prompts = tuple((p.id, p.phrases, p.kind, p.threshold, p.locked, p.muted, p.index) for p in settings.prompts)
     asked = (settings.attention.replace(blocks=1), settings.comparing, settings.deciding, settings.cleaning)
     return *asked, prompts, edits, reading
