@@ -31,6 +31,7 @@ from napari_clearclip.settings import (
     Index,
     Model,
     Prompt,
+    Refining,
     Runtime,
     Settings,
     Tiling,
@@ -73,6 +74,7 @@ STAGES = {
     "encode": "encoder.encode_steps",
     "project": "encoder.project",
     "compare": "compare.compare",
+    "refine": "refinement.refine_steps",
     "score": "decide.score_cells",
     "assign": "decide.assign_steps",
     "overlap": "decide.overlap_steps",
@@ -90,7 +92,7 @@ OF_INDICES = {"range", "measure", "count", "average", "take", "pack"}
 OF_WORDS = {"load", "embed", "encode", "project", "compare", "assign", "overlap", "threshold"}
 
 # Stages that nothing asks for by itself.
-OPTIONAL = {"overlap", "clean", *OF_INDICES}
+OPTIONAL = {"overlap", "refine", "clean", *OF_INDICES}
 
 
 @pytest.fixture
@@ -143,6 +145,11 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     "asks for an area": (lambda s: deciding(s, area=0.2), {"assign", "threshold", "split"}),
     "changes the scale": (lambda s: deciding(s, scale=50), AFTER_COMPARE),
     "lets all prompts compete": (lambda s: deciding(s, competitors="all"), AFTER_COMPARE),
+    "turns PAMR on": (
+        lambda s: s.replace(refining=Refining(pamr=2)),
+        {"refine", "assign", "threshold", "split"},
+    ),
+    "changes distances that nothing reads": (lambda s: s.replace(refining=Refining(dilations=(1, 2))), set()),
     "lets masks overlap": (lambda s: deciding(s, exclusive=False), {"overlap"}),
     "asks for clean masks": (lambda s: s.replace(cleaning=Cleaning(smallest=4)), {"clean", "split"}),
     "mutes a distractor": (lambda s: prompt(s, "sky", muted=True), AFTER_COMPARE),
@@ -304,7 +311,7 @@ def test_what_a_change_runs_with_indices(
     settings = settings.replace(prompts=(CAT, WATER, BRIGHT, SKY, WALL))
     pipeline = Pipeline(runtime)
     first = pipeline.run(IMAGE, settings, RGB)
-    assert set(calls) - {"windows"} == set(STAGES) - {"overlap", "pack", "clean", "split"}
+    assert set(calls) - {"windows"} == set(STAGES) - {"overlap", "refine", "pack", "clean", "split"}
     calls.clear()
     make, stages = INDEX_TABLE[change]
     changed = pipeline.run(IMAGE, make(settings), RGB)

@@ -1,9 +1,10 @@
-"""Cosines through decide, threshold and clean to masks, keeping what can be reused."""
+"""Cosines through refine, decide, threshold and clean to masks, keeping what can be reused."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +15,11 @@ from napari_clearclip.encoding import Cosines
 from napari_clearclip.job import Job
 from napari_clearclip.measuring import Measuring
 from napari_clearclip.progress import Progress, counted
+from napari_clearclip.refining import Refinement
 from napari_clearclip.result import IdArray, LabelArray, Scores, Segmentation
 
 if TYPE_CHECKING:
-    from napari_clearclip.engine.decide import Assignment, Candidates
+    from napari_clearclip.engine.decide import Assignment, Candidates, Strips
     from napari_clearclip.settings import Index, Prompt
 
 MAKING = "Making masks"
@@ -113,7 +115,7 @@ class Masking:
         deciding = job.settings.deciding
         thresholds = tuple(prompt.threshold for prompt in job.settings.objects)
         measured = tuple((place, self._measuring.key(job, index)) for place, _, index in _indices(job))
-        key = key_of("masks", candidates.key, job.frame, deciding, thresholds, measured)
+        key = key_of("masks", candidates.key, job.frame, job.settings.refining.key, deciding, thresholds, measured)
         masks: Masks | None = self._cache.get(key)
         if masks is not None:
             return masks
@@ -156,7 +158,7 @@ class Masking:
         labels, held = np.zeros(job.frame.image, np.uint8), None
         worded = job.settings.worded
         if worded:
-            assignment = yield from self._assignment(job, candidates, Progress(MAKING))
+            assignment = yield from self._assignment(job, candidates)
             thresholds = [prompt.threshold for prompt in worded]
             labels = threshold(assignment, thresholds, job.settings.deciding.lead, job.valid)
             held = assignment.score
@@ -178,24 +180,36 @@ class Masking:
         worded = job.settings.worded
         if worded:
             thresholds = tuple(prompt.threshold for prompt in worded)
-            steps = overlap_steps(candidates, job.frame, job.settings.deciding, thresholds, job.valid)
-            found = yield from counted(steps, Progress(MAKING))
+            strips, state = self._strips(job, candidates)
+            steps = overlap_steps(candidates, job.frame, job.settings.deciding, thresholds, job.valid, strips)
+            found = yield from counted(steps, state)
             places = [place for place, prompt in enumerate(job.settings.objects) if prompt.index is None]
             bits[places] = found
         for place, prompt, index in _indices(job):
             bits[place] = pack((yield from self._measuring.levels(job, index)), prompt.threshold, job.valid)
         return bits
 
-    def _assignment(self, job: Job, candidates: Candidates, state: Progress) -> Generator[Progress, None, Assignment]:
+    def _strips(self, job: Job, candidates: Candidates) -> tuple[Strips, Progress | Callable[[], Progress]]:
+        """What gives the maps at pixels, and how far it is."""
+        from napari_clearclip.engine.decide import upsample
+
+        if job.settings.refining.is_idle:
+            return partial(upsample, candidates, job.frame), Progress(MAKING)
+        refinement = Refinement(self._cache, job, candidates)
+        return refinement, lambda: refinement.state
+
+    def _assignment(self, job: Job, candidates: Candidates) -> Generator[Progress, None, Assignment]:
         """Who wins each pixel."""
         from napari_clearclip.engine.decide import assign_steps
 
         deciding = job.settings.deciding
-        read = (deciding.competitors, deciding.scale, deciding.area)
+        read = (job.settings.refining.key, deciding.competitors, deciding.scale, deciding.area)
         key = key_of("assignment", candidates.key, job.frame, *read)
         assignment: Assignment | None = self._cache.get(key)
         if assignment is None:
-            assignment = yield from counted(assign_steps(candidates, job.frame, deciding, job.valid), state)
+            strips, state = self._strips(job, candidates)
+            steps = assign_steps(candidates, job.frame, deciding, job.valid, strips)
+            assignment = yield from counted(steps, state)
             self._cache.put(key, assignment, assignment.nbytes)
         return assignment
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from napari_clearclip.measuring import Measuring
 from napari_clearclip.progress import Cancelled as Cancelled
 from napari_clearclip.progress import Preview, Progress, counted
 from napari_clearclip.result import Georeference, LabelArray, Scores, Segmentation
-from napari_clearclip.settings import Runtime, Settings
+from napari_clearclip.settings import Refining, Runtime, Settings
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.windows import Region
@@ -179,12 +180,13 @@ class Pipeline:
         return {phrase: resize(cosines, job.frame.cells) for phrase, cosines in found.items()}
 
     def _show(self, job: Job, rough: Cosines, detailed: Cosines) -> Generator[Progress, None, None]:
-        """A preview from detailed cosines where there are any, else from rough ones."""
+        """A preview from detailed cosines where there are any, else from rough ones; refining it would take long."""
         mixed = dict(rough)
         for phrase, cosines in detailed.items():
             mixed[phrase] = cosines.where(~cosines.isnan(), rough[phrase])
-        segmentation = yield from self._segmentation(job, mixed)
-        yield Preview("Making masks", segmentation=segmentation)
+        quick = replace(job, settings=job.settings.replace(refining=Refining()))
+        segmentation = yield from self._segmentation(quick, mixed)
+        yield Preview("Making masks", segmentation=replace(segmentation, settings=job.settings))
 
     # view
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -51,12 +51,12 @@ class Pace:
         return Pace(self.done + done, self.seconds + seconds) if done else self
 
 
-def counted(steps: Generator[None, None, T], state: Progress) -> Generator[Progress, None, T]:
-    """The same steps and result, yielding `state` for each."""
+def counted(steps: Generator[None, None, T], state: Progress | Callable[[], Progress]) -> Generator[Progress, None, T]:
+    """The same steps and result, yielding `state`, or what it says then, for each."""
     while True:
         try:
             next(steps)
         except StopIteration as stop:
             result: T = stop.value
             return result
-        yield state
+        yield state() if callable(state) else state

@@ -299,6 +299,45 @@ class Comparing(Value):
         return value
 
 
+class Refining(Value):
+    """How maps that are as coarse as a patch take on the edges of the image, before anything is decided."""
+
+    pamr: int = Field(
+        0,
+        ge=0,
+        le=100,
+        title="PAMR steps",
+        description="How often each pixel's cosines become the mean of its neighbours', those of like colour counting "
+        "most; 0 = off, 10 as in NACLIP. More steps carry further and take longer.",
+    )
+    dilations: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(
+        (8, 16),
+        min_length=1,
+        max_length=8,
+        title="PAMR distances",
+        description="How far away these neighbours are, in pixels of the image: eight around each pixel for a number.",
+    )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether maps stay as they are."""
+        return not self.pamr
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """All that is read."""
+        return () if self.is_idle else (self.pamr, self.dilations)
+
+
+# How the papers refine. SCLIP's released settings leave PAMR off; NACLIP's (Hajimiri et al., WACV 2025) take 10 steps,
+# and 50 over more distances for the figures.
+REFINEMENTS: dict[str, Refining] = {
+    "sclip": Refining(),
+    "naclip": Refining(pamr=10, dilations=(8, 16)),
+    "naclip_figures": Refining(pamr=50, dilations=(1, 2, 4, 8, 12, 24)),
+}
+
+
 class Deciding(Value):
     """How cosines become scores and scores become masks."""
 
@@ -407,6 +446,7 @@ class Settings(Value):
     tiling: Tiling = Tiling()
     prompts: tuple[Prompt, ...] = ()
     comparing: Comparing = Comparing()
+    refining: Refining = Refining()
     deciding: Deciding = Deciding()
     cleaning: Cleaning = Cleaning()
     splitting: Splitting = Splitting()

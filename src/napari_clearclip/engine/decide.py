@@ -11,8 +11,9 @@ a lead and a least area concern phrases only.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 # Pixels times phrases that are looked at together: about 8 MB, which stays near the processor.
 _STRIP = 2_000_000
 _CACHED = 2**17  # pixels of which labels, scores and margins stay in a processor's cache
+
+# Maps at pixels, some rows at a time: rows, and their (Q, n, W) float32 tensor; or None, where making them takes long
+# and the caller may want to stop.
+Strip = tuple[slice, torch.Tensor] | None
+Strips = Callable[[], Iterator[Strip]]
 
 
 @dataclass(frozen=True)
@@ -144,12 +150,18 @@ def valid_cells(valid: Mask, cells: tuple[int, int]) -> Mask:
     return np.asarray(functional.adaptive_max_pool2d(pixels, cells)[0, 0].numpy() > 0)
 
 
-def _strips(candidates: Candidates, frame: Frame) -> Iterator[tuple[slice, torch.Tensor]]:
-    """The cosines upsampled to image pixels, some rows at a time: (Q, n, W)."""
-    height, width = frame.image
-    step = max(_STRIP // (max(len(candidates.owner), 1) * width), 1)
+def strip_rows(phrases: int, shape: tuple[int, int]) -> Iterator[slice]:
+    """The rows of an image (H, W), so many at a time that all phrases' maps stay near the processor."""
+    height, width = shape
+    step = max(_STRIP // (max(phrases, 1) * width), 1)
     for start in range(0, height, step):
-        rows = slice(start, min(start + step, height))
+        yield slice(start, min(start + step, height))
+
+
+def upsample(candidates: Candidates, frame: Frame) -> Iterator[Strip]:
+    """The cosines upsampled bilinearly to image pixels, some rows at a time."""
+    width = frame.image[1]
+    for rows in strip_rows(len(candidates.owner), frame.image):
         upper, lower, weight = (torch.from_numpy(part) for part in frame.rows_of(rows))
         maps = candidates.cosines
         maps = torch.lerp(maps[:, upper], maps[:, lower], weight.to(maps)[:, None])  # (Q, n, cw)
@@ -173,13 +185,17 @@ def _contest(maps: torch.Tensor, candidates: Candidates, dropped: frozenset[int]
 
 
 def _assign_once(
-    candidates: Candidates, frame: Frame, deciding: Deciding, dropped: frozenset[int]
+    candidates: Candidates, frame: Frame, deciding: Deciding, dropped: frozenset[int], strips: Strips
 ) -> Generator[None, None, Assignment]:
     """One pass over the image in which some prompts do not take part."""
     result = Assignment(
         np.zeros(frame.image, np.uint8), np.zeros(frame.image, np.float32), np.zeros(frame.image, np.float32)
     )
-    for rows, maps in _strips(candidates, frame):
+    for strip in strips():
+        yield
+        if strip is None:
+            continue
+        rows, maps = strip
         winner, best, second = _contest(maps, candidates, dropped)
         score = torch.zeros_like(best)
         shared = _shared(maps, candidates, deciding)
@@ -192,25 +208,26 @@ def _assign_once(
         margin = torch.where(second < -1.5, 1.0, torch.tanh(deciding.scale * (best - second) / 2))
         result.winner[rows] = winner.to(torch.uint8).cpu().numpy()
         result.score[rows], result.margin[rows] = score.cpu().numpy(), margin.cpu().numpy()
-        yield
     return result
 
 
 def assign_steps(
-    candidates: Candidates, frame: Frame, deciding: Deciding, valid: Mask | None
+    candidates: Candidates, frame: Frame, deciding: Deciding, valid: Mask | None, strips: Strips | None = None
 ) -> Generator[None, None, Assignment]:
     """Who wins each pixel, computed in strips; yields after each.
 
     Parameters
     ----------
     candidates : Candidates
-        All phrases' cosines on cells; they are upsampled bilinearly before anything is decided, as in the papers.
+        All phrases' cosines on cells.
     frame : Frame
         Coordinates.
     deciding : Deciding
         `competitors`, `scale` and `area` are read.
     valid : (H, W) bool array or None
         Pixels with data, for the area share.
+    strips : callable or None
+        Gives the maps at pixels anew each time; None = `upsample`, as in the papers: before anything is decided.
 
     Returns
     -------
@@ -222,13 +239,14 @@ def assign_steps(
     ----------
     SCLIP, released code: ``area_thd``.
     """
-    result = yield from _assign_once(candidates, frame, deciding, frozenset())
+    strips = strips or partial(upsample, candidates, frame)
+    result = yield from _assign_once(candidates, frame, deciding, frozenset(), strips)
     if deciding.area:
         won = result.winner if valid is None else result.winner[valid]
         counts = np.bincount(won.ravel(), minlength=candidates.objects + 1)[1:]
         small = frozenset(np.flatnonzero(counts <= deciding.area * counts.sum()).tolist())
         if small:
-            result = yield from _assign_once(candidates, frame, deciding, small)
+            result = yield from _assign_once(candidates, frame, deciding, small, strips)
     return result
 
 
@@ -336,9 +354,14 @@ def pack(levels: Levels, least: float, valid: Mask | None) -> npt.NDArray[np.uin
 
 
 def overlap_steps(
-    candidates: Candidates, frame: Frame, deciding: Deciding, thresholds: Sequence[float], valid: Mask | None
+    candidates: Candidates,
+    frame: Frame,
+    deciding: Deciding,
+    thresholds: Sequence[float],
+    valid: Mask | None,
+    strips: Strips | None = None,
 ) -> Generator[None, None, npt.NDArray[np.uint8]]:
-    """Overlapping masks, each prompt by its own threshold, computed in strips; yields after each.
+    """Overlapping masks, each prompt by its own threshold, computed in strips as in `assign_steps`; yields after each.
 
     Returns
     -------
@@ -347,7 +370,11 @@ def overlap_steps(
         distractor.
     """
     bits = np.zeros((candidates.objects, frame.image[0], -(-frame.image[1] // 8)), np.uint8)
-    for rows, maps in _strips(candidates, frame):
+    for strip in (strips or partial(upsample, candidates, frame))():
+        yield
+        if strip is None:
+            continue
+        rows, maps = strip
         shared = _shared(maps, candidates, deciding)
         rivals = [index for index, owner in enumerate(candidates.owner) if owner >= candidates.objects]
         for prompt, least in enumerate(thresholds):
@@ -357,5 +384,4 @@ def overlap_steps(
                 keep &= torch.tanh(deciding.scale * (own.amax(0) - maps[rivals].amax(0)) / 2) >= deciding.lead
             mask = keep.cpu().numpy()
             bits[prompt, rows] = np.packbits(mask if valid is None else mask & valid[rows], axis=-1)
-        yield
     return bits

@@ -149,6 +149,19 @@ class Frame:
         """Where the image's rows read the cells' rows: see `taps`."""
         return taps((np.arange(rows.start, rows.stop) + 0.5) / self.cell_size[0] - 0.5, self.cells[0])
 
+    def cols_of(self, cols: slice) -> tuple[IntArray, IntArray, FloatArray]:
+        """Where the image's columns read the cells' columns: see `taps`."""
+        return taps((np.arange(cols.start, cols.stop) + 0.5) / self.cell_size[1] - 0.5, self.cells[1])
+
+    def sample(self, maps: torch.Tensor, rows: slice, cols: slice) -> torch.Tensor:
+        """Maps on the cells (C, h, w) at the pixels of a part of the image, bilinearly: (C, n, m)."""
+        import torch
+
+        upper, lower, down = (torch.from_numpy(part).to(maps.device) for part in self.rows_of(rows))
+        left, right, across = (torch.from_numpy(part).to(maps.device) for part in self.cols_of(cols))
+        maps = torch.lerp(maps[:, upper], maps[:, lower], down[:, None])  # (C, n, w)
+        return torch.lerp(maps[..., left], maps[..., right], across)  # (C, n, m)
+
 
 def taps(places: npt.NDArray[np.float64], count: int) -> tuple[IntArray, IntArray, FloatArray]:
     """The two samples between which fractional places lie, and the weight of the second.

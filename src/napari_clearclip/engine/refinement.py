@@ -1,0 +1,129 @@
+"""How maps are refined by the image, in which parts and how they are kept, so that memory stays bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from math import ceil, isqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from napari_clearclip.engine.pamr import Affinities, bytes_per_pixel, pamr_steps, reach
+from napari_clearclip.engine.view import render
+
+if TYPE_CHECKING:
+    from napari_clearclip.edits import View
+    from napari_clearclip.engine.model import Clip
+    from napari_clearclip.settings import Refining
+
+# Memory for weights, image and maps of a part.
+_WORK = 300 * 2**20
+_GUIDE = 64  # bytes a pixel that the image and what is derived from it take
+_LEVEL = 2  # bytes a pixel and map while the other maps are refined
+_MAP = 12  # bytes a pixel and map: before, with a border, after
+
+_STEPS = 2**16 - 1  # between the lowest and the highest level
+
+Part = tuple[slice, slice]
+Range = tuple[float, float]
+LevelArray = npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts in which an image is refined, each with so much around it that the result is that of the whole.
+
+    Attributes
+    ----------
+    shape : tuple of 2 int
+        Shape (H, W) of the image.
+    core : tuple of 2 int
+        Shape of a part at most.
+    halo : int
+        How many pixels around a part are needed.
+    together : int
+        How many maps are refined at once.
+    """
+
+    shape: tuple[int, int]
+    core: tuple[int, int]
+    halo: int
+    together: int = 1
+
+    def along(self, axis: int) -> list[slice]:
+        """The parts along rows (0) or columns (1), of nearly one size."""
+        length = self.shape[axis]
+        count = ceil(length / self.core[axis])
+        return [slice(length * index // count, length * (index + 1) // count) for index in range(count)]
+
+    def around(self, part: Part) -> Part:
+        """A part with its halo, inside the image."""
+        rows, cols = (
+            slice(max(side.start - self.halo, 0), min(side.stop + self.halo, length))
+            for side, length in zip(part, self.shape, strict=True)
+        )
+        return rows, cols
+
+    def inside(self, part: Part) -> Part:
+        """Where a part lies in `around` it."""
+        rows, cols = (
+            slice(side.start - outer.start, side.stop - outer.start)
+            for side, outer in zip(part, self.around(part), strict=True)
+        )
+        return rows, cols
+
+
+def parts_of(shape: tuple[int, int], phrases: int, refining: Refining) -> Parts:
+    """The parts in which maps of an image (H, W) are refined, as large as memory allows."""
+    halo, weights = reach(refining.pamr, refining.dilations), bytes_per_pixel(refining.dilations)
+    side = isqrt(_WORK // (weights + _GUIDE))
+    most = max(side - 2 * halo, halo, 1)  # halos take at most eight ninths of the work
+    rows, cols = (length if length <= most + 2 * halo else most for length in shape)
+    rows = min(rows, max(_WORK // (2 * _LEVEL * phrases * shape[1]), 64))
+    outer = min(rows + 2 * halo, shape[0]) * min(cols + 2 * halo, shape[1])
+    room = _WORK // 4 if outer * weights <= _WORK else _WORK  # weights that do not fit are made again for each group
+    return Parts(shape, (rows, cols), halo, max(room // (_MAP * outer), 1))
+
+
+def refine_steps(maps: torch.Tensor, affinities: Affinities, refining: Refining) -> Generator[None, None, torch.Tensor]:
+    """Maps (C, H, W) at pixels, refined by the image from which the weights were made; yields often."""
+    return (yield from pamr_steps(maps, affinities, refining.pamr))
+
+
+def affinities_of(guide: torch.Tensor, valid: torch.Tensor | None, refining: Refining) -> Affinities:
+    """The weights that an image (3, H, W) gives; they are kept where they fit into memory."""
+    return Affinities(guide, refining.dilations, valid, _WORK)
+
+
+def guide_of(image: Any, view: View, clip: Clip, part: Part) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """A part of an image by which maps are refined.
+
+    Returns
+    -------
+    (3, n, m) float32 tensor
+        The part as the view shows it, normalised as for the model.
+    (n, m) bool tensor or None
+        Where it has data; None if everywhere.
+    """
+    shown, found = render(image, view, *part)
+    pixels, valid = torch.from_numpy(shown).to(clip.device), torch.from_numpy(found).to(clip.device)
+    guide = (pixels - pixels.new_tensor(clip.mean)) / pixels.new_tensor(clip.std)
+    return guide.permute(2, 0, 1).contiguous(), None if found.all() else valid
+
+
+def levels_of(map_: torch.Tensor, limits: Range) -> LevelArray:
+    """A map in half the memory: 65536 levels between two values; see `maps_of`."""
+    low, high = limits
+    scaled = (map_ - low).mul_(_STEPS / max(high - low, 1e-12)).round_().clamp_(0, _STEPS)
+    return scaled.cpu().numpy().astype(np.uint16)
+
+
+def maps_of(levels: Sequence[LevelArray], limits: Sequence[Range]) -> torch.Tensor:
+    """Maps (C, n, W) from their levels: ``low + (high - low) * level / 65535``."""
+    maps = torch.empty(len(levels), *levels[0].shape)
+    for map_, part, (low, high) in zip(maps, levels, limits, strict=True):
+        map_.copy_(torch.from_numpy(part.astype(np.float32))).mul_((high - low) / _STEPS).add_(low)
+    return maps
