@@ -92,7 +92,7 @@ def test_files_that_are_no_lists_are_named(tmp_path):
         read_prompts(tmp_path / "image.png")
     with (tmp_path / "large.txt").open("wb") as file:
         file.truncate(20_000_000)
-    with pytest.raises(ValueError, match=r"is too large for a list of prompts"):
+    with pytest.raises(ValueError, match=r"is larger than 10,000,000 bytes; choose another file"):
         read_prompts(tmp_path / "large.txt")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import tempfile
@@ -9,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 # A file name may have 255 bytes; the rest is for the image's own name and the ending.
 _SLUG_BYTES = 80
@@ -31,6 +33,58 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_text(path: Path, what: str, most: int = 2**31) -> str:
+    """The text in a file.
+
+    Parameters
+    ----------
+    path : Path
+        UTF-8, with or without a mark at its beginning.
+    what : str
+        What errors call the file, such as "the list".
+    most : int
+        Bytes above which the file must have been chosen by mistake.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read.
+    """
+    try:
+        if path.stat().st_size > most:
+            raise ValueError(f"{what} {path} is larger than {most:,} bytes; choose another file")
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise ValueError(f"{what} {path} does not exist") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{what} {path} is not text in UTF-8; save it as UTF-8, or choose another file") from error
+    except OSError as error:
+        raise ValueError(f"{what} {path} cannot be read: {error.strerror}") from error
+
+
+def as_json(text: str, path: Path, what: str, version: int | None = None) -> Any:
+    """The content of a JSON text that was read from `path`.
+
+    Parameters
+    ----------
+    version : int, optional
+        The newest version that is known; the content says its own in the key ``version``.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or of a newer version.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{what} {path} is not JSON: {error}") from error
+    found = content.get("version") if isinstance(content, dict) else None
+    if version is not None and isinstance(found, int) and found > version:
+        raise ValueError(f"{what} {path} has version {found}, but {version} is the newest known; update")
+    return content
 
 
 def writable_folder(path: Path) -> Path:

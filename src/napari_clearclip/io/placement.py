@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 _GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737, 50844)
 _GDAL_NODATA = 42113
 _USER_DEFINED = 32767
-_PIXEL_IS_POINT = 2
+_PIXEL_IS_AREA, _PIXEL_IS_POINT = 1, 2
+_TRANSFORMATION, _KEYS, _PROJECTED, _GEOGRAPHIC = 34264, 34735, 3072, 2048
+_SHORT, _DOUBLE = 3, 12  # TIFF's types
 
 
 @dataclass(frozen=True)
@@ -84,3 +86,32 @@ def _georeference(page: TiffPage) -> Georeference | None:
     if int(keys.get("GTRasterTypeGeoKey", 1)) == _PIXEL_IS_POINT:
         c, f = c - (a + b) / 2, f - (d + e) / 2
     return Georeference(f"EPSG:{code}", tuple(float(value) for value in (a, b, c, d, e, f)))  # type: ignore[arg-type]
+
+
+def tags_of(georeference: Georeference) -> tuple[tuple[int, int, int, Any], ...]:
+    """GeoTIFF tags that say where an image lies, for one whose source is no TIFF.
+
+    Raises
+    ------
+    ImportError
+        If pyproj is missing.
+    ValueError
+        If the coordinate system has no EPSG code.
+
+    References
+    ----------
+    OGC GeoTIFF Standard 1.1, section 7: GeoKeyDirectoryTag, ModelTransformationTag.
+    """
+    try:
+        from pyproj import CRS
+    except ImportError as error:
+        raise ImportError('coordinate systems need pyproj: pip install "napari-clearclip[geo]"') from error
+    system = CRS.from_user_input(georeference.crs)
+    code = system.to_epsg()
+    if code is None:
+        raise ValueError(f"the coordinate system {system.name} has no EPSG code, so that a GeoTIFF cannot name it")
+    model, key = (1, _PROJECTED) if system.is_projected else (2, _GEOGRAPHIC)
+    keys = (1, 1, 0, 3, 1024, 0, 1, model, 1025, 0, 1, _PIXEL_IS_AREA, key, 0, 1, code)
+    a, b, c, d, e, f = georeference.transform
+    matrix = (a, b, 0.0, c, d, e, 0.0, f, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+    return (_TRANSFORMATION, _DOUBLE, 16, matrix), (_KEYS, _SHORT, len(keys), keys)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from napari_clearclip.io.files import replacing
+from napari_clearclip.io.files import as_json, read_text, replacing
 from napari_clearclip.io.session import explain
 from napari_clearclip.settings import MOST_PROMPTS, Prompt, Settings, Value
 
 VERSION = 1
 _LARGEST = 10_000_000  # bytes; a list of words is small, so that a larger file was chosen by mistake
+_WHAT = "the list"
 
 
 class PromptBank(Value):
@@ -91,16 +91,7 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
     ValueError
         If the file cannot be read, or a prompt in it is not allowed; the message names the line or the field.
     """
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise ValueError(f"{path} is too large for a list of prompts; choose a text or JSON file")
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise ValueError(f"the list {path} does not exist") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8; save it as UTF-8, or choose another file") from error
-    except OSError as error:
-        raise ValueError(f"the list {path} cannot be read: {error.strerror}") from error
+    text = read_text(path, _WHAT, _LARGEST)
     is_json = path.suffix.lower() == ".json" or text.lstrip().startswith(("{", "["))
     prompts = _from_json(path, text) if is_json else _from_text(path, text)
     if not prompts:
@@ -109,13 +100,7 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
 
 
 def _from_json(path: Path, text: str) -> tuple[Prompt, ...]:
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"the list {path} is not JSON: {error}") from error
-    version = content.get("version", VERSION) if isinstance(content, dict) else VERSION
-    if isinstance(version, int) and version > VERSION:
-        raise ValueError(f"the list {path} has version {version}, but {VERSION} is the newest known; update")
+    content = as_json(text, path, _WHAT, VERSION)
     try:
         bank = PromptBank.model_validate({"prompts": content} if isinstance(content, list) else content)
         Settings(prompts=bank.prompts)

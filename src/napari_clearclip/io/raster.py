@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.io.files import replacing
-from napari_clearclip.io.placement import Placement
+from napari_clearclip.io.masks import MOST_PIXELS, Masks
+from napari_clearclip.io.placement import Placement, placement_of, tags_of
 
 Array = npt.NDArray[Any]
 Plane = Callable[[slice], Array]
@@ -69,6 +72,95 @@ def read_labels(path: Path) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
         return np.asarray(tif.asarray(), np.uint8), tuple(described["prompts"])
 
 
+def write_masks(path: Path, masks: Masks) -> None:
+    """A TIFF of labels, as `write_labels`, from masks that do not overlap; a GeoTIFF where the image is one.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    ValueError
+        If the coordinate system cannot be written without the source's own tags.
+    """
+    described = {"prompts": list(masks.names), "colors": list(masks.colors), "image": masks.image}
+    _write(path, _rows_of(masks.labels), masks.labels.shape, masks.labels.dtype, described, _placed(masks))
+
+
+def write_objects(path: Path, masks: Masks) -> None:
+    """A TIFF of numbered objects: 0 = none, int32; which name each number has stands in the description.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    ValueError
+        If there are no objects, or their numbers do not fit into 32 bits.
+    """
+    if masks.instances is None:
+        raise ValueError("there are no objects; split the masks first, or choose a format of labels")
+    if int(masks.instances.max(initial=0)) >= 2**31:
+        raise ValueError("an object's number does not fit into 32 bits; use .npz")
+    described: dict[str, Any] = {"prompts": list(masks.names), "colors": list(masks.colors), "image": masks.image}
+    described["objects"] = [np.unique(masks.instances[mask]).tolist() for mask in masks]
+    _write(path, _rows_of(masks.instances), masks.labels.shape, np.dtype("<i4"), described, _placed(masks))
+
+
+def read_masks(path: Path) -> Masks:
+    """The masks in a TIFF that `write_labels`, `write_masks` or `write_objects` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or says no names.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tif:
+            described = (tif.shaped_metadata or ({},))[0]
+            if "prompts" not in described:
+                raise ValueError("it says no prompt names, so that it was not written by napari-clearclip")
+            if np.prod(tif.series[0].shape, dtype=float) > MOST_PIXELS:
+                raise ValueError(f"an image of shape {tif.series[0].shape} is too large")
+            data = np.asarray(tif.asarray())
+            placement, georeference = placement_of(tif.series[0].keyframe, None)
+            axes = tif.series[0].axes
+    except (OSError, ValueError, tifffile.TiffFileError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read as masks: {error}") from error
+    names = tuple(described["prompts"])
+    labels = data
+    if "objects" in described:
+        labels = np.zeros(data.shape, np.uint8 if len(names) < 256 else np.uint16)
+        for at, numbers in enumerate(described["objects"], 1):
+            labels[np.isin(data, numbers)] = at
+    return Masks(
+        names,
+        labels,
+        instances=data if "objects" in described else None,
+        colors=tuple(described.get("colors", ())),
+        image=described.get("image", ""),
+        placement=replace(placement, axes=axes[:-2]),
+        georeference=georeference,
+    )
+
+
+def _rows_of(array: Array) -> Iterator[Plane]:
+    """Each plane of a stack as a function of rows."""
+    for plane in np.ndindex(array.shape[:-2]):
+        yield partial(_some_rows, array[plane])
+
+
+def _some_rows(array: Array, rows: slice) -> Array:
+    return array[rows]
+
+
+def _placed(masks: Masks) -> Placement:
+    """Where the masks lie, as tags."""
+    if masks.georeference is None or masks.placement.tags:
+        return masks.placement
+    return replace(masks.placement, tags=tags_of(masks.georeference))
+
+
 def write_similarity(
     path: Path, planes: Iterable[Plane], shape: tuple[int, ...], prompt: str, placement: Placement | None = None
 ) -> None:
@@ -107,7 +199,7 @@ def _strips(planes: Iterable[Plane], height: int, step: int, dtype: np.dtype[Any
         for start in range(0, height, step):
             rows = plane(slice(start, min(start + step, height)))
             stored = np.ascontiguousarray(rows, dtype).tobytes()
-            yield zlib.compress(stored) if dtype.kind == "u" else stored
+            yield zlib.compress(stored) if dtype.kind in "iu" else stored
 
 
 def _write(
@@ -133,7 +225,7 @@ def _write(
             byteorder="<",
             bigtiff=int(np.prod(shape)) * dtype.itemsize > _LARGEST_CLASSIC,
             photometric="minisblack",
-            compression="zlib" if dtype.kind == "u" else None,
+            compression="zlib" if dtype.kind in "iu" else None,
             rowsperstrip=step,
             resolution=placement.resolution,
             resolutionunit=placement.unit,

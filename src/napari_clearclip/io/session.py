@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
 from napari_clearclip.edits import View
-from napari_clearclip.io.files import replacing
+from napari_clearclip.io.files import as_json, read_text, replacing
 from napari_clearclip.settings import Settings, Value
 
 VERSION = 1
+_WHAT = "the settings file"
 
 
 class Session(Value):
@@ -47,17 +47,7 @@ def read_session(path: Path) -> Session:
     ValueError
         If the file cannot be read, is no JSON, comes from a newer version, or has a key or value that is not allowed.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ValueError(f"the settings file {path} does not exist") from error
-    except OSError as error:
-        raise ValueError(f"the settings file {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"the settings file {path} is not JSON: {error}") from error
-    version = content.get("version", VERSION) if isinstance(content, dict) else VERSION
-    if isinstance(version, int) and version > VERSION:
-        raise ValueError(f"the settings file {path} has version {version}, but {VERSION} is the newest known; update")
+    content = as_json(read_text(path, _WHAT), path, _WHAT, VERSION)
     try:
         return Session.model_validate(content)
     except ValidationError as error:

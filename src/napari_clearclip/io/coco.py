@@ -1,0 +1,222 @@
+"""COCO's JSON of annotations, with run-length encoded masks: read by pycocotools, CVAT, FiftyOne and many more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clearclip.edits import Mask
+from napari_clearclip.io.files import as_json, read_text, replacing
+from napari_clearclip.io.masks import MOST_PIXELS, Masks
+
+Json = dict[str, Any]
+_WHAT = "the COCO file"
+
+
+def write_coco(path: Path, items: Sequence[Masks], polygons: bool = False) -> None:
+    """The annotations of several images in one file.
+
+    Parameters
+    ----------
+    path : Path
+        Where to.
+    items : sequence of Masks
+        One an image; each plane of a stack becomes an image of its own, with the same file name and its place in the
+        key ``plane``.
+    polygons : bool
+        Whether to add to each annotation, beside the exact mask, a key ``polygons``: a list of ``{"exterior": [x0, y0,
+        x1, ...], "holes": [[x0, y0, ...], ...]}`` along the pixels' borders.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+
+    Notes
+    -----
+    Without objects each name's mask is one annotation. ``score`` is the mean score over the annotation's pixels.
+
+    References
+    ----------
+    Lin et al., Microsoft COCO: Common Objects in Context, 2014; the format as in https://cocodataset.org/#format-data.
+    """
+    names = list(dict.fromkeys(name for masks in items for name in masks.names))
+    colors = {name: color for masks in items for name, color in zip(masks.names, masks.colors, strict=True)}
+    images: list[Json] = []
+    annotations: list[Json] = []
+    for masks in items:
+        for plane in masks.planes:
+            image: Json = {"id": len(images) + 1, "file_name": masks.image}
+            image |= {"width": masks.labels.shape[-1], "height": masks.labels.shape[-2]}
+            if plane:
+                image |= {"plane": list(plane), "stack": list(masks.labels.shape[:-2])}
+            images.append(image)
+            for found in _annotations(masks.at(plane), names, polygons):
+                annotations.append({"id": len(annotations) + 1, "image_id": image["id"], **found})
+    categories = [{"id": at + 1, "name": name, "color": colors[name]} for at, name in enumerate(names)]
+    content = {
+        "info": {"description": "Masks of napari-clearclip", "version": "1.0"},
+        "licenses": [],
+        "images": images,
+        "categories": categories,
+        "annotations": annotations,
+    }
+    with replacing(path) as file:
+        file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def _annotations(masks: Masks, names: list[str], polygons: bool) -> Iterator[Json]:
+    """The annotations of one plane: its objects, or else one for each name."""
+    from pycocotools import mask as rle
+
+    height, width = masks.labels.shape
+    for index, name in enumerate(masks.names):
+        for number, (rows, cols), crop in _objects(masks, index):
+            runs = _runs(crop, rows.start, cols.start, height, width)
+            packed = rle.frPyObjects({"size": [height, width], "counts": runs}, height, width)
+            found: Json = {"category_id": names.index(name) + 1, "iscrowd": 0}
+            found["segmentation"] = {"size": [height, width], "counts": packed["counts"].decode("ascii")}
+            found["area"] = int(np.count_nonzero(crop))
+            found["bbox"] = [cols.start, rows.start, cols.stop - cols.start, rows.stop - rows.start]
+            if number:
+                found["instance"] = number
+            whole = np.zeros((height, width), bool)
+            whole[rows, cols] = crop
+            score = masks.score(index, whole)
+            if score is not None:
+                found["score"] = round(score, 6)
+            if polygons:
+                found["polygons"] = _polygons(crop, rows.start, cols.start)
+            yield found
+
+
+def _objects(masks: Masks, index: int) -> Iterator[tuple[int, tuple[slice, slice], Mask]]:
+    """Each object of a name: its number (0 = the whole mask), its box and its pixels there."""
+    from skimage.measure import regionprops
+
+    mask = masks.mask(index)
+    numbered = mask.astype(np.uint8) if masks.instances is None else np.where(mask, masks.instances, 0)
+    for region in regionprops(numbered):
+        rows, cols = region.slice
+        yield 0 if masks.instances is None else int(region.label), (rows, cols), region.image
+
+
+def _runs(crop: Mask, top: int, left: int, height: int, width: int) -> list[int]:
+    """Lengths of runs of zeros and ones in turn, down the columns, of a mask (height, width) that is true in a crop."""
+    cols, rows = np.nonzero(crop.T)
+    places = (cols + left) * height + rows + top
+    starts = np.flatnonzero(np.diff(places, prepend=-2) > 1)
+    begins = places[starts]
+    ends = places[np.append(starts[1:], len(places)) - 1] + 1
+    borders = np.stack([begins, ends], axis=1).ravel()
+    runs: list[int] = np.diff(borders, prepend=0, append=height * width).tolist()
+    return runs if runs[-1] else runs[:-1]
+
+
+def _polygons(crop: Mask, top: int, left: int) -> list[Json]:
+    from napari_clearclip.io.polygons import polygons_of
+
+    return [
+        {
+            "exterior": np.add(exterior, (left, top)).ravel().tolist(),
+            "holes": [np.add(hole, (left, top)).ravel().tolist() for hole in holes],
+        }
+        for exterior, holes in polygons_of(crop)
+    ]
+
+
+def read_coco(path: Path) -> list[Masks]:
+    """The masks of every image in the file; where planes of a stack are said, they are one stack again.
+
+    Every category is a name of every image, in the file's order. Polygons, as other programs write them, are read too;
+    several annotations of a category become numbered objects.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read or is not of this form.
+    """
+    content = as_json(read_text(path, _WHAT), path, _WHAT)
+    try:
+        names = [str(item["name"]) for item in content["categories"]]
+        colors = tuple(str(item.get("color", "")) for item in content["categories"])
+        order = {item["id"]: at for at, item in enumerate(content["categories"])}
+        grouped: dict[tuple[str, tuple[int, ...]], list[Json]] = {}
+        for image in content["images"]:
+            grouped.setdefault((str(image["file_name"]), tuple(image.get("stack", ()))), []).append(image)
+        by_image: dict[int, list[Json]] = {}
+        for annotation in content["annotations"]:
+            by_image.setdefault(annotation["image_id"], []).append(annotation)
+        found: list[Masks] = []
+        for (name, stack), images in grouped.items():
+            groups = [images] if stack else [[image] for image in images]
+            found += [_read_image(names, order, name, stack, group, by_image) for group in groups]
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"the COCO file {path} lacks what its form asks for: {error!r}") from error
+    except ValueError as error:
+        raise ValueError(f"the COCO file {path} cannot be used: {error}") from error
+    return [_coloured(masks, colors) for masks in found]
+
+
+def _coloured(masks: Masks, colors: tuple[str, ...]) -> Masks:
+    return replace(masks, colors=colors) if all(colors) and colors else masks
+
+
+def _read_image(
+    names: list[str],
+    order: dict[int, int],
+    name: str,
+    stack: tuple[int, ...],
+    images: list[Json],
+    by_image: dict[int, list[Json]],
+) -> Masks:
+    """The masks of one image or stack."""
+    height, width = int(images[0]["height"]), int(images[0]["width"])
+    shape = (*stack, height, width)
+    pixels = int(np.prod(shape, dtype=float))
+    if height < 1 or width < 1 or pixels * max(len(names), 1) > 8 * MOST_PIXELS:
+        raise ValueError(f"an image of {shape} with {len(names)} categories is too large or empty")
+    bits = np.zeros((len(names), *shape[:-1], -(-width // 8)), np.uint8)
+    instances = np.zeros(shape, np.int32)
+    numbered = False
+    for image in images:
+        if (int(image["height"]), int(image["width"])) != (height, width):
+            raise ValueError(f"the planes of {name} differ in size")
+        plane = tuple(image.get("plane", ()))
+        annotations = by_image.get(image["id"], [])
+        several = len({item["category_id"] for item in annotations}) < len(annotations)
+        for at, annotation in enumerate(annotations, 1):
+            mask = _decode(annotation["segmentation"], height, width)
+            bits[(order[annotation["category_id"]], *plane)] |= np.packbits(mask, axis=-1)
+            number = annotation.get("instance", at if several else 0)
+            numbered = numbered or bool(number)
+            instances[plane][mask & (instances[plane] == 0)] = number
+    each = [np.unpackbits(part, axis=-1, count=width).view(bool) for part in bits]
+    masks = Masks.from_each(names, each, image=name)
+    return replace(masks, instances=instances) if numbered and masks.overlaps is None else masks
+
+
+def _decode(segmentation: Any, height: int, width: int) -> Mask:
+    """The mask of a segmentation: compressed or plain run lengths, or polygons."""
+    from pycocotools import mask as rle
+
+    if isinstance(segmentation, list):
+        packed = rle.merge(rle.frPyObjects(segmentation, height, width))
+    else:
+        if list(segmentation["size"]) != [height, width]:
+            raise ValueError(f"a mask has size {segmentation['size']}, but its image has {[height, width]}")
+        counts = segmentation["counts"]
+        if isinstance(counts, list):
+            if sum(counts) != height * width or min(counts, default=0) < 0:
+                raise ValueError(f"the run lengths of a mask cover {sum(counts)} of {height * width} pixels")
+            packed = rle.frPyObjects(segmentation, height, width)
+        else:
+            packed = segmentation
+    decoded: npt.NDArray[np.uint8] = rle.decode(packed)
+    return decoded.astype(bool)

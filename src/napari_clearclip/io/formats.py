@@ -1,0 +1,173 @@
+"""Every format that masks can be kept in: what it holds, who writes it, and who reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_clearclip.io import coco, npz, ometiff, png, raster, yolo
+from napari_clearclip.io.masks import Masks, Trait, traits_of, without
+
+_LOSSES: dict[Trait, str] = {
+    "overlap": "masks that overlap",
+    "holes": "holes in masks",
+    "instances": "numbered objects",
+    "many": "more than 255 names",
+    "stack": "the planes of a stack",
+    "crs": "a coordinate system",
+}
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format.
+
+    Attributes
+    ----------
+    title : str
+        As a list shows it.
+    ending : str
+        What is put behind ``<image>_clearclip_``; without a dot it is a folder.
+    about : str
+        Who reads it.
+    holds : frozenset of str
+        What it can hold beside names and masks.
+    write, read : callable
+        For several images at once: a path and their masks, and back.
+    joins : bool
+        Whether several images go into one file or folder.
+    """
+
+    title: str
+    ending: str
+    about: str
+    holds: frozenset[Trait]
+    write: Callable[[Path, Sequence[Masks]], None]
+    read: Callable[[Path], list[Masks]]
+    joins: bool = False
+
+
+def _one(
+    write: Callable[[Path, Masks], None], read: Callable[[Path], Masks]
+) -> tuple[Callable[[Path, Sequence[Masks]], None], Callable[[Path], list[Masks]]]:
+    """A format of a single image, called like those of several."""
+
+    def write_one(path: Path, items: Sequence[Masks]) -> None:
+        (masks,) = items
+        write(path, masks)
+
+    return write_one, lambda path: [read(path)]
+
+
+def _format(
+    title: str, ending: str, about: str, holds: str, *both: Callable[..., object], joins: bool = False
+) -> Format:
+    write, read = both if joins else _one(*both)  # type: ignore[arg-type]
+    return Format(title, ending, about, frozenset(holds.split()), write, read, joins)  # type: ignore[arg-type]
+
+
+FORMATS: dict[str, Format] = {
+    "tiff": _format(
+        "Labels as TIFF", "labels.tif", "napari, Fiji, scikit-image; with a coordinate system QGIS and ArcGIS",
+        "holes many stack crs", raster.write_masks, raster.read_masks,
+    ),
+    "objects": _format(
+        "Numbered objects as TIFF", "objects.tif", "napari, Fiji, cellpose, StarDist, QGIS",
+        "holes instances many stack crs", raster.write_objects, raster.read_masks,
+    ),
+    "png": _format(
+        "Indexed PNG", "labels.png", "training code that reads PASCAL VOC's palette images",
+        "holes", png.write_indexed, png.read_indexed,
+    ),
+    "masks": _format(
+        "A PNG a prompt", "masks", "image editors, and scripts that want one mask at a time",
+        "overlap holes many", png.write_each, png.read_each,
+    ),
+    "ome-tiff": _format(
+        "OME-TIFF", "masks.ome.tif", "Fiji, QuPath, OMERO: a channel a prompt",
+        "overlap holes many stack", ometiff.write_ometiff, ometiff.read_ometiff,
+    ),
+    "coco": _format(
+        "COCO JSON", "coco.json", "Detectron2, MMDetection, CVAT, FiftyOne, Label Studio",
+        "overlap holes instances many stack", coco.write_coco, coco.read_coco, joins=True,
+    ),
+    "yolo": _format(
+        "YOLO segmentation", "yolo", "Ultralytics YOLO",
+        "overlap instances many", yolo.write_yolo, yolo.read_yolo, joins=True,
+    ),
+    "npz": _format(
+        "NumPy archive", "masks.npz", "Python scripts: everything in one file",
+        "overlap holes instances many stack crs", npz.write_npz, npz.read_npz,
+    ),
+}  # fmt: skip
+
+
+def write(path: Path, items: Sequence[Masks], name: str, give_up: Collection[Trait] = ()) -> None:
+    """Write masks of one or several images.
+
+    Parameters
+    ----------
+    path : Path
+        A file, or a folder where the format is one.
+    items : sequence of Masks
+        One an image.
+    name : str
+        A key of `FORMATS`.
+    give_up : collection of str
+        What may be left out if the format cannot hold it.
+
+    Raises
+    ------
+    ImportError
+        If the format's library is missing, with the extra to install.
+    OSError
+        If it cannot be written; an earlier file is still there then.
+    ValueError
+        If the format cannot hold something that was not given up, or takes one image only.
+    """
+    if name not in FORMATS:
+        raise ValueError(f"the format {name!r} is not known; there are {', '.join(FORMATS)}")
+    form = FORMATS[name]
+    if not items or (len(items) > 1 and not form.joins):
+        raise ValueError(f"{form.title} takes one image a file, not {len(items)}; write each to its own")
+    form.write(path, [_fitting(masks, form, name, frozenset(give_up)) for masks in items])
+
+
+def _fitting(masks: Masks, form: Format, name: str, give_up: frozenset[Trait]) -> Masks:
+    """The masks without what is given up and cannot be held."""
+    lost = traits_of(masks) - form.holds
+    if refused := lost - give_up:
+        others = [key for key, other in FORMATS.items() if lost <= other.holds]
+        instead = f"use {' or '.join(others)}, or" if others else "export it differently, or"
+        what = " and ".join(_LOSSES[trait] for trait in sorted(refused))
+        raise ValueError(
+            f"{form.title} cannot hold {what}; {instead} allow it to be left out ({', '.join(sorted(refused))})"
+        )
+    return without(masks, lost)
+
+
+def read(path: Path) -> list[Masks]:
+    """The masks in a file or folder of any of the formats, known by its name and content.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them, or damaged.
+    """
+    if not path.exists():
+        raise ValueError(f"{path} does not exist")
+    return FORMATS[_kind(path)].read(path)
+
+
+def _kind(path: Path) -> str:
+    """The format of a file or folder."""
+    lower = path.name.lower()
+    if path.is_dir():
+        return "yolo" if (path / "data.yaml").exists() else "masks"
+    endings = {".npz": "npz", ".json": "coco", ".png": "png", ".ome.tif": "ome-tiff", ".ome.tiff": "ome-tiff"}
+    endings |= {".tif": "tiff", ".tiff": "tiff"}
+    for ending, kind in endings.items():
+        if lower.endswith(ending):
+            return kind
+    raise ValueError(f"{path} is no format that holds masks; known are {', '.join(sorted(endings))} and folders")

@@ -1,0 +1,245 @@
+"""Named masks of an image or stack: what every exporter writes and every reader gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clearclip.edits import Mask
+from napari_clearclip.io.placement import Placement
+from napari_clearclip.result import Georeference, LabelArray, Segmentation
+from napari_clearclip.settings import COLORS
+
+Trait = Literal["overlap", "holes", "instances", "many", "stack", "crs"]
+TRAITS: tuple[Trait, ...] = get_args(Trait)
+MOST_PIXELS = 2**31  # of an image that is read; a file that declares more is damaged or hostile
+_MANY = 255  # names that a byte can tell apart, beside nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """Masks with names.
+
+    Attributes
+    ----------
+    names : tuple of P str
+        What each mask shows.
+    labels : (..., H, W) unsigned integer array
+        0 = nothing, i + 1 = ``names[i]``; axes of a stack come first. Where masks overlap, the first of them.
+    overlaps : (P, ..., H, ceil(W / 8)) uint8 array or None
+        With overlapping masks, each mask as packed bits (`numpy.packbits` along the rows).
+    instances : (..., H, W) integer array or None
+        0 = no object, else the object's number; an object has one name.
+    colors : tuple of P str
+        #rrggbb of each name.
+    scores : (P, ..., h, w) float32 array or None
+        Scores in [0, 1] on the cells of a grid that divides the plane evenly.
+    image : str
+        File name of the image.
+    placement : Placement
+        Where the source's pixels lie, as its TIFF says it.
+    georeference : Georeference or None
+        The same as coordinate system and transform.
+    spacing : tuple of float
+        Size of a pixel along each axis of `labels`, in `unit`; empty = 1.
+    unit : str
+        Unit of length, such as um.
+
+    Raises
+    ------
+    ValueError
+        If the parts do not fit each other.
+    """
+
+    names: tuple[str, ...]
+    labels: npt.NDArray[Any]
+    overlaps: LabelArray | None = None
+    instances: npt.NDArray[Any] | None = None
+    colors: tuple[str, ...] = ()
+    scores: npt.NDArray[np.float32] | None = None
+    image: str = ""
+    placement: Placement = field(default_factory=Placement)
+    georeference: Georeference | None = None
+    spacing: tuple[float, ...] = ()
+    unit: str = "pixel"
+
+    def __post_init__(self) -> None:
+        shape = self.labels.shape
+        if self.labels.ndim < 2 or self.labels.dtype.kind != "u":
+            raise ValueError(f"labels are {self.labels.dtype} of shape {shape}; they must be unsigned (..., H, W)")
+        packed = (len(self.names), *shape[:-1], -(-shape[-1] // 8))
+        if self.overlaps is not None and self.overlaps.shape != packed:
+            raise ValueError(f"overlaps have shape {self.overlaps.shape}, but must be {packed}")
+        if self.instances is not None and self.instances.shape != shape:
+            raise ValueError(f"instances have shape {self.instances.shape}, but labels have {shape}")
+        if self.instances is not None and self.overlaps is not None:
+            raise ValueError("masks that overlap cannot be numbered as objects in one array; make them exclusive")
+        if self.overlaps is None and self.labels.size and int(self.labels.max()) > len(self.names):
+            raise ValueError(f"labels go up to {self.labels.max()}, but there are {len(self.names)} names")
+        if not self.colors:
+            colors = tuple(COLORS[at % len(COLORS)] for at in range(len(self.names)))
+            object.__setattr__(self, "colors", colors)
+
+    @classmethod
+    def of(
+        cls,
+        results: Sequence[Segmentation],
+        stack: tuple[int, ...] = (),
+        image: str = "",
+        placement: Placement | None = None,
+    ) -> Masks:
+        """The masks of one plane, or of every plane of a stack in order.
+
+        Parameters
+        ----------
+        results : sequence of Segmentation
+            One a plane, of the same prompts.
+        stack : tuple of int
+            Lengths of the stack's axes; empty for a single plane.
+        image : str
+            File name of the image.
+        placement : Placement, optional
+            Where its pixels lie.
+        """
+        first = results[0]
+        prompts, shape = first.settings.objects, first.labels.shape
+        labels = np.stack([part.labels for part in results]).reshape(*stack, *shape)
+        overlaps = None
+        if first.overlaps is not None:
+            packed = np.stack([part.overlaps for part in results if part.overlaps is not None], axis=1)
+            overlaps = packed.reshape(len(prompts), *stack, *packed.shape[2:])
+        scores = np.stack([part.scores.values for part in results], axis=1)
+        return cls(
+            names=tuple(prompt.phrase for prompt in prompts),
+            labels=labels,
+            overlaps=overlaps,
+            colors=tuple(prompt.color for prompt in prompts),
+            scores=scores.reshape(len(prompts), *stack, *scores.shape[2:]),
+            image=image,
+            placement=placement or Placement(),
+            georeference=first.georeference,
+        )
+
+    @classmethod
+    def from_each(cls, names: Sequence[str], masks: Sequence[Mask], **fields: Any) -> Masks:
+        """From one boolean array (..., H, W) a name; packed only if masks overlap.
+
+        Raises
+        ------
+        ValueError
+            If there is no mask, or their shapes differ.
+        """
+        if not masks or len({mask.shape for mask in masks}) > 1 or len(names) != len(masks):
+            shapes = sorted({mask.shape for mask in masks})
+            raise ValueError(f"{len(names)} names and {len(masks)} masks of shapes {shapes} do not make one image")
+        labels = np.zeros(masks[0].shape, np.uint8 if len(masks) <= _MANY else np.uint16)
+        meet = False
+        for at in reversed(range(len(masks))):
+            meet = meet or bool(np.any(labels[masks[at]]))
+            labels[masks[at]] = at + 1
+        overlaps = np.stack([np.packbits(mask, axis=-1) for mask in masks]) if meet else None
+        return cls(tuple(names), labels, overlaps, **fields)
+
+    def mask(self, index: int) -> Mask:
+        """One name's mask, (..., H, W) bool."""
+        if self.overlaps is None:
+            equal: Mask = np.equal(self.labels, index + 1)
+            return equal
+        return np.unpackbits(self.overlaps[index], axis=-1, count=self.labels.shape[-1]).view(bool)
+
+    def __iter__(self) -> Iterator[Mask]:
+        """Each name's mask, in order."""
+        return (self.mask(index) for index in range(len(self.names)))
+
+    @property
+    def planes(self) -> tuple[tuple[int, ...], ...]:
+        """The index of every plane, in order; ((),) for a single one."""
+        return tuple(np.ndindex(self.labels.shape[:-2]))
+
+    def at(self, plane: tuple[int, ...]) -> Masks:
+        """The masks of one plane."""
+        each: Any = (slice(None), *plane)
+        return replace(
+            self,
+            labels=self.labels[plane],
+            overlaps=None if self.overlaps is None else self.overlaps[each],
+            instances=None if self.instances is None else self.instances[plane],
+            scores=None if self.scores is None else self.scores[each],
+            spacing=self.spacing[-2:],
+        )
+
+    def score(self, index: int, pixels: Mask) -> float | None:
+        """The mean score of one name over some pixels of a plane (H, W); None where nothing is known."""
+        if self.scores is None or self.scores.ndim != 3 or not pixels.any():
+            return None
+        rows, cols = np.nonzero(pixels)
+        grid = self.scores[index]
+        down, across = (size / length for size, length in zip(grid.shape, pixels.shape, strict=True))
+        return float(grid[(rows * down).astype(np.intp), (cols * across).astype(np.intp)].mean())
+
+
+def traits_of(masks: Masks) -> frozenset[Trait]:
+    """What of these masks not every format can hold."""
+    found: set[Trait] = set()
+    if masks.labels.ndim > 2:
+        found.add("stack")
+    if masks.georeference is not None or masks.placement.tags:
+        found.add("crs")
+    if masks.instances is not None:
+        found.add("instances")
+    if len(masks.names) > _MANY:
+        found.add("many")
+    if masks.overlaps is not None and _overlap(masks):
+        found.add("overlap")
+    if any(_has_hole(mask[plane]) for mask in masks for plane in masks.planes):
+        found.add("holes")
+    return frozenset(found)
+
+
+def without(masks: Masks, traits: Collection[Trait]) -> Masks:
+    """The masks with some traits given up: the first of overlapping masks stays, holes are filled.
+
+    Raises
+    ------
+    ValueError
+        If a trait cannot be given up: the planes of a stack and more than 255 names are not to be left out.
+    """
+    if stuck := {"stack", "many"} & set(traits):
+        raise ValueError(f"{', '.join(sorted(stuck))} cannot be given up; choose another format or export by plane")
+    if "overlap" in traits:
+        masks = replace(masks, overlaps=None)
+    if "holes" in traits:
+        each = [np.stack([_filled(mask[plane]) for plane in masks.planes]).reshape(mask.shape) for mask in masks]
+        fields = {name: getattr(masks, name) for name in ("colors", "scores", "image", "placement", "georeference")}
+        fields |= {"spacing": masks.spacing, "unit": masks.unit, "instances": masks.instances}
+        masks = Masks.from_each(masks.names, each, **fields)
+    if "instances" in traits:
+        masks = replace(masks, instances=None)
+    if "crs" in traits:
+        masks = replace(masks, georeference=None, placement=replace(masks.placement, tags=()))
+    return masks
+
+
+def _overlap(masks: Masks) -> bool:
+    """Whether any pixel is in two masks."""
+    seen = np.zeros(masks.labels.shape, bool)
+    for mask in masks:
+        if np.any(seen & mask):
+            return True
+        seen |= mask
+    return False
+
+
+def _filled(mask: Mask) -> Mask:
+    """A plane's mask without holes."""
+    from scipy import ndimage
+
+    return np.asarray(ndimage.binary_fill_holes(mask), bool)
+
+
+def _has_hole(mask: Mask) -> bool:
+    return bool(np.any(_filled(mask) & ~mask))

@@ -1,0 +1,139 @@
+"""YOLO's segmentation data sets: a text of polygons an image, and one ``data.yaml`` with the names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from napari_clearclip.edits import Mask
+from napari_clearclip.io.files import read_text, replacing
+from napari_clearclip.io.masks import MOST_PIXELS, Masks
+
+_LIST = "data.yaml"
+
+
+def write_yolo(folder: Path, items: Sequence[Masks]) -> None:
+    """``labels/<image>.txt`` for each image, and ``data.yaml``.
+
+    Each connected part, or each object, is a line: the name's number and the centres x, y of its border's pixels as
+    shares of width and height. Ultralytics draws them with OpenCV's ``fillPoly``, which gives back the same pixels.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to; other files in it are left as they are.
+    items : sequence of Masks
+        One an image.
+
+    Raises
+    ------
+    ImportError
+        If OpenCV is missing.
+    OSError
+        If the folder cannot be written to.
+    ValueError
+        If two images have one name, or an object has several parts, which a line cannot hold.
+    """
+    import yaml
+
+    names = list(dict.fromkeys(name for masks in items for name in masks.names))
+    stems = [PurePath(masks.image).stem for masks in items]
+    if len(set(stems)) < len(stems):
+        raise ValueError(f"two of the images have the same name: {sorted(stems)}; rename one")
+    texts = ["".join(line + "\n" for line in _lines(masks, names)) for masks in items]
+    (folder / "labels").mkdir(parents=True, exist_ok=True)
+    for stem, text in zip(stems, texts, strict=True):
+        with replacing(folder / "labels" / f"{stem}.txt") as file:
+            file.write_text(text, encoding="ascii")
+    about = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(names))}
+    images = [
+        {"file_name": masks.image, "size": list(masks.labels.shape), "objects": masks.instances is not None}
+        for masks in items
+    ]
+    with replacing(folder / _LIST) as file:
+        file.write_text(yaml.safe_dump({**about, "annotated": images}, allow_unicode=True, sort_keys=False), "utf-8")
+
+
+def _lines(masks: Masks, names: list[str]) -> list[str]:
+    """The lines of one image."""
+    from skimage.measure import label, regionprops
+
+    height, width = masks.labels.shape
+    lines = []
+    for index, name in enumerate(masks.names):
+        mask = masks.mask(index)
+        numbered = label(mask) if masks.instances is None else np.where(mask, masks.instances, 0)
+        for region in regionprops(numbered):
+            rows, cols = region.slice
+            points = _border(region.image, f"object {region.label} of {name!r}") + (cols.start, rows.start)
+            shares = (points + 0.5) / (width, height)
+            lines.append(" ".join([str(names.index(name)), *(f"{share:.8f}" for share in shares.ravel())]))
+    return lines
+
+
+def _border(crop: Mask, what: str) -> Any:
+    """The centres (n, 2) x, y of the outer border's pixels, at least three."""
+    cv2 = _opencv()
+    found, _ = cv2.findContours(crop.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if len(found) > 1:
+        raise ValueError(f"{what} has {len(found)} parts; YOLO holds one polygon a line: split or merge it first")
+    points = found[0].reshape(-1, 2)
+    return np.resize(points, (max(len(points), 3), 2))
+
+
+def _opencv() -> Any:
+    try:
+        import cv2
+    except ImportError as error:
+        raise ImportError('YOLO needs OpenCV: pip install "napari-clearclip[yolo]"') from error
+    return cv2
+
+
+def read_yolo(folder: Path) -> list[Masks]:
+    """The masks of every image that `write_yolo` wrote into a folder.
+
+    Raises
+    ------
+    ImportError
+        If OpenCV is missing.
+    ValueError
+        If a file is missing, damaged, or points out of the folder.
+    """
+    import yaml
+
+    try:
+        about = yaml.safe_load(read_text(folder / _LIST, "the list"))
+        names = [str(name) for _, name in sorted(dict(about["names"]).items())]
+        return [_read_image(folder, names, item) for item in about["annotated"]]
+    except yaml.YAMLError as error:
+        raise ValueError(f"the list {folder / _LIST} is not YAML: {error}") from error
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"the list {folder / _LIST} lacks names or sizes of images: {error!r}") from error
+
+
+def _read_image(folder: Path, names: list[str], about: dict[str, Any]) -> Masks:
+    cv2 = _opencv()
+    height, width = (int(size) for size in about["size"])
+    if height < 1 or width < 1 or height * width * max(len(names), 1) > 8 * MOST_PIXELS:
+        raise ValueError(f"an image of {height} x {width} pixels is too large or empty")
+    each = [np.zeros((height, width), np.uint8) for _ in names]
+    instances = np.zeros((height, width), np.int32)
+    path = folder / "labels" / f"{PurePath(about['file_name']).stem}.txt"
+    for number, line in enumerate(read_text(path, "the labels").splitlines(), 1):
+        try:
+            index, *shares = line.split()
+            points = np.array(shares, float).reshape(-1, 2) * (width, height)
+            target = each[int(index)]
+        except (ValueError, IndexError) as error:
+            raise ValueError(f"line {number} of {path} is not a class and pairs of x and y: {error}") from error
+        if not np.all((points >= 0) & (points <= (width, height))):
+            raise ValueError(f"line {number} of {path} has points outside the image")
+        corners = points.astype(np.int32)[None]  # as Ultralytics does
+        cv2.fillPoly(target, corners, 1)
+        cv2.fillPoly(instances, corners, number)
+    masks = Masks.from_each(names, [mask.astype(bool) for mask in each], image=str(about["file_name"]))
+    return replace(masks, instances=instances) if about["objects"] and masks.overlaps is None else masks
