@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 from napari_clearclip.edits import View
+from napari_clearclip.io.formats import read
 from napari_clearclip.io.raster import read_labels
 from napari_clearclip.io.session import read_session
 from napari_clearclip.pipeline import Pipeline
@@ -390,3 +391,33 @@ def test_the_street_model_on_photographs(run, test_data):
         values[variant] = mean_iou(np.sum(confusions, axis=0), exclude=(0,))
     assert values["clearclip"] > 1.2 * values["vanilla"]
     assert values["clearclip"] > 0.35
+
+
+def test_formats_of_other_programs(run, photo, tiny, folder):
+    """Each image's own files beside the usual ones, and one COCO file for both images."""
+    shutil.copy(photo, "other.png")
+    flags = ["-p", "cat", "-p", "dog", "--model", tiny, "--threshold", "0", "-o", folder / "out"]
+    formats = ["--format", "coco", "--format", "npz", "--format", "png", "--leave-out", "holes"]
+    run("segment", photo, folder / "other.png", *flags, *formats)
+    together = read(folder / "out/clearclip_coco.json")
+    assert [masks.image for masks in together] == [photo.name, "other.png"]
+    for masks in together:
+        stem = f"{Path(masks.image).stem}_clearclip"
+        labels = tifffile.imread(folder / f"out/{stem}_labels.tif")
+        np.testing.assert_array_equal(masks.labels, labels)
+        for ending in ("masks.npz", "labels.png"):
+            (alone,) = read(folder / f"out/{stem}_{ending}")
+            np.testing.assert_array_equal(alone.labels, labels)
+
+
+def test_a_format_that_cannot_hold_the_masks_fails_that_image_alone(run, tiny, folder):
+    stack = folder / "stack.tif"
+    tifffile.imwrite(stack, np.zeros((2, 32, 32), np.uint8), metadata={"axes": "ZYX"})
+    result = run("segment", stack, "-p", "cat", "--model", tiny, "-o", folder, "--format", "png", code=1)
+    assert "Indexed PNG cannot hold the planes of a stack; use tiff or " in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("flags", [["--format", "gif"], ["--leave-out", "colours"]])
+def test_formats_that_are_not_known(run, photo, tiny, flags):
+    result = run("segment", photo, "-p", "cat", "--model", tiny, *flags, code=2)
+    assert f"{flags[0]} {flags[1]} is not known; there are " in " ".join(result.stderr.split())

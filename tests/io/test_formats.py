@@ -286,6 +286,12 @@ def test_a_coordinate_system_without_a_code_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_two_images_of_one_name_are_no_data_set(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="two of the images have the same name, field 1; rename one"):
+        write(tmp_path / "yolo", [CASES["disk"], CASES["touching"]], "yolo")
+    assert not list(tmp_path.iterdir())
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # Damaged and hostile files
 
@@ -375,7 +381,7 @@ def test_what_is_no_format_is_said(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(ValueError, match="'gif' is not known; there are tiff, "):
         write(tmp_path / "a", [CASES["disk"]], "gif")
-    with pytest.raises(ValueError, match="takes one image a file, not 2"):
+    with pytest.raises(ValueError, match="takes one image a file; write each"):
         write(tmp_path / "a", [CASES["disk"]] * 2, "png")
     Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match="is no indexed PNG: its mode is RGB"):

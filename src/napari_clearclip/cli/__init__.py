@@ -116,6 +116,14 @@ def _segment(
         str | None,
         typer.Option(metavar="PIXELS", help="Size at which the shorter side is read, or native; larger finds smaller."),
     ] = None,
+    format_: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="NAME", help="Write this too: coco, yolo, objects, ome-tiff, ... Repeat."),
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WHAT", help="What a format may drop if it cannot hold it: overlap, holes, crs, ..."),
+    ] = None,
     device: DeviceOption = "auto",
     settings: Annotated[
         Path | None,
@@ -136,6 +144,8 @@ def _segment(
     Written for each image: IMAGE_clearclip_labels.tif (0 nothing, 1 the first prompt, ...), _overlay.png (to look at),
     _settings.json (makes the same again), and per prompt _PROMPT_mask.png and _PROMPT_similarity.tif (its score).
 
+    With --format the masks are written for other programs too; coco and yolo take all images together.
+
     Every plane of a stack is segmented; its masks are .tif then. Georeferenced images give georeferenced results.
     """
     from napari_clearclip.cli.request import Flags
@@ -151,6 +161,8 @@ def _segment(
         templates=templates,
         short_side=short_side,
         settings=settings,
+        formats=tuple(format_ or ()),
+        leave_out=tuple(leave_out or ()),
     )
     return segment_files(images, flags, device, out, threads)
 

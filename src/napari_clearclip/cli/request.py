@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from napari_clearclip import domains
 from napari_clearclip.cli.console import UsageError, sentence, tell
+from napari_clearclip.io.formats import FORMATS
+from napari_clearclip.io.masks import TRAITS
 from napari_clearclip.io.session import Session, read_session
 from napari_clearclip.settings import (
     COLORS,
@@ -41,6 +43,22 @@ class Flags:
     templates: str | None = None
     short_side: str | None = None
     settings: Path | None = None
+    formats: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+
+
+def check_formats(flags: Flags) -> None:
+    """Whether all formats, and what may be left out of them, are known.
+
+    Raises
+    ------
+    UsageError
+        If one is not.
+    """
+    for given, known, option in ((flags.formats, FORMATS, "--format"), (flags.leave_out, TRAITS, "--leave-out")):
+        for name in given:
+            if name not in known:
+                raise UsageError(f"{option} {name} is not known; there are {', '.join(known)}")
 
 
 def session_of(flags: Flags) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_clearclip.cli.console import UsageError, follow, meter, sentence, tell
+from napari_clearclip.cli.exports import Exports
 from napari_clearclip.cli.report import Row, advise, rows_of, show_rows, warn_unknown
-from napari_clearclip.cli.request import Flags, session_of
+from napari_clearclip.cli.request import Flags, check_formats, session_of
 from napari_clearclip.cli.results import write_results
 from napari_clearclip.edits import View
 from napari_clearclip.io.files import distinct, writable_folder
@@ -39,17 +41,20 @@ def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path, 
     """
     paths = _inputs(images)
     session = session_of(flags)
+    check_formats(flags)
     pipeline = pipeline_for(device, threads)
     writable_folder(out)
     rows: list[Row] = []
     failed = 0
-    with meter() as bar:
+    with meter() as bar, tempfile.TemporaryDirectory() as spool:
+        exports = Exports(out, Path(spool), flags.formats, flags.leave_out)
         for place, (path, name) in enumerate(zip(paths, output_names(paths), strict=True)):
             shown = f"{path.name} ({place + 1}/{len(paths)})" if len(paths) > 1 else path.name
             try:
                 picture = read_image(path)
                 results = segment_picture(pipeline, picture, session, bar, shown)
                 write_results(out, name, picture, results)
+                exports.add(name, picture, path.name, results)
             except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
                 if _is_about_the_model(error):
                     raise
@@ -60,6 +65,7 @@ def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path, 
             if not rows:
                 warn_unknown(results[0])
             rows += rows_of(name, results)
+        exports.finish()
     if rows:
         show_rows(rows, out)
         advise(rows, session.settings)

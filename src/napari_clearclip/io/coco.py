@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,16 @@ Json = dict[str, Any]
 _WHAT = "the COCO file"
 
 
-def write_coco(path: Path, items: Sequence[Masks], polygons: bool = False) -> None:
+def write_coco(path: Path, items: Iterable[Masks], polygons: bool = False) -> None:
     """The annotations of several images in one file.
 
     Parameters
     ----------
     path : Path
         Where to.
-    items : sequence of Masks
-        One an image; each plane of a stack becomes an image of its own, with the same file name and its place in the
-        key ``plane``.
+    items : iterable of Masks
+        One an image, gone through once; each plane of a stack becomes an image of its own, with the same file name and
+        its place in the key ``plane``.
     polygons : bool
         Whether to add to each annotation, beside the exact mask, a key ``polygons``: a list of ``{"exterior": [x0, y0,
         x1, ...], "holes": [[x0, y0, ...], ...]}`` along the pixels' borders.
@@ -46,20 +46,21 @@ def write_coco(path: Path, items: Sequence[Masks], polygons: bool = False) -> No
     ----------
     Lin et al., Microsoft COCO: Common Objects in Context, 2014; the format as in https://cocodataset.org/#format-data.
     """
-    names = list(dict.fromkeys(name for masks in items for name in masks.names))
-    colors = {name: color for masks in items for name, color in zip(masks.names, masks.colors, strict=True)}
+    colors: dict[str, str] = {}  # of each name, in order of their numbers
     images: list[Json] = []
     annotations: list[Json] = []
     for masks in items:
+        for name, color in zip(masks.names, masks.colors, strict=True):
+            colors.setdefault(name, color)
         for plane in masks.planes:
             image: Json = {"id": len(images) + 1, "file_name": masks.image}
             image |= {"width": masks.labels.shape[-1], "height": masks.labels.shape[-2]}
             if plane:
                 image |= {"plane": list(plane), "stack": list(masks.labels.shape[:-2])}
             images.append(image)
-            for found in _annotations(masks.at(plane), names, polygons):
+            for found in _annotations(masks.at(plane), list(colors), polygons):
                 annotations.append({"id": len(annotations) + 1, "image_id": image["id"], **found})
-    categories = [{"id": at + 1, "name": name, "color": colors[name]} for at, name in enumerate(names)]
+    categories = [{"id": at, "name": name, "color": color} for at, (name, color) in enumerate(colors.items(), 1)]
     content = {
         "info": {"description": "Masks of napari-clearclip", "version": "1.0"},
         "licenses": [],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,17 +43,17 @@ class Format:
     ending: str
     about: str
     holds: frozenset[Trait]
-    write: Callable[[Path, Sequence[Masks]], None]
+    write: Callable[[Path, Iterable[Masks]], None]
     read: Callable[[Path], list[Masks]]
     joins: bool = False
 
 
 def _one(
     write: Callable[[Path, Masks], None], read: Callable[[Path], Masks]
-) -> tuple[Callable[[Path, Sequence[Masks]], None], Callable[[Path], list[Masks]]]:
+) -> tuple[Callable[[Path, Iterable[Masks]], None], Callable[[Path], list[Masks]]]:
     """A format of a single image, called like those of several."""
 
-    def write_one(path: Path, items: Sequence[Masks]) -> None:
+    def write_one(path: Path, items: Iterable[Masks]) -> None:
         (masks,) = items
         write(path, masks)
 
@@ -103,15 +103,15 @@ FORMATS: dict[str, Format] = {
 }  # fmt: skip
 
 
-def write(path: Path, items: Sequence[Masks], name: str, give_up: Collection[Trait] = ()) -> None:
+def write(path: Path, items: Iterable[Masks], name: str, give_up: Collection[str] = ()) -> None:
     """Write masks of one or several images.
 
     Parameters
     ----------
     path : Path
         A file, or a folder where the format is one.
-    items : sequence of Masks
-        One an image.
+    items : iterable of Masks
+        One an image; gone through once, so that they need not all be in memory.
     name : str
         A key of `FORMATS`.
     give_up : collection of str
@@ -126,18 +126,28 @@ def write(path: Path, items: Sequence[Masks], name: str, give_up: Collection[Tra
     ValueError
         If the format cannot hold something that was not given up, or takes one image only.
     """
-    if name not in FORMATS:
-        raise ValueError(f"the format {name!r} is not known; there are {', '.join(FORMATS)}")
-    form = FORMATS[name]
-    if not items or (len(items) > 1 and not form.joins):
-        raise ValueError(f"{form.title} takes one image a file, not {len(items)}; write each to its own")
-    form.write(path, [_fitting(masks, form, name, frozenset(give_up)) for masks in items])
+    FORMATS[_known(name)].write(path, _all_fitted(items, name, give_up))
 
 
-def _fitting(masks: Masks, form: Format, name: str, give_up: frozenset[Trait]) -> Masks:
-    """The masks without what is given up and cannot be held."""
+def _all_fitted(items: Iterable[Masks], name: str, give_up: Collection[str]) -> Iterator[Masks]:
+    """The masks of each image as the format can hold them."""
+    for at, masks in enumerate(items):
+        if at and not FORMATS[name].joins:
+            raise ValueError(f"{FORMATS[name].title} takes one image a file; write each to its own")
+        yield fitted(masks, name, give_up)
+
+
+def fitted(masks: Masks, name: str, give_up: Collection[str] = ()) -> Masks:
+    """The masks as a format can hold them: without what is given up, if it cannot hold that.
+
+    Raises
+    ------
+    ValueError
+        If it cannot hold something that was not given up.
+    """
+    form = FORMATS[_known(name)]
     lost = traits_of(masks) - form.holds
-    if refused := lost - give_up:
+    if refused := lost - frozenset(give_up):
         others = [key for key, other in FORMATS.items() if lost <= other.holds]
         instead = f"use {' or '.join(others)}, or" if others else "export it differently, or"
         what = " and ".join(_LOSSES[trait] for trait in sorted(refused))
@@ -145,6 +155,12 @@ def _fitting(masks: Masks, form: Format, name: str, give_up: frozenset[Trait]) -
             f"{form.title} cannot hold {what}; {instead} allow it to be left out ({', '.join(sorted(refused))})"
         )
     return without(masks, lost)
+
+
+def _known(name: str) -> str:
+    if name not in FORMATS:
+        raise ValueError(f"the format {name!r} is not known; there are {', '.join(FORMATS)}")
+    return name
 
 
 def read(path: Path) -> list[Masks]:

@@ -113,15 +113,20 @@ class Masks:
             packed = np.stack([part.overlaps for part in results if part.overlaps is not None], axis=1)
             overlaps = packed.reshape(len(prompts), *stack, *packed.shape[2:])
         scores = np.stack([part.scores.values for part in results], axis=1)
+        numbered = [part.instances for part in results if part.instances is not None]
+        instances = np.stack(numbered).reshape(*stack, *shape) if numbered else None
         return cls(
             names=tuple(prompt.phrase for prompt in prompts),
             labels=labels,
             overlaps=overlaps,
+            instances=instances,
             colors=tuple(prompt.color for prompt in prompts),
             scores=scores.reshape(len(prompts), *stack, *scores.shape[2:]),
             image=image,
             placement=placement or Placement(),
             georeference=first.georeference,
+            spacing=(1.0,) * len(stack) + first.view.scale if first.view.scale else (),
+            unit=first.view.unit or "pixel",
         )
 
     @classmethod
@@ -200,7 +205,7 @@ def traits_of(masks: Masks) -> frozenset[Trait]:
     return frozenset(found)
 
 
-def without(masks: Masks, traits: Collection[Trait]) -> Masks:
+def without(masks: Masks, traits: Collection[str]) -> Masks:
     """The masks with some traits given up: the first of overlapping masks stays, holes are filled.
 
     Raises

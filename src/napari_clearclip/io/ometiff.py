@@ -91,7 +91,9 @@ def read_ometiff(path: Path) -> Masks:
     axes = axes.replace("C", "")
     channels = pixels.findall("{*}Channel")
     names = [channel.get("Name") or str(at) for at, channel in enumerate(channels, 1)]
-    colors = tuple("#" + (int(channel.get("Color", -1)) % 2**32).to_bytes(4, "big").hex()[:6].upper() for channel in channels)
+    colors = tuple(
+        "#" + (int(channel.get("Color", -1)) % 2**32).to_bytes(4, "big").hex()[:6].upper() for channel in channels
+    )
     sizes = [pixels.get(f"PhysicalSize{axis}") for axis in axes]
     known = any(size is not None for size in sizes)
     return Masks.from_each(

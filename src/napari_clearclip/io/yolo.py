@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -16,7 +16,7 @@ from napari_clearclip.io.masks import MOST_PIXELS, Masks
 _LIST = "data.yaml"
 
 
-def write_yolo(folder: Path, items: Sequence[Masks]) -> None:
+def write_yolo(folder: Path, items: Iterable[Masks]) -> None:
     """``labels/<image>.txt`` for each image, and ``data.yaml``.
 
     Each connected part, or each object, is a line: the name's number and the centres x, y of its border's pixels as
@@ -26,8 +26,8 @@ def write_yolo(folder: Path, items: Sequence[Masks]) -> None:
     ----------
     folder : Path
         Where to; other files in it are left as they are.
-    items : sequence of Masks
-        One an image.
+    items : iterable of Masks
+        One an image, gone through once.
 
     Raises
     ------
@@ -40,20 +40,22 @@ def write_yolo(folder: Path, items: Sequence[Masks]) -> None:
     """
     import yaml
 
-    names = list(dict.fromkeys(name for masks in items for name in masks.names))
-    stems = [PurePath(masks.image).stem for masks in items]
-    if len(set(stems)) < len(stems):
-        raise ValueError(f"two of the images have the same name: {sorted(stems)}; rename one")
-    texts = ["".join(line + "\n" for line in _lines(masks, names)) for masks in items]
+    names: list[str] = []
+    texts: dict[str, str] = {}
+    images = []
+    for masks in items:
+        names += [name for name in masks.names if name not in names]
+        stem = PurePath(masks.image).stem
+        if stem in texts:
+            raise ValueError(f"two of the images have the same name, {stem}; rename one")
+        texts[stem] = "".join(line + "\n" for line in _lines(masks, names))
+        objects = masks.instances is not None
+        images.append({"file_name": masks.image, "size": list(masks.labels.shape), "objects": objects})
     (folder / "labels").mkdir(parents=True, exist_ok=True)
-    for stem, text in zip(stems, texts, strict=True):
+    for stem, text in texts.items():
         with replacing(folder / "labels" / f"{stem}.txt") as file:
             file.write_text(text, encoding="ascii")
     about = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(names))}
-    images = [
-        {"file_name": masks.image, "size": list(masks.labels.shape), "objects": masks.instances is not None}
-        for masks in items
-    ]
     with replacing(folder / _LIST) as file:
         file.write_text(yaml.safe_dump({**about, "annotated": images}, allow_unicode=True, sort_keys=False), "utf-8")
 
@@ -69,7 +71,8 @@ def _lines(masks: Masks, names: list[str]) -> list[str]:
         numbered = label(mask) if masks.instances is None else np.where(mask, masks.instances, 0)
         for region in regionprops(numbered):
             rows, cols = region.slice
-            points = _border(region.image, f"object {region.label} of {name!r}") + (cols.start, rows.start)
+            border = _border(region.image, f"object {region.label} of {name!r}")
+            points = border + np.array([cols.start, rows.start])
             shares = (points + 0.5) / (width, height)
             lines.append(" ".join([str(names.index(name)), *(f"{share:.8f}" for share in shares.ravel())]))
     return lines
