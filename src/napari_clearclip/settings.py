@@ -329,15 +329,6 @@ class Refining(Value):
         return () if self.is_idle else (self.pamr, self.dilations)
 
 
-# How the papers refine. SCLIP's released settings leave PAMR off; NACLIP's (Hajimiri et al., WACV 2025) take 10 steps,
-# and 50 over more distances for the figures.
-REFINEMENTS: dict[str, Refining] = {
-    "sclip": Refining(),
-    "naclip": Refining(pamr=10, dilations=(8, 16)),
-    "naclip_figures": Refining(pamr=50, dilations=(1, 2, 4, 8, 12, 24)),
-}
-
-
 class Deciding(Value):
     """How cosines become scores and scores become masks."""
 

@@ -10,9 +10,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSpinBox
 
 from napari_clearclip.gui.forms import EMPTY, Form, edit
-from napari_clearclip.settings import Attention, Comparing, Deciding, Tiling, Value
+from napari_clearclip.settings import Attention, Comparing, Deciding, Refining, Tiling, Value
 
-PARTS = [Attention, Tiling, Comparing, Deciding]
+PARTS = [Attention, Tiling, Comparing, Refining, Deciding]
 OTHERS: dict[tuple[type[Value], str], Any] = {
     (Attention, "terms"): ("kk", "vv"),
     (Attention, "gain"): 2.0,
@@ -28,6 +28,8 @@ OTHERS: dict[tuple[type[Value], str], Any] = {
     (Tiling, "positions"): "size",
     (Comparing, "templates"): "single",
     (Comparing, "cell"): 4,
+    (Refining, "pamr"): 10,
+    (Refining, "dilations"): (1, 2, 4),
     (Deciding, "competitors"): "all",
     (Deciding, "scale"): 100.0,
     (Deciding, "exclusive"): False,
@@ -111,6 +113,23 @@ def test_the_last_term_cannot_be_taken_away(qtbot: Any) -> None:
     assert boxes["qq"].isChecked()
     boxes["kk"].click()
     assert told[-1] == ("qq", "kk")
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [("1,2, 4", (1, 2, 4)), ("12", (12,)), ("", (8, 16)), ("1, x", (8, 16)), ("0, 3", (8, 16)), ("8,16", (8, 16))],
+    ids=["several", "one", "none", "no number", "out of range", "the same"],
+)
+def test_numbers_can_be_typed_and_what_is_wrong_is_put_back(qtbot: Any, typed: str, value: Any) -> None:
+    editor = edit(Refining.model_fields["dilations"])
+    qtbot.addWidget(editor)
+    editor.set_value((8, 16))
+    told: list[Any] = []
+    editor.value_changed.connect(told.append)
+    editor.inner.setText(typed)
+    QTest.keyClick(editor.inner, "\r")
+    assert told == ([] if value == (8, 16) else [value])
+    assert editor.inner.text() == ", ".join(map(str, value))
 
 
 def test_own_templates_are_kept(qtbot: Any) -> None:

@@ -15,6 +15,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_clearclip.chains import DEFAULT, OFF, chain_name
 from napari_clearclip.domains import as_prompts, distractors_for
 from napari_clearclip.gui.control.worker import in_thread
 from napari_clearclip.gui.images.channels import Pick
@@ -112,6 +113,24 @@ def test_progress_and_buttons_while_running(opened: Opened) -> None:
     assert len(opened.viewer.layers) == 1
     opened.run()
     assert len(opened.viewer.layers) == 3
+
+
+def test_a_chain_runs_at_once_and_is_one_step_of_the_history(opened: Opened) -> None:
+    opened.type("road")
+    opened.run()
+    refine, runs = opened.panel.refine, len(opened.pipeline.runs)
+    at = refine.chains.findData(DEFAULT)
+    refine.chains.setCurrentIndex(at)
+    refine.chains.activated.emit(at)
+    opened.bench.drain()
+    assert [chain_name(settings) for settings, _, _ in opened.pipeline.runs[runs:]] == [DEFAULT]
+    refine.forms["refining"].editors["pamr"].inner.setValue(3)
+    opened.bench.drain()
+    assert opened.pipeline.runs[-1][0].refining.pamr == 3
+    opened.controller.undo()
+    opened.controller.undo()
+    assert chain_name(opened.controller.settings) == OFF
+    assert refine.chains.currentText() == "Off"
 
 
 def test_slider_relabels_without_run(opened: Opened) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QGridLayout,
     QHBoxLayout,
+    QLineEdit,
     QSpinBox,
     QWidget,
 )
@@ -195,6 +196,34 @@ def _number_or_word(field: FieldInfo, annotation: Any, words: tuple[str, ...], s
     return editor
 
 
+def _numbers(annotation: Any) -> Editor:
+    """A line for numbers with commas between them; what is not allowed is put back."""
+    line = QLineEdit()
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+    last: list[Any] = [()]
+
+    def read() -> Any:
+        try:
+            return adapter.validate_python(tuple(int(part) for part in line.text().split(",")))
+        except ValueError:
+            return last[0]
+
+    def show(value: Any) -> None:
+        last[0] = value
+        line.setText(", ".join(str(number) for number in value))
+
+    editor = Editor(line, read, show)
+
+    def finish() -> None:
+        value, before = read(), last[0]
+        show(value)
+        if value != before:
+            editor.value_changed.emit(value)
+
+    line.editingFinished.connect(finish)
+    return editor
+
+
 def _several(words: tuple[str, ...]) -> Editor:
     """One check box a word, at least one of them checked."""
     grid = QWidget()
@@ -246,7 +275,9 @@ def edit(field: FieldInfo, suggested: tuple[int, ...] = ()) -> Editor:
     optional = type(None) in members
     words = tuple(word for member in members if get_origin(member) is Literal for word in get_args(member))
     plain = tuple(member for member in members if member in (int, float, bool))
-    if get_origin(field.annotation) is tuple:
+    if get_origin(field.annotation) is tuple and get_origin(get_args(field.annotation)[0]) is not Literal:
+        editor = _numbers(Annotated[field.annotation, *field.metadata])
+    elif get_origin(field.annotation) is tuple:
         editor = _several(get_args(get_args(field.annotation)[0]))
     elif int in plain and words:
         editor = _number_or_word(field, field.annotation, words, suggested)

@@ -33,6 +33,7 @@ from napari_clearclip.gui.prompts import listing
 from napari_clearclip.gui.prompts.prompting import Prompting
 from napari_clearclip.gui.prompts.section import PromptSection
 from napari_clearclip.gui.readout import Readout
+from napari_clearclip.gui.segment.refining import RefineSection
 from napari_clearclip.gui.segment.scope import Scope
 from napari_clearclip.gui.segment.section import SegmentSection
 from napari_clearclip.settings import Model, Runtime, Settings
@@ -80,7 +81,7 @@ class Panel(QWidget):
         self._context = CanvasContext(napari_viewer, self)
         self.images, self.ruler = Images(napari_viewer), Ruler(napari_viewer)
         self.image, self.channels, self.model = ImageSection(), ChannelSection(), ModelSection()
-        self.prompts, self.segment = PromptSection(), SegmentSection()
+        self.prompts, self.segment, self.refine = PromptSection(), SegmentSection(), RefineSection()
         self.message = self.segment.message
         preferences = read_preferences()
         self.controller.runtime = preferences.runtime
@@ -113,8 +114,8 @@ class Panel(QWidget):
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(14)
         self.image.body.addWidget(self.channels)
-        for section, stretch in ((self.image, 0), (self.model, 0), (self.prompts, 1), (self.segment, 0)):
-            column.addWidget(section, stretch)
+        for section in (self.image, self.model, self.prompts, self.segment, self.refine):
+            column.addWidget(section, int(section is self.prompts))
         scroll = QScrollArea()
         scroll.setWidget(inside)
         scroll.setWidgetResizable(True)
@@ -154,6 +155,8 @@ class Panel(QWidget):
         self.segment.changed.connect(self._change_part)
         self.segment.variant_chosen.connect(self._choose_variant)
         self.segment.run.connect(self.run)
+        self.refine.changed.connect(self._change_part)
+        self.refine.chain_chosen.connect(lambda chain: self._change(chain.on))
         self.segment.cancel.connect(self.controller.cancel)
 
     def _connect_values(self) -> None:
@@ -248,6 +251,7 @@ class Panel(QWidget):
             model.set_unknown(unknown)
         self.equipment.show()
         self.segment.show_settings(settings)
+        self.refine.show_settings(settings)
         self.scope.show()
         self.prompts.undo_button.setEnabled(self.controller.can_undo)
         self.prompts.redo_button.setEnabled(self.controller.can_redo)

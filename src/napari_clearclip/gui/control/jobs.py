@@ -152,5 +152,5 @@ class Job:
 def question(settings: Settings, edits: Edits, reading: Reading) -> Hashable:
     """What a result depends on: what is shown is fresh while this is the same."""
     prompts = tuple((p.id, p.phrases, p.kind, p.threshold, p.locked, p.muted, p.index) for p in settings.prompts)
-    asked = (settings.attention.replace(blocks=1), settings.comparing, settings.deciding, settings.cleaning)
-    return *asked, prompts, edits, reading
+    stages = (settings.comparing, settings.refining.key, settings.deciding, settings.cleaning)
+    return settings.attention.replace(blocks=1), *stages, prompts, edits, reading

@@ -17,7 +17,7 @@ from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Comparing, Deciding, Settings, Tiling
 
 CUSTOM = "Custom"
-_LABEL_WIDTH = 58  # the same for all rows, so that they stand in line
+LABEL_WIDTH = 58  # the same for all rows, so that they stand in line
 ABOUT_CUSTOM = "Your own combination, set under Advanced. Choose a name to go back to a published method."
 _DRAWING = "Drag from one edge of a typical object to the other, or press Escape."
 DETAILS = (224, 336, 448, 672, 896)
@@ -78,7 +78,7 @@ class SegmentSection(Section):
     def _add_row(self, text: str, widget: Any) -> QLabel:
         """A row by itself: in one form with lines that wrap, Qt takes the rows to be lower than they are."""
         form, label = form_layout(), QLabel(text)
-        label.setMinimumWidth(_LABEL_WIDTH)
+        label.setMinimumWidth(LABEL_WIDTH)
         form.addRow(label, widget)
         self.body.addLayout(form)
         return label

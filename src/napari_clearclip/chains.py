@@ -1,0 +1,47 @@
+"""Chains: what refines and tidies masks beside the decision itself, offered under one name each."""
+
+from __future__ import annotations
+
+from napari_clearclip.settings import Cleaning, Refining, Settings, Value
+
+
+class Chain(Value):
+    """One choice of everything that refines and tidies masks."""
+
+    title: str
+    summary: str
+    refining: Refining = Refining()
+    cleaning: Cleaning = Cleaning()
+
+    def on(self, settings: Settings) -> Settings:
+        """The settings with this chain."""
+        return settings.replace(refining=self.refining, cleaning=self.cleaning)
+
+
+OFF = "off"
+DEFAULT = "clean_edges"
+
+# The defaults of the settings are `off`, so that the numbers of the papers stay as they are.
+CHAINS: dict[str, Chain] = {
+    OFF: Chain(title="Off", summary="Masks as the scores give them, with the soft outlines of patches."),
+    DEFAULT: Chain(
+        title="Clean edges",
+        summary="Outlines move to the nearest edges of the image.",
+        refining=Refining(pamr=10, dilations=(1, 2, 4, 8)),
+    ),
+    "naclip": Chain(
+        title="NACLIP",
+        summary="PAMR as in NACLIP's evaluation: 10 steps, neighbours 8 and 16 pixels away.",
+        refining=Refining(pamr=10, dilations=(8, 16)),
+    ),
+    "naclip_figures": Chain(
+        title="NACLIP, figures",
+        summary="PAMR as for NACLIP's figures: 50 steps over six distances. Slow on large images.",
+        refining=Refining(pamr=50, dilations=(1, 2, 4, 8, 12, 24)),
+    ),
+}
+
+
+def chain_name(settings: Settings) -> str:
+    """The name of the chain that settings have; empty if it is none of `CHAINS`."""
+    return next((name for name, chain in CHAINS.items() if chain.on(settings) == settings), "")
