@@ -17,6 +17,8 @@ from napari_clearclip.measuring import Measuring
 from napari_clearclip.progress import Progress, counted
 from napari_clearclip.refining import Refinement
 from napari_clearclip.result import IdArray, LabelArray, Scores, Segmentation
+from napari_clearclip.stepping import Stepping
+from napari_clearclip.tally import Tally
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.decide import Assignment, Candidates, Strips
@@ -26,18 +28,31 @@ MAKING = "Making masks"
 CLEANING = "Cleaning masks"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Masks:
-    """What a stage makes of all prompts: (H, W) labels or, where masks may overlap, packed ones; and its key."""
+    """What a stage makes of all prompts, not to be written to.
+
+    Attributes
+    ----------
+    key : str
+        Names it.
+    labels : (H, W) uint8 array
+        0 = nothing, i + 1 = prompt i; empty where masks may overlap.
+    overlaps : (P, H, ceil(W / 8)) uint8 array or None
+        Packed masks where they may overlap.
+    tally : Tally
+        What is known of each tile.
+    """
 
     key: str
     labels: LabelArray
     overlaps: LabelArray | None
+    tally: Tally
 
     @property
     def nbytes(self) -> int:
         """Memory of what is kept; labels beside packed masks are empty and take none."""
-        return (self.labels if self.overlaps is None else self.overlaps).nbytes
+        return (self.labels if self.overlaps is None else self.overlaps).nbytes + self.tally.nbytes
 
 
 class Masking:
@@ -49,15 +64,16 @@ class Masking:
         What is kept of each stage.
     measuring : Measuring
         Computes band expressions.
+    stepping : Stepping
+        Knows what was made last.
     """
 
-    def __init__(self, cache: Cache, measuring: Measuring) -> None:
+    def __init__(self, cache: Cache, measuring: Measuring, stepping: Stepping) -> None:
         self._cache = cache
         self._measuring = measuring
+        self._stepping = stepping
 
-    def steps(
-        self, job: Job, cosines: Cosines
-    ) -> Generator[Progress, None, tuple[Scores, LabelArray, LabelArray | None]]:
+    def steps(self, job: Job, cosines: Cosines) -> Generator[Progress, None, tuple[Scores, Masks]]:
         """What cosines on the cells make of the image, before anything done by hand.
 
         Parameters
@@ -69,19 +85,14 @@ class Masking:
 
         Returns
         -------
-        scores : Scores
-            The object prompts' scores on the cells.
-        labels : (H, W) uint8 array
-            0 = nothing, i + 1 = prompt i; not to be written to.
-        overlaps : (P, H, ceil(W / 8)) uint8 array or None
-            Packed masks where masks may overlap; then `labels` is empty.
+        Scores, Masks
+            The object prompts' scores on the cells, and their masks.
         """
         yield Progress(MAKING)
         candidates = self._candidates(job, cosines)
         scores = yield from self._scores(job, candidates)
         masks = yield from self._masks(job, candidates)
-        masks = yield from self._cleaned(job, masks)
-        return scores, masks.labels, masks.overlaps
+        return scores, (yield from self._cleaned(job, masks))
 
     def _candidates(self, job: Job, cosines: Cosines) -> Candidates:
         """The phrases that compete with each other."""
@@ -120,10 +131,11 @@ class Masking:
         if masks is not None:
             return masks
         if deciding.exclusive:
-            return self._kept(Masks(key, (yield from self._labels(job, candidates)), None))
+            labels, tally = yield from self._labels(job, candidates)
+            return self._kept(Masks(key, labels, None, tally))
         overlaps = yield from self._overlaps(job, candidates)
-        # Labels are combined once what is done by hand is known.
-        return self._kept(Masks(key, np.broadcast_to(np.uint8(0), job.frame.image), overlaps))
+        labels = np.broadcast_to(np.uint8(0), job.frame.image)  # combined once what is done by hand is known
+        return self._kept(Masks(key, labels, overlaps, self._tally("overlaps", job, overlaps)))
 
     def _cleaned(self, job: Job, masks: Masks) -> Generator[Progress, None, Masks]:
         """Masks without specks, gaps and rough outlines; the same ones if nothing is asked for."""
@@ -140,36 +152,39 @@ class Masking:
         yield state
         if masks.overlaps is None:
             labels = yield from counted(clean_steps(masks.labels, cleaning, pixel, job.valid), state)
-            return self._kept(Masks(key, labels, None))
+            return self._kept(Masks(key, labels, None, self._tally("cleaned", job, labels)))
         steps = clean_overlap_steps(masks.overlaps, job.frame.image[1], cleaning, pixel, job.valid)
         overlaps = yield from counted(steps, state)
-        return self._kept(Masks(key, masks.labels, overlaps))
+        return self._kept(Masks(key, masks.labels, overlaps, self._tally("cleaned", job, overlaps)))
+
+    def _tally(self, stage: str, job: Job, masks: LabelArray) -> Tally:
+        """What is known of each tile of what a stage has made."""
+        return self._stepping.tally(stage, job.key, masks, job.frame.image, len(job.settings.objects))
 
     def _kept(self, masks: Masks) -> Masks:
-        """The same, kept and not to be written to: it may be the result's own."""
-        masks.labels.flags.writeable = False
+        """The same, kept."""
         self._cache.put(masks.key, masks, masks.nbytes)
         return masks
 
-    def _labels(self, job: Job, candidates: Candidates) -> Generator[Progress, None, LabelArray]:
+    def _labels(self, job: Job, candidates: Candidates) -> Generator[Progress, None, tuple[LabelArray, Tally]]:
         """Exclusive labels: the words settle among themselves, then each index takes what it wins."""
-        from napari_clearclip.engine.decide import hold, take, threshold
+        from napari_clearclip.engine.decide import hold, take
 
         labels, held = np.zeros(job.frame.image, np.uint8), None
-        worded = job.settings.worded
+        worded, indices = job.settings.worded, _indices(job)
         if worded:
-            assignment = yield from self._assignment(job, candidates)
-            thresholds = [prompt.threshold for prompt in worded]
-            labels = threshold(assignment, thresholds, job.settings.deciding.lead, job.valid)
+            key, assignment = yield from self._assignment(job, candidates)
+            thresholds, lead = [prompt.threshold for prompt in worded], job.settings.deciding.lead
+            labels, tally = yield from self._stepping.threshold(key, assignment, thresholds, lead, job.valid)
+            if not indices:
+                return labels, tally
             held = assignment.score
-        indices = _indices(job)
-        if indices:
-            places = [place for place, prompt in enumerate(job.settings.objects) if prompt.index is None]
-            labels, held = hold(labels, held, places)
-            for place, prompt, index in indices:
-                levels = yield from self._measuring.levels(job, index)
-                take(labels, held, levels, place, prompt.threshold, job.valid)
-        return labels
+        places = [place for place, prompt in enumerate(job.settings.objects) if prompt.index is None]
+        labels, held = hold(labels, held, places)
+        for place, prompt, index in indices:
+            levels = yield from self._measuring.levels(job, index)
+            take(labels, held, levels, place, prompt.threshold, job.valid)
+        return labels, self._tally("labels", job, labels)
 
     def _overlaps(self, job: Job, candidates: Candidates) -> Generator[Progress, None, LabelArray]:
         """Packed masks (P, H, ceil(W / 8)), each prompt by its own threshold."""
@@ -198,8 +213,8 @@ class Masking:
         refinement = Refinement(self._cache, job, candidates)
         return refinement, lambda: refinement.state
 
-    def _assignment(self, job: Job, candidates: Candidates) -> Generator[Progress, None, Assignment]:
-        """Who wins each pixel."""
+    def _assignment(self, job: Job, candidates: Candidates) -> Generator[Progress, None, tuple[str, Assignment]]:
+        """Who wins each pixel, and what names that."""
         from napari_clearclip.engine.decide import assign_steps
 
         deciding = job.settings.deciding
@@ -211,7 +226,7 @@ class Masking:
             steps = assign_steps(candidates, job.frame, deciding, job.valid, strips)
             assignment = yield from counted(steps, state)
             self._cache.put(key, assignment, assignment.nbytes)
-        return assignment
+        return key, assignment
 
     def split(self, result: Segmentation, prompt: str | None) -> IdArray:
         """The ids (H, W) of the instances of a prompt's mask, or of all labels, after what was done by hand."""

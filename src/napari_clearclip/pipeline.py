@@ -16,12 +16,13 @@ from napari_clearclip.edits import Edits, View
 from napari_clearclip.encoding import READING, Cosines, Encoding, Show
 from napari_clearclip.job import Job, coarser, filled_in, frame_of, image_key, plain_frame, valid_pixels
 from napari_clearclip.loading import Loader
-from napari_clearclip.masking import Masking
+from napari_clearclip.masking import Masking, Masks
 from napari_clearclip.measuring import Measuring
 from napari_clearclip.progress import Cancelled as Cancelled
 from napari_clearclip.progress import Preview, Progress, counted
-from napari_clearclip.result import Georeference, LabelArray, Scores, Segmentation
+from napari_clearclip.result import Georeference, Scores, Segmentation
 from napari_clearclip.settings import Refining, Runtime, Settings
+from napari_clearclip.stepping import Stepping
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.windows import Region
@@ -55,7 +56,8 @@ class Pipeline:
         self._loader = Loader()
         self._encoding = Encoding(self._cache, self.runtime)
         self._measuring = Measuring(self._cache)
-        self._masking = Masking(self._cache, self._measuring)
+        self._stepping = Stepping(self._cache)
+        self._masking = Masking(self._cache, self._measuring, self._stepping)
 
     @property
     def device(self) -> str:
@@ -167,8 +169,8 @@ class Pipeline:
         self, job: Job, cosines: Cosines, georeference: Georeference | None = None
     ) -> Generator[Progress, None, Segmentation]:
         """What cosines on the cells, and what was done by hand, make of the image."""
-        scores, labels, overlaps = yield from self._masking.steps(job, cosines)
-        return self._apply(job, labels, overlaps, scores, georeference)
+        scores, masks = yield from self._masking.steps(job, cosines)
+        return self._apply(job, masks, scores, georeference)
 
     # previews
 
@@ -259,18 +261,14 @@ class Pipeline:
 
     # apply
 
-    def _apply(
-        self,
-        job: Job,
-        labels: LabelArray,
-        overlaps: LabelArray | None,
-        scores: Scores,
-        georeference: Georeference | None,
-    ) -> Segmentation:
+    def _apply(self, job: Job, masks: Masks, scores: Scores, georeference: Georeference | None) -> Segmentation:
         """The result, with what was done by hand."""
         from napari_clearclip.engine.apply import apply_edits
 
-        labels, overlaps = apply_edits(labels, overlaps, job.settings.objects, job.edits, job.view.plane)
+        labels, overlaps = apply_edits(masks.labels, masks.overlaps, job.settings.objects, job.edits, job.view.plane)
+        edited, tally = labels if overlaps is None else overlaps, masks.tally
+        if edited is not masks.labels:
+            tally = self._stepping.tally("edited", job.key, edited, labels.shape, len(job.settings.objects))
         unknown = {
             phrase: words
             for prompt in job.settings.prompts
@@ -278,4 +276,4 @@ class Pipeline:
             if (words := domains.unknown_words(job.settings.model, phrase))
         }
         parts = (labels, scores, job.settings, job.view, job.edits, overlaps, job.valid, unknown, georeference)
-        return Segmentation(*parts, splitter=self._masking.split)
+        return Segmentation(*parts, splitter=self._masking.split, tally=tally)

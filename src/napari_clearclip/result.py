@@ -11,12 +11,10 @@ import numpy.typing as npt
 
 from napari_clearclip.edits import Edits, Mask, View
 from napari_clearclip.settings import Settings
+from napari_clearclip.tally import Tally
 
 LabelArray = npt.NDArray[np.uint8]
 IdArray = npt.NDArray[np.integer]
-
-
-_CACHED = 2**17  # pixels that stay in a processor's cache while they are counted
 
 
 @dataclass(frozen=True)
@@ -106,6 +104,8 @@ class Segmentation:
         Where the image lies on Earth, if known.
     splitter : callable or None
         Takes the segmentation and a prompt's id, or None for all prompts, and returns the ids of `instances`.
+    tally : Tally or None
+        The masks counted by tile, where that was done on the way; not for other masks than these.
     """
 
     labels: LabelArray
@@ -118,6 +118,7 @@ class Segmentation:
     unknown: Mapping[str, tuple[str, ...]] | None = None
     georeference: Georeference | None = None
     splitter: Callable[[Segmentation, str | None], IdArray] | None = field(default=None, repr=False, compare=False)
+    tally: Tally | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def instances(self) -> IdArray | None:
@@ -173,12 +174,12 @@ class Segmentation:
         """The share of valid pixels that each prompt has, from 0 to 1, by its id."""
         pixels = self.labels.size if self.valid is None else int(np.count_nonzero(self.valid))
         ids = [item.id for item in self.settings.objects]
-        if self.overlaps is None:
-            counts = np.zeros(256, np.int64)
-            step = max(_CACHED // max(self.labels.shape[1], 1), 1)
-            for top in range(0, len(self.labels), step):
-                counts += np.bincount(self.labels[top : top + step].ravel(), minlength=256)
-            found = counts[1 : len(ids) + 1].tolist()
-        else:
-            found = [int(np.count_nonzero(self.mask(id_))) for id_ in ids]
-        return {id_: count / max(pixels, 1) for id_, count in zip(ids, found, strict=True)}
+        totals = self.tallied().totals()
+        return {id_: total / max(pixels, 1) for id_, total in zip(ids, totals, strict=True)}
+
+    def tallied(self) -> Tally:
+        """The masks counted by tile, now if that was not done on the way."""
+        if self.tally is not None:
+            return self.tally
+        masks = self.labels if self.overlaps is None else self.overlaps
+        return Tally.of(masks, self.labels.shape, len(self.settings.objects))

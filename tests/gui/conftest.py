@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from napari_clearclip.gui.prompts import listing
 from napari_clearclip.progress import Progress
 from napari_clearclip.result import Scores, Segmentation
 from napari_clearclip.settings import Prompt, Runtime, Settings
+from napari_clearclip.tally import Tally
 
 
 @dataclass
@@ -80,6 +81,7 @@ class CountingPipeline:
         self.hints: list[dict[str, Any]] = []
         self.closed = 0
         self.released = 0
+        self._told: dict[Any, tuple[np.ndarray, Tally]] = {}
 
     def steps(
         self, image: np.ndarray, settings: Settings, view: View, edits: Edits, **hints: Any
@@ -108,7 +110,17 @@ class CountingPipeline:
             overlaps = np.packbits(np.repeat(np.stack(columns)[:, None], height, 1), axis=-1)
         labels, overlaps = apply_edits(labels, overlaps, settings.objects, edits, view.plane)
         ids = tuple(prompt.id for prompt in settings.objects)
-        return Segmentation(labels, Scores(ids, scores.copy(), (4.0, 4.0)), settings, view, edits, overlaps)
+        result = Segmentation(labels, Scores(ids, scores.copy(), (4.0, 4.0)), settings, view, edits, overlaps)
+        return replace(result, tally=self._tally(result))
+
+    def _tally(self, result: Segmentation) -> Tally:
+        """The tally of a result, by that of the one before if they are alike."""
+        masks = result.labels if result.overlaps is None else result.overlaps
+        alike = len(result.settings.objects), masks.shape
+        known = self._told.get(alike)
+        tally = result.tallied() if known is None else known[1].followed(known[0], masks)
+        self._told[alike] = masks, tally
+        return tally
 
     def release(self) -> None:
         self.released += 1

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from napari_clearclip.edits import Edits, Plane, View
 from napari_clearclip.engine.automatic import Counts, histogram
-from napari_clearclip.gui.layers.content import Digests, digests
 from napari_clearclip.result import Segmentation
 from napari_clearclip.settings import Model, Settings, Tiling
 
@@ -54,7 +53,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A segmentation, the image it was started for, by prompt its share of it and its scores, counted, and its tiles.
+    """A segmentation, the image it was started for, and by prompt its share of it and its scores, counted.
 
     A `preview` is not finished: it is shown and enters nothing.
     """
@@ -63,7 +62,6 @@ class Outcome:
     segmentation: Segmentation
     coverage: Mapping[str, float]
     scores: Mapping[str, Counts]
-    tiles: Digests
     preview: bool = False
 
     @classmethod
@@ -71,7 +69,8 @@ class Outcome:
         """What came out for an image; counts pixels, so it belongs in the worker."""
         ids = [prompt.id for prompt in segmentation.settings.objects]
         counts = {id_: histogram(segmentation.scores.of(id_), segmentation.valid) for id_ in ids}
-        return cls(source, segmentation, segmentation.coverage(), counts, digests(segmentation), preview)
+        segmentation = replace(segmentation, tally=segmentation.tallied())
+        return cls(source, segmentation, segmentation.coverage(), counts, preview)
 
 
 @dataclass(frozen=True)

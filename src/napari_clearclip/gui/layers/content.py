@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from napari_clearclip.edits import TILE, Edits, Plane, Region
+from napari_clearclip.edits import Edits, Plane, Region
 from napari_clearclip.engine.apply import in_force, overlay
 from napari_clearclip.result import LabelArray, Segmentation
 from napari_clearclip.settings import Settings
-
-Box = tuple[slice, slice]
-Digests = npt.NDArray[np.uint64]
-
-
-def digests(segmentation: Segmentation) -> Digests:
-    """A number for each tile of a result that is another when the masks in it are; belongs in the worker.
-
-    Parameters
-    ----------
-    segmentation : Segmentation
-        The result.
-
-    Returns
-    -------
-    (ceil(H / 256), ceil(W / 256)) uint64 array
-        Never 0, which stands for not known.
-    """
-    labels, overlaps = segmentation.labels, segmentation.overlaps
-    start = hashlib.blake2b(repr([prompt.id for prompt in segmentation.settings.objects]).encode(), digest_size=8)
-    found = np.zeros(_grid(labels.shape), np.uint64)
-    for row, col in np.ndindex(found.shape):
-        y, x = row * TILE, col * TILE
-        name = start.copy()
-        name.update(labels[y : y + TILE, x : x + TILE].tobytes())
-        if overlaps is not None:
-            name.update(overlaps[:, y : y + TILE, x // 8 : (x + TILE) // 8].tobytes())
-        found[row, col] = int.from_bytes(name.digest(), "little") or 1
-    return found
-
-
-def _grid(shape: tuple[int, ...]) -> tuple[int, int]:
-    return -(-shape[0] // TILE), -(-shape[1] // TILE)
+from napari_clearclip.tally import Box, Names, boxes, grid, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +28,7 @@ class Content:
     values : mapping of str to int
         The layer's value of each prompt by id; 0 for a prompt that the layer does not show.
     tiles : (h, w) uint64 array
-        Of each tile, a number that is another when what the result says there is; 0 where that is not all that counts.
+        The names of the result's tiles; 0 where what it says is not all that counts.
     exclusive : bool
         Whether a pixel belongs to at most one prompt.
     newer : bool
@@ -72,7 +38,7 @@ class Content:
     segmentation: Segmentation | None
     edits: Edits
     values: Mapping[str, int]
-    tiles: Digests
+    tiles: Names
     exclusive: bool
     newer: bool
 
@@ -80,7 +46,6 @@ class Content:
     def of(
         cls,
         segmentation: Segmentation | None,
-        tiles: Digests | None,
         settings: Settings,
         edits: Edits,
         plane: Plane,
@@ -91,11 +56,11 @@ class Content:
         values = {prompt.id: shown.get(prompt.id, 0) for prompt in settings.objects}
         wanted = _concerning(edits, settings, plane, values)
         exclusive = settings.deciding.exclusive
-        if segmentation is None or tiles is None:
-            return cls(None, wanted, values, np.zeros(_grid(shape), np.uint64), exclusive, True)
+        if segmentation is None:
+            return cls(None, wanted, values, np.zeros(grid(shape), np.uint64), exclusive, True)
         known = _concerning(segmentation.edits, segmentation.settings, segmentation.view.plane, values)
         wanted = wanted.replace(locked=known.locked)
-        content = cls(segmentation, wanted, values, tiles, exclusive, False)
+        content = cls(segmentation, wanted, values, segmentation.tallied().names, exclusive, False)
         changed = wanted.changed_tiles(known)
         return content.doubted(changed) if changed else content
 
@@ -172,8 +137,11 @@ def _concerning(edits: Edits, settings: Settings, plane: Plane, values: Mapping[
     return in_force(edits, known, plane)
 
 
-def _shown(content: Content) -> dict[str, int]:
-    return {prompt: value for prompt, value in content.values.items() if value}
+def _shown(content: Content) -> tuple[dict[str, int], list[str]]:
+    """The prompts that are seen with their values, and whose the masks of the result are."""
+    result = content.segmentation
+    known = [] if result is None else [prompt.id for prompt in result.settings.objects]
+    return {prompt: value for prompt, value in content.values.items() if value}, known
 
 
 def _empty(box: Box) -> LabelArray:
@@ -183,22 +151,6 @@ def _empty(box: Box) -> LabelArray:
 
 def _corner(box: Box) -> tuple[int, int]:
     return box[0].start, box[1].start
-
-
-def whole(shape: tuple[int, ...]) -> list[Box]:
-    """All of a plane, in boxes of a tile's height."""
-    return boxes(np.ones(_grid(shape), bool), shape)
-
-
-def boxes(tiles: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> list[Box]:
-    """The tiles that are true as boxes, those beside each other as one."""
-    found = []
-    for row, marked in enumerate(tiles):
-        rows = slice(row * TILE, min((row + 1) * TILE, shape[0]))
-        edges = np.flatnonzero(np.diff(marked, prepend=False, append=False))
-        for first, last in edges.reshape(-1, 2):
-            found.append((rows, slice(int(first) * TILE, min(int(last) * TILE, shape[1]))))
-    return found
 
 
 @dataclass(frozen=True, eq=False)

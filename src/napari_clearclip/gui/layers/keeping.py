@@ -11,11 +11,11 @@ from psygnal import Signal
 from napari_clearclip.edits import Edits, Plane
 from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.images.sources import key_of, placement, shape_of
-from napari_clearclip.gui.layers.content import whole
 from napari_clearclip.gui.layers.shelf import Sheet, Shelf
 from napari_clearclip.gui.layers.styles import LABELS, frozen_layer
 from napari_clearclip.gui.layers.writing import Writer
 from napari_clearclip.gui.prompts import listing
+from napari_clearclip.tally import whole
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

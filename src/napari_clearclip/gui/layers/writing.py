@@ -11,11 +11,12 @@ from napari_clearclip.edits import Edits, Plane
 from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.jobs import Outcome, Spot
 from napari_clearclip.gui.images.sources import KEY, key_of, plane_of, shape_of
-from napari_clearclip.gui.layers.content import Box, Content, Stroke, differing, painted, whole
+from napari_clearclip.gui.layers.content import Content, Stroke, differing, painted
 from napari_clearclip.gui.layers.shelf import Sheet, Shelf, sheets
 from napari_clearclip.gui.layers.strokes import Strokes
 from napari_clearclip.gui.layers.styles import COMBINED, MASKS, SIMILARITY, tag_of
 from napari_clearclip.settings import Prompt
+from napari_clearclip.tally import Box, whole
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -118,7 +119,7 @@ class Writer:
         for stroke in strokes:
             plane, known = stroke.plane, tag["written"].get(stroke.plane)
             if known is None:
-                known = Content.of(None, None, settings, edits, plane, tag["shown"], layer.data.shape[-2:])
+                known = Content.of(None, settings, edits, plane, tag["shown"], layer.data.shape[-2:])
             drawn = {(row, col) for row, col, _ in stroke.pixels.tiles}
             tag["written"][plane] = known.edited(settings, edits, plane).doubted(drawn)
         return edits
@@ -197,9 +198,9 @@ class Writer:
     def content(self, key: str, plane: Plane, sheet: Sheet) -> Content:
         """What a mask layer should hold on a plane."""
         state, outcome, image = self._controller.state_of(key), self.outcomes.get((key, plane)), self._shelf.image(key)
-        result, tiles = (None, None) if outcome is None else (outcome.segmentation, outcome.tiles)
+        result = None if outcome is None else outcome.segmentation
         shape = (0, 0) if image is None else shape_of(image)[-2:]
-        return Content.of(result, tiles, state.settings, state.edits, plane, sheet.shown, shape)
+        return Content.of(result, state.settings, state.edits, plane, sheet.shown, shape)
 
     def _put(self, layer: Any, image: Image, plane: Plane, content: Content) -> None:
         """Write a plane of a mask layer where it is another than what should be there."""
