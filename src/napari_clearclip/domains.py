@@ -95,6 +95,11 @@ def unknown_words(model: Model, phrase: str) -> tuple[str, ...]:
     return tuple(word for word in _words(phrase) if word not in known and word not in _FILLERS)
 
 
+def unknown_in(prompt: Prompt, model: Model) -> tuple[str, ...]:
+    """The words of a prompt, synonyms included, that a model with a small vocabulary has never seen."""
+    return tuple(word for phrase in prompt.words for word in unknown_words(model, phrase))
+
+
 def check_phrases(model: Model, phrases: Iterable[str]) -> None:
     """Refuse a phrase, be it a synonym, of which the model knows no word.
 

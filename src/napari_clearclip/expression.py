@@ -34,6 +34,12 @@ _FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
 }
 ALLOWED = f"numbers, band names, + - * / **, parentheses and {', '.join(_FUNCTIONS)}"
 
+# Name: expression, and what it shows.
+READY_MADE = {
+    "NDVI": ("(nir - red) / (nir + red)", "vegetation"),
+    "NDWI": ("(green - nir) / (green + nir)", "open water"),
+}
+
 
 @dataclass(frozen=True)
 class Expression:
@@ -157,6 +163,20 @@ def identifiers(names: Sequence[str], count: int) -> dict[str, int]:
     return found
 
 
+def words_for(names: Sequence[str]) -> tuple[str, ...]:
+    """How each channel is written in an expression, in order: its name where it has one, else its number.
+
+    Examples
+    --------
+    >>> words_for(("Red", "", "NIR"))
+    ('red', 'b2', 'nir')
+    """
+    written: dict[int, str] = {}
+    for word, channel in identifiers(names, len(names)).items():
+        written.setdefault(channel, word)
+    return tuple(written[channel] for channel in sorted(written))
+
+
 def find_bands(expression: Expression, names: Sequence[str], count: int) -> dict[str, int]:
     """The channel of each band that an expression names.
 
@@ -179,6 +199,8 @@ def _listed(names: tuple[str, ...]) -> str:
 
 def _where(text: str, error: SyntaxError) -> str:
     """What the parser stumbled over, in a few words."""
+    if "never closed" in error.msg:
+        return "a parenthesis is not closed"
     at = (error.offset or 1) - 1
     rest = text[at : at + 20]
     return f"mend it at {rest!r}" if rest else "its end is missing"

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_clearclip.cache import key_of
 from napari_clearclip.settings import Settings, Tiling
+from napari_clearclip.stack import Stack
 
 if TYPE_CHECKING:
     from napari_clearclip.edits import Edits, Mask, View
@@ -24,6 +25,39 @@ _GPU_STEP = 2e12
 # A first answer takes at most this many windows; where all take hardly more, it is not worth having.
 FEW_WINDOWS = 4
 MANY_WINDOWS = 8
+
+
+@dataclass(frozen=True)
+class Bands:
+    """What band expressions are computed from: an array, how it is looked at, and a name of its content."""
+
+    image: Any
+    view: View
+    content: str
+
+    @classmethod
+    def of(cls, image: Any, view: View, content: str, stack: Stack | None) -> Bands:
+        """The channels of an image, or the bands of a stack that stands for it.
+
+        Raises
+        ------
+        ValueError
+            If the stack is of another size than the image.
+        """
+        from napari_clearclip.edits import View
+        from napari_clearclip.engine.view import plane_shape
+
+        if stack is None:
+            return cls(image, view, content)
+        if (shape := plane_shape(image, view)) != stack.shape[1:]:
+            raise ValueError(f"the bands have {stack.shape[1:]} pixels and the image {shape}; give bands of its size")
+        return cls(stack, View(channel_axis=0, bands=stack.names), "")
+
+    def key(self, channels: Sequence[int]) -> str:
+        """Names the content of some channels, and where they have data."""
+        view, stack = self.view, self.image
+        content = stack.key(channels) if isinstance(stack, Stack) else key_of(self.content, channels)
+        return key_of(content, view.plane, view.channel_axis, view.nodata, view.alpha)
 
 
 @dataclass(frozen=True)
@@ -44,6 +78,7 @@ class Job:
     valid: Mask | None
     key: str
     content: str
+    bands: Bands
 
     @property
     def valid_key(self) -> str:

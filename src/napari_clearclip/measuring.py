@@ -55,7 +55,7 @@ class Measuring:
         yield _STATE
         index = self._cache.made(
             ("index", *_read(job, index), index.low, index.high),
-            lambda: resolve_index(job.image, job.view, index.replace(otsu=False)),
+            lambda: resolve_index(job.bands.image, job.bands.view, index.replace(otsu=False)),
         )
         prompt, wanted = prompt.replace(index=index), prompt.index is not None and prompt.index.otsu
         found = otsu((yield from self.counts(job, index))) if wanted else None
@@ -72,7 +72,7 @@ class Measuring:
         key = self.key(job, index)
         levels: Levels | None = self._cache.get(key)
         if levels is None:
-            levels = yield from counted(measure_steps(job.image, job.view, index), _STATE)
+            levels = yield from counted(measure_steps(job.bands.image, job.bands.view, index), _STATE)
             levels.flags.writeable = False
             self._cache.put(key, levels, levels.nbytes)
         return levels
@@ -100,9 +100,8 @@ class Measuring:
         return values
 
 
-def _read(job: Job, index: Index) -> tuple[object, ...]:
-    """What an index reads: the pixels of its bands, and where they have data."""
+def _read(job: Job, index: Index) -> tuple[str, str]:
+    """Names what an index reads, and what it makes of it."""
     from napari_clearclip.engine.bands import channels_of
 
-    view, channels = job.view, channels_of(job.image, job.view, index)
-    return job.content, view.plane, view.channel_axis, channels, view.nodata, view.alpha, index.expression
+    return job.bands.key(channels_of(job.bands.image, job.bands.view, index)), index.expression

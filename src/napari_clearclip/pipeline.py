@@ -14,7 +14,7 @@ from napari_clearclip import domains
 from napari_clearclip.cache import Cache, Folder, cache_folder, key_of
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.encoding import READING, Cosines, Encoding, Show
-from napari_clearclip.job import Job, coarser, filled_in, frame_of, image_key, plain_frame, valid_pixels
+from napari_clearclip.job import Bands, Job, coarser, filled_in, frame_of, image_key, plain_frame, valid_pixels
 from napari_clearclip.loading import Loader
 from napari_clearclip.masking import Masking, Masks
 from napari_clearclip.measuring import Measuring
@@ -22,6 +22,7 @@ from napari_clearclip.progress import Cancelled as Cancelled
 from napari_clearclip.progress import Preview, Progress, counted
 from napari_clearclip.result import Georeference, Scores, Segmentation
 from napari_clearclip.settings import Refining, Runtime, Settings
+from napari_clearclip.stack import Stack
 from napari_clearclip.stepping import Stepping
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class Pipeline:
         georeference: Georeference | None = None,
         preview: bool = False,
         first: Region | None = None,
+        bands: Stack | None = None,
     ) -> Generator[Progress, None, Segmentation]:
         """A run in steps of about a second of work, returning the `Segmentation`.
 
@@ -143,6 +145,8 @@ class Pipeline:
             Whether to yield a coarse answer before the detail of many windows, and what is finished in between.
         first : tuple of 4 float, optional
             The part of the image (y0, x0, y1, x1) that is computed first; the result does not depend on it.
+        bands : Stack, optional
+            What band expressions are computed from; the image's own channels by default.
 
         Yields
         ------
@@ -156,7 +160,7 @@ class Pipeline:
         napari_clearclip.engine.model.ModelError
             If the model cannot be loaded.
         """
-        job = yield from self._prepare(image, settings, view or View(), edits or Edits())
+        job = yield from self._prepare(image, settings, view or View(), edits or Edits(), bands)
         show = None
         if preview and job.phrases and self._encoding.is_long(job):
             rough = yield from self._rough(job)
@@ -192,7 +196,9 @@ class Pipeline:
 
     # view
 
-    def _prepare(self, image: Any, settings: Settings, view: View, edits: Edits) -> Generator[Progress, None, Job]:
+    def _prepare(
+        self, image: Any, settings: Settings, view: View, edits: Edits, stack: Stack | None = None
+    ) -> Generator[Progress, None, Job]:
         """Load the model if there are words, fill in what it and the image recommend, set up coordinates."""
         if not settings.objects:
             raise ValueError("there is nothing to look for; add at least one prompt")
@@ -207,7 +213,7 @@ class Pipeline:
         content = image_key(image, view)
         look = self._cache.made(("view", content, view.look), lambda: resolve_view(image, view.look))
         valid = self._cache.made(("valid", content, look), lambda: valid_pixels(image, look, shape))
-        view = look.replace(scale=view.scale, unit=view.unit, bands=view.bands)
+        view = look.replace(scale=view.scale, unit=view.unit, bands=view.bands if stack is None else stack.names)
         clip = None
         frame = plain_frame(shape, settings)
         if settings.worded:
@@ -216,7 +222,8 @@ class Pipeline:
             frame = frame_of(shape, settings, clip.patch)
         read = (look, None if clip is None else clip.key, frame.resized, settings.tiling.positions)
         key = key_of(content, *read, self.runtime.storage)
-        job = Job(image, view, settings, edits, clip, frame, valid, key, content)
+        bands = Bands.of(image, view, content, stack)
+        job = Job(image, view, settings, edits, clip, frame, valid, key, content, bands)
         return (yield from self._measuring.filled_in(job))
 
     # encode, project, compare

@@ -261,17 +261,34 @@ class Prompt(Value):
         """The phrases that are compared with the image; none for an index."""
         return () if self.index is not None else self.phrases
 
+    @property
+    def fixed_threshold(self) -> float | None:
+        """The threshold, or None where each image sets its own."""
+        return None if self.index is not None and self.index.otsu else self.threshold
+
+    @property
+    def text(self) -> str:
+        """The prompt in a line, as `parse` reads it."""
+        if self.index is not None:
+            return f"{self.phrase} = {self.index.expression}"
+        return ", ".join((self.phrase, *self.synonyms))
+
     @classmethod
     def parse(cls, text: str, **fields: Any) -> Prompt:
-        """The prompt that a line of comma-separated synonyms makes; the first is its name.
+        """The prompt that a line makes: a phrase and its synonyms after commas, or a name and its band expression.
 
         Examples
         --------
         >>> Prompt.parse("tree, bush").phrases
         ('tree', 'bush')
+        >>> Prompt.parse("NDVI = (nir - red) / (nir + red)").index.expression
+        '(nir - red) / (nir + red)'
         """
+        name, is_index, expression = text.partition("=")
+        if is_index:
+            return cls(phrase=name, synonyms=(), index=Index(expression=expression), **fields)
         first, *synonyms = text.split(",")
-        return cls(phrase=first, synonyms=tuple(synonyms), **fields)
+        return cls(phrase=first, synonyms=tuple(synonyms), index=None, **fields)
 
 
 class Comparing(Value):

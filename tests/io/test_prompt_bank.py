@@ -7,7 +7,7 @@ import json
 import pytest
 
 from napari_clearclip.io.prompt_bank import lines_of, read_prompts, write_prompts
-from napari_clearclip.settings import MOST_PROMPTS, Prompt
+from napari_clearclip.settings import MOST_PROMPTS, Index, Prompt
 
 PROMPTS = (
     Prompt(id="a", phrase="été", synonyms=("木", "bush"), threshold=0.35, color="#0072B2", visible=False, locked=True),
@@ -29,7 +29,7 @@ def test_plain_text_keeps_phrases_and_kinds(tmp_path):
     read = read_prompts(tmp_path / "a.txt")
     kept = [prompt for prompt in PROMPTS if not prompt.muted]
     assert [(prompt.phrases, prompt.kind) for prompt in read] == [(prompt.phrases, prompt.kind) for prompt in kept]
-    assert read[0].model_fields_set == {"phrase", "synonyms", "kind"}
+    assert read[0].model_fields_set == {"phrase", "synonyms", "kind", "index"}
 
 
 @pytest.mark.parametrize("content", ['[{"phrase": "tree"}]', '{"prompts": [{"phrase": "tree"}]}'])
@@ -118,3 +118,28 @@ def test_an_unwritable_place_is_named(tmp_path):
 def test_json_is_readable_by_people(tmp_path):
     write_prompts(tmp_path / "a.JSON", PROMPTS)
     assert json.loads((tmp_path / "a.JSON").read_text("utf-8"))["prompts"][0]["phrase"] == "été"
+
+
+def test_band_expressions_are_kept(tmp_path):
+    ndvi = Prompt(id="a", phrase="NDVI", threshold=0.6, index=Index(expression="(nir - red) / (nir + red)"))
+    cells = Prompt(id="b", phrase="cells", index=Index(expression="b1", low=4, high=9, otsu=True))
+    path = tmp_path / "prompts.json"
+    write_prompts(path, (ndvi, cells))
+    assert read_prompts(path) == (ndvi, cells)
+    write_prompts(tmp_path / "prompts.txt", (ndvi, Prompt(phrase="tree")))
+    assert (tmp_path / "prompts.txt").read_text() == "NDVI = (nir - red) / (nir + red)\ntree\n"
+    read = read_prompts(tmp_path / "prompts.txt")
+    assert [(prompt.phrase, prompt.index) for prompt in read] == [("NDVI", ndvi.index), ("tree", None)]
+    with pytest.raises(ValueError, match=r"“cells = b1” would be read as something else in plain text; save"):
+        write_prompts(tmp_path / "prompts.txt", (cells,))
+
+
+def test_an_expression_in_a_list_is_never_run(tmp_path):
+    hostile = "x.__class__.__bases__"
+    path = tmp_path / "prompts.json"
+    path.write_text(json.dumps([{"phrase": "a", "index": {"expression": hostile}}]))
+    with pytest.raises(ValueError, match="'x.__class__.__bases__' is not allowed; use numbers, band names"):
+        read_prompts(path)
+    (tmp_path / "prompts.txt").write_text(f"tree\na = {hostile}\n")
+    with pytest.raises(ValueError, match="line 2: .*is not allowed; use numbers, band names"):
+        read_prompts(tmp_path / "prompts.txt")

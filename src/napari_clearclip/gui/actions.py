@@ -106,7 +106,7 @@ def _go(panel: Panel, by: int) -> None:
 
 def _move_threshold(panel: Panel, by: float) -> None:
     current = panel.prompts.table.current_id()
-    for prompt in panel.controller.settings.objects:
+    for prompt in panel.prompts.shown.objects:
         if prompt.id == current:
             threshold = min(max(round(prompt.threshold + by, 2), 0.0), 1.0)
             panel.prompts.edited.emit(prompt.id, {"threshold": threshold})

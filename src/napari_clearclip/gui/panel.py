@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_clearclip.domains import unknown_words
+from napari_clearclip.domains import unknown_in
 from napari_clearclip.engine.automatic import Counts
 from napari_clearclip.gui.actions import ACTIONS, bind, callbacks
 from napari_clearclip.gui.control.controller import Controller
@@ -30,6 +30,7 @@ from napari_clearclip.gui.models.equipment import Equipment
 from napari_clearclip.gui.models.section import ModelSection
 from napari_clearclip.gui.preferences import read_preferences
 from napari_clearclip.gui.prompts import listing
+from napari_clearclip.gui.prompts.indices import missing_bands
 from napari_clearclip.gui.prompts.prompting import Prompting
 from napari_clearclip.gui.prompts.section import PromptSection
 from napari_clearclip.gui.readout import Readout
@@ -89,6 +90,7 @@ class Panel(QWidget):
         self._taken: set[str] = set()
         self._coverage: dict[Hashable, Mapping[str, float]] = {}
         self._scores: dict[Hashable, Mapping[str, Counts]] = {}
+        self._found: dict[Hashable, Mapping[str, float]] = {}
         self._asked = False
         self._lay_out()
         self._connect_sections()
@@ -240,12 +242,15 @@ class Panel(QWidget):
 
     def _show(self, *_: object) -> None:
         """Show the settings as they stand."""
-        settings = self.controller.settings
-        self.prompts.show_settings(settings)
+        settings, source = self.controller.settings, self.controller.source
+        bands = () if source is None or source.bands is None else source.bands.names
+        self.prompts.set_bands(bands)
+        found = {} if source is None else self._found.get(source.spot, {})
+        self.prompts.show_settings(listing.as_found(settings, found))
         unknown = {
             prompt.id: words
             for prompt in settings.prompts
-            if (words := tuple(word for phrase in prompt.phrases for word in unknown_words(settings.model, phrase)))
+            if (words := (*unknown_in(prompt, settings.model), *missing_bands(prompt, bands)))
         }
         for model in (self.prompts.objects, self.prompts.distractors):
             model.set_unknown(unknown)
@@ -275,6 +280,8 @@ class Panel(QWidget):
     def _on_result(self, outcome: Outcome) -> None:
         self._coverage[outcome.source.spot] = outcome.coverage
         self._scores[outcome.source.spot] = outcome.scores
+        made = outcome.segmentation.settings.objects
+        self._found[outcome.source.spot] = {prompt.id: prompt.threshold for prompt in made if prompt.index}
         source = self.controller.source
         if source is None or source.spot != outcome.source.spot:
             return
@@ -287,6 +294,7 @@ class Panel(QWidget):
     def _on_withdrawn(self, spot: Hashable) -> None:
         self._coverage.pop(spot, None)
         self._scores.pop(spot, None)
+        self._found.pop(spot, None)
         self._on_source(self.controller.source)
 
     def _on_progress(self, progress: Any) -> None:

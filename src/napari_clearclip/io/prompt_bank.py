@@ -75,10 +75,10 @@ def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
 
 def _as_line(prompt: Prompt) -> str:
     """A prompt as a line of plain text."""
-    text = ", ".join((prompt.phrase, *prompt.synonyms))
+    text = prompt.text
     line = text if prompt.kind == "object" else f"- {text}"
     read = [Prompt.parse(line.text, kind=line.kind) for line in lines_of(line)]
-    if [(one.phrases, one.kind) for one in read] != [(prompt.phrases, prompt.kind)]:
+    if [(one.phrases, one.kind, one.index) for one in read] != [(prompt.phrases, prompt.kind, prompt.index)]:
         raise ValueError(f"“{text}” would be read as something else in plain text; save the list as .json")
     return f"# {line}" if prompt.muted else line
 

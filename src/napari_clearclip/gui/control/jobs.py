@@ -11,12 +11,21 @@ from napari_clearclip.edits import Edits, Plane, View
 from napari_clearclip.engine.automatic import Counts, histogram
 from napari_clearclip.result import Segmentation
 from napari_clearclip.settings import Model, Settings, Tiling
+from napari_clearclip.stack import Stack
 
 if TYPE_CHECKING:
     import numpy as np
 
 Spot = tuple[Hashable, Plane]
 Region = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Bands:
+    """What band expressions can name, in order, and where each lies on a plane."""
+
+    names: tuple[str, ...]
+    at: Callable[[Plane], Stack]
 
 
 @dataclass(frozen=True)
@@ -34,12 +43,15 @@ class Source:
         arrays are computed there.
     region : tuple of 4 float or None
         The part (y0, x0, y1, x1) of the plane that is in sight, which is computed first; it changes no result.
+    bands : Bands or None
+        All that band expressions can name, also what is not looked at; the stored array's own channels by default.
     """
 
     key: Hashable
     view: View
     read: Callable[[Plane], np.ndarray]
     region: Region | None = field(default=None, compare=False)
+    bands: Bands | None = field(default=None, compare=False)
 
     @property
     def spot(self) -> Spot:
@@ -69,6 +81,7 @@ class Outcome:
         """What came out for an image; counts pixels, so it belongs in the worker."""
         ids = [prompt.id for prompt in segmentation.settings.objects]
         counts = {id_: histogram(segmentation.scores.of(id_), segmentation.valid) for id_ in ids}
+        counts |= segmentation.scores.pixels
         segmentation = replace(segmentation, tally=segmentation.tallied())
         return cls(source, segmentation, segmentation.coverage(), counts, preview)
 
@@ -150,6 +163,6 @@ class Job:
 
 def question(settings: Settings, edits: Edits, reading: Reading) -> Hashable:
     """What a result depends on: what is shown is fresh while this is the same."""
-    prompts = tuple((p.id, p.phrases, p.kind, p.threshold, p.locked, p.muted, p.index) for p in settings.prompts)
+    prompts = tuple((p.id, p.phrases, p.kind, p.fixed_threshold, p.locked, p.muted, p.index) for p in settings.prompts)
     stages = (settings.comparing, settings.refining.key, settings.deciding, settings.cleaning)
     return settings.attention.replace(blocks=1), *stages, prompts, edits, reading

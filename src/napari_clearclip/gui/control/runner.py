@@ -96,8 +96,9 @@ class Runner:
             pipeline = self._opened()
             image = job.source.read(job.source.view.plane)
             source = job.source
+            bands = None if source.bands is None else source.bands.at(source.view.plane)
             steps = pipeline.steps(
-                image, job.settings, source.view, job.edits, preview=job.preview, first=source.region
+                image, job.settings, source.view, job.edits, preview=job.preview, first=source.region, bands=bands
             )
             try:
                 while not job.stop.is_set():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.edits import Plane, View
-from napari_clearclip.gui.control.jobs import Region, Source
+from napari_clearclip.gui.control.jobs import Bands, Region, Source
 from napari_clearclip.gui.images import channels
+from napari_clearclip.gui.images.bands import bands_of
 from napari_clearclip.gui.images.channels import KEY as KEY
 from napari_clearclip.gui.images.channels import Pick
 from napari_clearclip.gui.images.channels import key_of as key_of
@@ -110,11 +112,12 @@ def source_of(layer: Image, point: Sequence[float], others: Iterable[Image] = ()
     point : sequence of float
         What the viewer shows, in world coordinates.
     others : iterable of Image
-        All layers among which colours may have been chosen.
+        All layers, from the top: those among which colours may have been chosen, and what band expressions can name.
     """
+    others = list(others)
     parts = colours_of(layer, others)
     if parts:
-        return _mixed(layer, point, parts)
+        return replace(_mixed(layer, point, parts), bands=_bands(layer, others))
     data = stored(layer)
 
     def read(plane: Plane) -> npt.NDArray[np.generic]:
@@ -122,7 +125,18 @@ def source_of(layer: Image, point: Sequence[float], others: Iterable[Image] = ()
             return data
         return np.broadcast_to(np.asarray(data[plane] if plane else data), tuple(data.shape))
 
-    return Source(key_of(layer), view_of(layer, point), read, region_of(layer))
+    return Source(key_of(layer), view_of(layer, point), read, region_of(layer), _bands(layer, others))
+
+
+def _bands(layer: Image, others: Iterable[Image]) -> Bands:
+    """The bands of the layer, then those of all others that lie on it, from the bottom to the top."""
+    shape = shape_of(layer)
+    fitting = [
+        other
+        for other in reversed(list(others))
+        if key_of(other) != key_of(layer) and not channels.difference(layer, other, (shape, shape_of(other)))
+    ]
+    return bands_of((item, stored(item)) for item in (layer, *fitting))
 
 
 Part = tuple["Image", int | None]  # a layer, and a channel of it

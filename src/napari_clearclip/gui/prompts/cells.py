@@ -56,6 +56,9 @@ class PromptDelegate(QStyledItemDelegate):
         font.setStrikeOut(prompt.muted)
         painter.setFont(font)
         painter.setPen(ink)
+        if prompt.index is not None and not draft:
+            area.setLeft(_draw_fx(painter, area, ink))
+            painter.setPen(ink)
         sign = "!" if draft else "?" if index.model().unknown(index) else ""
         space = area.adjusted(0, 0, -20 * bool(sign), 0)
         shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, space.width())
@@ -169,6 +172,23 @@ def _draw_lock(painter: QPainter, rect: QRect, locked: bool, ink: QColor) -> Non
     else:
         painter.drawArc(bow.translated(0, -1), 30 * 16, 170 * 16)
     painter.drawRoundedRect(body, 1.5, 1.5)
+
+
+def _draw_fx(painter: QPainter, area: QRect, ink: QColor) -> int:
+    """A small fx in a frame, which says that a band expression is looked for; where the name may begin."""
+    painter.save()
+    font = painter.font()
+    font.setItalic(True)
+    font.setStrikeOut(False)
+    painter.setFont(font)
+    mark = QRect(area.left(), area.top() + 5, painter.fontMetrics().horizontalAdvance("fx") + 8, area.height() - 10)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setPen(QPen(_faint(ink, 0.6), 1))
+    painter.drawRoundedRect(QRectF(mark).adjusted(0.5, 0.5, -0.5, -0.5), 3, 3)
+    painter.setPen(ink)
+    painter.drawText(mark, Qt.AlignmentFlag.AlignCenter, "fx")
+    painter.restore()
+    return mark.right() + 6
 
 
 def _draw_sign(painter: QPainter, mark: QRect, sign: str, color: str) -> None:

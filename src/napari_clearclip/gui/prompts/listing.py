@@ -9,10 +9,15 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from napari_clearclip.domains import as_prompts, check_phrases, distractors_for
+from napari_clearclip.expression import parse
 from napari_clearclip.io.prompt_bank import Line
-from napari_clearclip.settings import COLORS, Model, Prompt, Settings
+from napari_clearclip.settings import COLORS, Index, Model, Prompt, Settings
 
 Kind = Literal["object", "distractor"]
+
+# A normalised difference of 0.2, above which vegetation usually begins, scaled from -1 ... 1.
+_OF_DIFFERENCES = 0.6
+
 Refused = tuple[str, str]  # what was typed, and the sentence that says why not
 
 
@@ -38,11 +43,6 @@ def refusal(make: Callable[[], Settings]) -> str:
     return ""
 
 
-def as_text(prompt: Prompt) -> str:
-    """A prompt as it is typed: the phrase and its synonyms, separated by commas."""
-    return ", ".join((prompt.phrase, *prompt.synonyms))
-
-
 def next_color(settings: Settings) -> str:
     """The first colour that the fewest prompts have."""
     used = Counter(prompt.color.upper() for prompt in settings.objects)
@@ -51,7 +51,7 @@ def next_color(settings: Settings) -> str:
 
 def shared_threshold(settings: Settings) -> float:
     """The threshold that all prompts have, or the default one."""
-    thresholds = {prompt.threshold for prompt in settings.objects}
+    thresholds = {prompt.threshold for prompt in settings.worded}
     return thresholds.pop() if len(thresholds) == 1 else float(Prompt.model_fields["threshold"].default)
 
 
@@ -70,6 +70,23 @@ def added(settings: Settings, text: str, kind: Kind = "object") -> Settings:
         prompt = Prompt.parse(text, color=next_color(settings), threshold=shared_threshold(settings))
     else:
         (prompt,) = as_prompts((text,))
+    if prompt.index is not None:
+        return with_index(settings, prompt.phrase, prompt.index)
+    _check(settings, prompt)
+    return _with_last(settings, prompt)
+
+
+def with_index(settings: Settings, name: str, index: Index) -> Settings:
+    """Settings with a band expression, last of the objects.
+
+    Raises
+    ------
+    ValueError
+        If the name is there already.
+    """
+    difference = parse(index.expression).is_normalized_difference
+    threshold = _OF_DIFFERENCES if difference else float(Prompt.model_fields["threshold"].default)
+    prompt = Prompt(phrase=name, index=index, color=next_color(settings), threshold=threshold)
     _check(settings, prompt)
     return _with_last(settings, prompt)
 
@@ -124,7 +141,7 @@ def _check(settings: Settings, prompt: Prompt) -> None:
         if phrase.casefold() in listed:
             raise ValueError(f"“{phrase}” is in the list of distractors already; type another phrase.")
     if prompt.kind == "object":
-        check_phrases(settings.model, prompt.phrases)
+        check_phrases(settings.model, prompt.words)
 
 
 # Changed
@@ -133,28 +150,47 @@ def _check(settings: Settings, prompt: Prompt) -> None:
 def changed(settings: Settings, ids: Collection[str], **fields: Any) -> Settings:
     """Settings in which the prompts with these ids have other fields; ``text`` stands for phrase and synonyms."""
     if "text" in fields:
-        fields |= _words(fields.pop("text"))
+        text = fields.pop("text")
         for prompt in settings.prompts:
             if prompt.id in ids:
+                fields |= _typed(text, prompt.index)
                 _check(removed(settings, ids), prompt.replace(**fields))
-    prompts = (prompt.replace(**fields) if prompt.id in ids else prompt for prompt in settings.prompts)
+    prompts = (_changed(prompt, **fields) if prompt.id in ids else prompt for prompt in settings.prompts)
     return settings.replace(prompts=tuple(prompts))
 
 
-def _words(text: str) -> dict[str, Any]:
-    """The fields that typed text stands for."""
+def _changed(prompt: Prompt, **fields: Any) -> Prompt:
+    """A prompt with other fields; a threshold that is set by hand is no longer set by each image."""
+    if "threshold" in fields and "index" not in fields and prompt.index is not None:
+        fields["index"] = prompt.index.replace(otsu=False)
+    return prompt.replace(**fields)
+
+
+def _typed(text: str, before: Index | None = None) -> dict[str, Any]:
+    """The fields that typed text stands for; an index keeps its range and Otsu's threshold with its expression."""
     typed = Prompt.parse(text)
-    return {"phrase": typed.phrase, "synonyms": typed.synonyms}
+    same = before is not None and typed.index is not None and typed.index.expression == before.expression
+    return {"phrase": typed.phrase, "synonyms": typed.synonyms, "index": before if same else typed.index}
 
 
 def with_thresholds(settings: Settings, thresholds: Mapping[str, float]) -> Settings:
     """Settings with other thresholds by id; locked prompts keep theirs."""
-    return settings.replace(
-        prompts=tuple(
-            prompt.replace(threshold=thresholds[prompt.id]) if prompt.id in thresholds and not prompt.locked else prompt
-            for prompt in settings.prompts
-        )
+    prompts = (
+        _changed(prompt, threshold=thresholds[prompt.id]) if prompt.id in thresholds and not prompt.locked else prompt
+        for prompt in settings.prompts
     )
+    return settings.replace(prompts=tuple(prompts))
+
+
+def as_found(settings: Settings, thresholds: Mapping[str, float]) -> Settings:
+    """Settings to be shown: thresholds that each image sets are those that were found, by id, on this one."""
+    prompts = (
+        prompt.replace(threshold=thresholds[prompt.id])
+        if prompt.id in thresholds and prompt.fixed_threshold is None
+        else prompt
+        for prompt in settings.prompts
+    )
+    return settings.replace(prompts=tuple(prompts))
 
 
 def removed(settings: Settings, ids: Collection[str]) -> Settings:
@@ -185,7 +221,7 @@ def duplicated(settings: Settings, source: str, text: str) -> Settings:
         As for `added`.
     """
     at, prompt = next((at, prompt) for at, prompt in enumerate(settings.prompts) if prompt.id == source)
-    fields = prompt.model_dump(exclude={"id", "locked", "visible"}) | _words(text)
+    fields = prompt.model_dump(exclude={"id", "locked", "visible"}) | _typed(text, prompt.index)
     if prompt.kind == "object":
         fields["color"] = next_color(settings)
     copy = Prompt.model_validate(fields)
@@ -225,15 +261,17 @@ def opened(settings: Settings, prompts: Sequence[Prompt]) -> tuple[Settings, tup
     for prompt in prompts:
         given = {name: getattr(prompt, name) for name in prompt.model_fields_set - {"locked"}}
         if prompt.kind == "distractor":
-            base = as_prompts((as_text(prompt),))[0]
+            base = as_prompts((prompt.text,))[0]
         else:
             base = Prompt(phrase=prompt.phrase, color=next_color(made), threshold=shared_threshold(settings))
+        if given.get("index") is not None:
+            given.setdefault("synonyms", ())
         prompt = known.get((prompt.kind, prompt.phrase.casefold()), base).replace(**given)
         try:
             _check(made, prompt)
             made = _with_last(made, prompt)
         except ValueError as error:
-            refused.append((as_text(prompt), sentence(error)))
+            refused.append((prompt.text, sentence(error)))
     return made, tuple(refused)
 
 

@@ -29,7 +29,7 @@ def menu_for(view: PromptView, prompt: Prompt) -> QMenu:
             "",
             "It only competes then, and gets no mask" if is_object else "It gets a mask of its own then",
             lambda: view.kind_changed.emit(prompt.id, other),
-            True,
+            prompt.index is None,
         ),
         ("", "", "", None, True),
         (
@@ -44,7 +44,14 @@ def menu_for(view: PromptView, prompt: Prompt) -> QMenu:
             "",
             "Between low and high scores of the image (Otsu's method)",
             lambda: view.automatic.emit(view.selected_ids()),
-            is_object and not prompt.locked,
+            is_object and not prompt.locked and prompt.fixed_threshold is not None,
+        ),
+        (
+            "Keep this threshold" if prompt.fixed_threshold is None else "Threshold by Otsu for each image",
+            "",
+            "Otherwise each image sets its own, between its low and high values",
+            view.toggle_otsu,
+            prompt.index is not None and not prompt.locked,
         ),
         ("", "", "", None, is_object),
         (

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from napari_clearclip.engine.automatic import Counts, otsu
-from napari_clearclip.gui.prompts import listing
+from napari_clearclip.gui.prompts import indices, listing
 from napari_clearclip.gui.prompts.section import PromptSection
 from napari_clearclip.gui.sections import Message
 from napari_clearclip.io.prompt_bank import Line, lines_of, read_prompts, write_prompts
-from napari_clearclip.settings import Settings
+from napari_clearclip.settings import Index, Settings
 
 Change = Callable[..., bool]  # takes Settings -> Settings and a tag for the history; whether it was accepted
 
@@ -41,6 +41,7 @@ class Prompting:
         self._scores: Mapping[str, Counts] = {}
         self._gestures = 0
         section.added.connect(self.add)
+        section.index_chosen.connect(self.add_index)
         section.pasted.connect(self.add_lines)
         section.edited.connect(self.edit)
         section.duplicated.connect(self.duplicate)
@@ -62,11 +63,19 @@ class Prompting:
     def add(self, text: str, kind: listing.Kind) -> None:
         """Add what was typed; what is refused stays where it was typed."""
         entry = self._section.entry if kind == "object" else self._section.other_entry
-        if self._change(lambda settings: listing.added(settings, text, kind)):
+        if reason := indices.refusal(text, self._section.bands):
+            self._message.say(reason)
+            entry.line.refuse(reason)
+        elif self._change(lambda settings: listing.added(settings, text, kind)):
             entry.line.clear()
             self._select_last(kind)
         else:
             entry.line.refuse(self._message.label.text())
+
+    def add_index(self, name: str, index: Index) -> None:
+        """Add a band expression that was chosen."""
+        if self._change(lambda settings: listing.with_index(settings, name, index)):
+            self._select_last("object")
 
     def add_lines(self, text: str, kind: listing.Kind) -> None:
         """Add a prompt for each line that was pasted, and say which were left out."""
@@ -96,7 +105,11 @@ class Prompting:
 
     def set_automatically(self, ids: list[str] | None) -> None:
         """Set thresholds between low and high scores, of some prompts or of all."""
-        wanted = [prompt for prompt in self._settings().objects if ids is None or prompt.id in ids]
+        asked = [prompt for prompt in self._settings().objects if ids is None or prompt.id in ids]
+        wanted = [prompt for prompt in asked if prompt.fixed_threshold is not None]
+        if asked and not wanted:
+            self._say("Each image sets this threshold by Otsu's method already.")
+            return
         found = {prompt.id: otsu(self._scores[prompt.id]) for prompt in wanted if prompt.id in self._scores}
         thresholds = {id_: threshold for id_, threshold in found.items() if threshold is not None}
         if thresholds:

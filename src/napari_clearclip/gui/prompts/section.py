@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_clearclip.engine.automatic import Counts
-from napari_clearclip.gui.prompts import listing
+from napari_clearclip.gui.prompts import indices, listing
 from napari_clearclip.gui.prompts.histogram import Thresholds
+from napari_clearclip.gui.prompts.indices import START, IndexButton
 from napari_clearclip.gui.prompts.phrase_line import PhraseEntry
 from napari_clearclip.gui.prompts.table import PromptModel
 from napari_clearclip.gui.prompts.view import PromptView
@@ -23,6 +24,7 @@ class PromptSection(Section):
     """What to look for, and what to tell it from."""
 
     added = Signal(str, str)
+    index_chosen = Signal(str, object)
     pasted = Signal(str, str)
     edited = Signal(str, dict)
     duplicated = Signal(str, str)
@@ -46,6 +48,7 @@ class PromptSection(Section):
     def __init__(self) -> None:
         super().__init__("Prompts")
         self._settings = Settings()
+        self.bands: tuple[str, ...] = ()
         self._scores: Mapping[str, Counts] = {}
         self._fill_heading()
         self.entry = PhraseEntry(
@@ -61,7 +64,17 @@ class PromptSection(Section):
         self.others.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.other_entry = PhraseEntry("Add a distractor, press Enter", "Something that is there but not looked for")
         self.fold = Fold("Distractors", self._fold_inner())
-        for widget, stretch in ((self.entry, 0), (self.table, 1), (self.thresholds, 0), (self.fold, 0)):
+        self.index_button = IndexButton()
+        self.entry.layout().addWidget(self.index_button)
+        self.about_index = hint("")
+        self.about_index.setVisible(False)
+        for widget, stretch in (
+            (self.entry, 0),
+            (self.about_index, 0),
+            (self.table, 1),
+            (self.thresholds, 0),
+            (self.fold, 0),
+        ):
             self.body.addWidget(widget, stretch)
         self._connect()
 
@@ -104,6 +117,9 @@ class PromptSection(Section):
         return inner
 
     def _connect(self) -> None:
+        self.index_button.chosen.connect(self.index_chosen)
+        self.index_button.begun.connect(self._begin_index)
+        self.entry.line.textChanged.connect(self._show_about_index)
         for entry, kind in ((self.entry, "object"), (self.other_entry, "distractor")):
             entry.entered.connect(lambda text, kind=kind: self.added.emit(text, kind))
             entry.pasted.connect(lambda text, kind=kind: self.pasted.emit(text, kind))
@@ -128,6 +144,11 @@ class PromptSection(Section):
         self.thresholds.threshold_moved.connect(lambda id_, value: self.edited.emit(id_, {"threshold": value}))
         self.table.current_changed.connect(self.selected)
         self.table.current_changed.connect(self._show_scores)
+
+    @property
+    def shown(self) -> Settings:
+        """The settings that are shown; a threshold that each image sets is that of the one looked at."""
+        return self._settings
 
     def show_settings(self, settings: Settings) -> None:
         """Show the prompts."""
@@ -161,8 +182,30 @@ class PromptSection(Section):
         """Why a prompt cannot have a text, or a copy of it be made with it."""
         settings = self._settings
         if any(item.id == prompt.id for item in settings.prompts):
-            return listing.refusal(lambda: listing.changed(settings, (prompt.id,), text=text))
-        return listing.refusal(lambda: listing.added(settings, text, prompt.kind))
+            reason = listing.refusal(lambda: listing.changed(settings, (prompt.id,), text=text))
+        else:
+            reason = listing.refusal(lambda: listing.added(settings, text, prompt.kind))
+        return reason or indices.refusal(text, self.bands)
+
+    # Band expressions
+
+    def set_bands(self, bands: Sequence[str]) -> None:
+        """Take what the channels of the image are called, empty where they have no name; none without an image."""
+        self.bands = tuple(bands)
+        self.index_button.set_bands(bands)
+        self._show_about_index(self.entry.line.text())
+
+    def _begin_index(self, text: str) -> None:
+        """Put the beginning of an expression into the line, its name selected where it has none of its own."""
+        self.entry.line.setText(text)
+        self.entry.line.setFocus()
+        if text == START:
+            self.entry.line.setSelection(0, len(text.split()[0]))
+
+    def _show_about_index(self, text: str) -> None:
+        about = indices.about(text, self.bands)
+        self.about_index.setText(about)
+        self.about_index.setVisible(bool(about))
 
     def _ask_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a list of prompts", "", "Lists of prompts (*.json *.txt)")

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_clearclip.gui.prompts.listing import as_text
-from napari_clearclip.settings import Prompt
+from napari_clearclip.expression import parse
+from napari_clearclip.settings import Index, Prompt
 
 
 class Column(IntEnum):
@@ -37,7 +37,8 @@ _TITLES = {
     Column.COLOR: ("", "Colour of mask and heat map; double-click to change it"),
     Column.PHRASE: (
         "Look for",
-        "Phrase, then synonyms after commas; double-click to edit, drag to reorder (Alt+Up, Alt+Down), Delete removes",
+        "Phrase, then synonyms after commas, or NAME = band expression (fx); double-click to edit, drag to reorder "
+        "(Alt+Up, Alt+Down), Delete removes",
     ),
     Column.THRESHOLD: ("Threshold", "A pixel belongs to the prompt from this score on; drag, or use Left and Right"),
     Column.COVERAGE: ("Area", "Share of the image that the prompt has"),
@@ -87,7 +88,7 @@ class PromptModel(QAbstractTableModel):
                 self._prompts = (*self._prompts[:row], prompt, *self._prompts[row:])
                 self.endInsertRows()
             elif self._prompts[row] != prompt:
-                if self._prompts[row].phrases != prompt.phrases:
+                if self._prompts[row].text != prompt.text:
                     self._drafts.pop(prompt.id, None)
                 self._prompts = (*self._prompts[:row], prompt, *self._prompts[row + 1 :])
                 self._touch(row)
@@ -198,13 +199,13 @@ class PromptModel(QAbstractTableModel):
     def refusal(self, row: int, text: str) -> str:
         """Why a text is refused in a row; empty if it is not."""
         prompt = self._prompts[row]
-        return "" if text == as_text(prompt) and not self.is_copy(prompt) else self.check(prompt, text)
+        return "" if text == prompt.text and not self.is_copy(prompt) else self.check(prompt, text)
 
     def _set_text(self, index: QModelIndex, text: str) -> None:
         """Tell of another text, or keep it as a draft."""
         prompt = self._prompts[index.row()]
         reason = self.refusal(index.row(), text)
-        if self.is_copy(prompt) and text == as_text(prompt):
+        if self.is_copy(prompt) and text == prompt.text:
             QTimer.singleShot(0, self.drop_copy)  # the editor is still open
         elif reason:
             self._drafts[prompt.id] = Draft(text, reason)
@@ -217,7 +218,7 @@ class PromptModel(QAbstractTableModel):
         else:
             if self._drop_draft(index.row()):
                 self.refused.emit("")
-            if text != as_text(prompt):
+            if text != prompt.text:
                 self.edited.emit(prompt.id, {"text": text})
 
     # What Qt asks
@@ -259,6 +260,8 @@ class PromptModel(QAbstractTableModel):
         prompt, column = self._prompts[index.row()], Column(index.column())
         if role == PROMPT:
             return prompt
+        if role == Qt.ItemDataRole.EditRole and column == Column.PHRASE:
+            return self._typed(prompt)
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
             return self._text(prompt, column)
         if role == Qt.ItemDataRole.CheckStateRole and column == Column.SHOWN:
@@ -276,9 +279,13 @@ class PromptModel(QAbstractTableModel):
         """The words of the prompt in a row that the model does not know."""
         return tuple(self._unknown.get(self._prompts[index.row()].id, ()))
 
+    def _typed(self, prompt: Prompt) -> str:
+        """What was typed for a prompt."""
+        return self._drafts[prompt.id].text if prompt.id in self._drafts else prompt.text
+
     def _text(self, prompt: Prompt, column: Column) -> str | None:
         if column == Column.PHRASE:
-            return self._drafts[prompt.id].text if prompt.id in self._drafts else as_text(prompt)
+            return prompt.phrase if prompt.index and prompt.id not in self._drafts else self._typed(prompt)
         if column == Column.THRESHOLD:
             return f"{prompt.threshold:.2f}"
         if column == Column.COVERAGE:
@@ -307,12 +314,15 @@ class PromptModel(QAbstractTableModel):
 
     def _about(self, prompt: Prompt) -> list[str]:
         """What there is to say about a phrase."""
-        lines = [as_text(prompt)]
+        lines = [prompt.text]
         if draft := self._drafts.get(prompt.id):
             kept = "no prompt yet" if self.is_copy(prompt) else f"still looking for “{lines[0]}”"
             lines = [draft.text or "(empty)", draft.reason, f"Press F2 to mend it, Escape there to give it up; {kept}"]
+        elif prompt.index is not None:
+            lines.append(_about_index(prompt.index))
         if words := self._unknown.get(prompt.id, ()):
-            lines.append(f"The model has never seen: {', '.join(words)}")
+            unknown = "This image has no band" if prompt.index else "The model has never seen:"
+            lines.append(f"{unknown} {', '.join(words)}")
         if prompt.id in self._aside:
             lines.append("Steps aside while a prompt asks for the same")
         return lines
@@ -336,6 +346,17 @@ class PromptModel(QAbstractTableModel):
         else:
             return False
         return True
+
+
+def _about_index(index: Index) -> str:
+    """How values of a band expression become scores, in a sentence."""
+    if index.low is not None and index.high is not None:
+        scaled = f"Values from {index.low:g} to {index.high:g} are scored 0 to 1"
+    elif parse(index.expression).is_normalized_difference:
+        scaled = "Values from -1 to 1 are scored 0 to 1"
+    else:
+        scaled = "Values are scored 0 to 1 between the lowest and highest 0.1 % of the image"
+    return f"{scaled}; each image sets the threshold (Otsu's method)" if index.otsu else scaled
 
 
 def percent(share: float) -> str:

@@ -295,6 +295,15 @@ class PromptView(QTableView):
         if prompt.kind == "object" and not self.prompt_model().is_copy(prompt):
             self.lock_toggled.emit(prompt.id, not prompt.locked)
 
+    def toggle_otsu(self) -> None:
+        """Tell that each image is to set the threshold of the current band expression, or that it stays as it is."""
+        prompt = self.currentIndex().data(PROMPT)
+        if prompt.index is not None:
+            fields = (
+                {"threshold": prompt.threshold} if prompt.index.otsu else {"index": prompt.index.replace(otsu=True)}
+            )
+            self.prompt_model().edited.emit(prompt.id, fields)
+
     def step(self, by: int) -> None:
         """Tell that the selected rows are to go up or down by one."""
         if ids := self.selected_ids():

@@ -95,6 +95,9 @@ class Scope:
         self._section.setVisible(bool(channels.axes(image)) or len(channels.choices(self._images.layers)) > 1)
         settings, planes = self._controller.settings, self.planes() or []
         known = sizes_of(settings.model)
+        if settings.objects and not settings.worded:
+            self._segment.show_cost("Band expressions only: quick, since no model is read.")
+            return
         count = None if known is None else windows((height, width), settings, known)
         self._segment.show_cost(cost(count, len(planes), self._paces.rate(self._pace_key(settings), count or 0)))
 
