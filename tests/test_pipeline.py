@@ -74,6 +74,8 @@ STAGES = {
     "encode": "encoder.encode_steps",
     "project": "encoder.project",
     "compare": "compare.compare",
+    "improbable": "compare.improbable",
+    "smooth": "compare.smooth_by_keys",
     "refine": "refinement.refine_steps",
     "score": "decide.score_cells",
     "assign": "decide.assign_steps",
@@ -92,7 +94,7 @@ OF_INDICES = {"range", "measure", "count", "average", "take", "pack"}
 OF_WORDS = {"load", "embed", "encode", "project", "compare", "assign", "overlap", "threshold"}
 
 # Stages that nothing asks for by itself.
-OPTIONAL = {"overlap", "refine", "clean", *OF_INDICES}
+OPTIONAL = {"overlap", "improbable", "smooth", "refine", "clean", *OF_INDICES}
 
 
 @pytest.fixture
@@ -126,6 +128,10 @@ def deciding(settings: Settings, **changes: Any) -> Settings:
     return settings.replace(deciding=settings.deciding.replace(**changes))
 
 
+def comparing(settings: Settings, **changes: Any) -> Settings:
+    return settings.replace(comparing=settings.comparing.replace(**changes))
+
+
 def attention(settings: Settings, **changes: Any) -> Settings:
     return settings.replace(attention=settings.attention.replace(**changes))
 
@@ -145,6 +151,9 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     "asks for an area": (lambda s: deciding(s, area=0.2), {"assign", "threshold", "split"}),
     "changes the scale": (lambda s: deciding(s, scale=50), AFTER_COMPARE),
     "lets all prompts compete": (lambda s: deciding(s, competitors="all"), AFTER_COMPARE),
+    "denoises prompts": (lambda s: comparing(s, denoise=0.999), {"improbable"} | AFTER_COMPARE),
+    "smooths by keys": (lambda s: comparing(s, smooth=1), {"project", "compare", "smooth"} | AFTER_COMPARE),
+    "changes an axis that nothing reads": (lambda s: comparing(s, smooth_axis="tokens"), set()),
     "turns PAMR on": (
         lambda s: s.replace(refining=Refining(pamr=2)),
         {"refine", "assign", "threshold", "split"},
@@ -311,7 +320,15 @@ def test_what_a_change_runs_with_indices(
     settings = settings.replace(prompts=(CAT, WATER, BRIGHT, SKY, WALL))
     pipeline = Pipeline(runtime)
     first = pipeline.run(IMAGE, settings, RGB)
-    assert set(calls) - {"windows"} == set(STAGES) - {"overlap", "refine", "pack", "clean", "split"}
+    assert set(calls) - {"windows"} == set(STAGES) - {
+        "overlap",
+        "improbable",
+        "smooth",
+        "refine",
+        "pack",
+        "clean",
+        "split",
+    }
     calls.clear()
     make, stages = INDEX_TABLE[change]
     changed = pipeline.run(IMAGE, make(settings), RGB)
@@ -621,6 +638,51 @@ def test_shapes_and_ranges(settings: Settings, runtime: Runtime) -> None:
     assert result.coverage()["cat"] == pytest.approx((result.labels == 1).mean())
     with pytest.raises(ValueError, match=r"no prompt has the id 'sky'; there are \['cat', 'dog'\]"):
         result.mask("sky")
+
+
+def test_denoised_prompts_take_no_part(settings: Settings, runtime: Runtime) -> None:
+    """What is improbable by the rest of the words is left out, and the result is as if it had not been asked for."""
+    pipeline = Pipeline(runtime)
+    job = pipeline.run(IMAGE, settings, RGB)
+    with_all = pipeline.run(IMAGE, comparing(settings, denoise=0.999), RGB)
+    gone = [id_ for id_ in ("cat", "dog") if not with_all.scores.of(id_).any()]
+    assert gone
+    assert not any(with_all.mask(id_).any() for id_ in gone)
+    assert all(job.scores.of(id_).any() for id_ in ("cat", "dog"))
+    nothing = pipeline.run(IMAGE, comparing(settings, denoise=1.0), RGB)
+    overlapping = pipeline.run(IMAGE, deciding(comparing(settings, denoise=1.0), exclusive=False), RGB)
+    for result in (nothing, overlapping):
+        assert result.scores.values.shape == job.scores.values.shape
+        assert not result.labels.any()
+
+
+@pytest.mark.parametrize("denoise", [0.0, 0.7])
+def test_with_one_window_smoothing_is_the_papers(denoise: float, settings: Settings, runtime: Runtime) -> None:
+    """First denoise, then smooth, by hand from the features of the only window."""
+    from napari_clearclip.engine import compare, encoder, windows
+
+    names = ("cat", "dog", "horse", "sky", "wall")
+    prompts = tuple(Prompt(id=name, phrase=name, threshold=0) for name in names)
+    settings = settings.replace(prompts=prompts, tiling=Tiling(short_side=32, window=64, stride=64))
+    settings = comparing(deciding(settings, competitors="all"), smooth=1, denoise=denoise)
+    pipeline = Pipeline(runtime)
+    result = pipeline.run(IMAGE, settings, RGB)
+    job = finish(pipeline._prepare(IMAGE, settings, RGB, Edits()))
+    vectors = finish(pipeline._vectors(job))
+    pixels = windows.cut(job.image, job.view, job.frame, job.frame.boxes)
+    trunk = encoder.encode(job.clip, encoder.prepare(job.clip, pixels))
+    features = encoder.project(job.clip, trunk, job.settings.attention, keys=True)
+    logits = np.stack([compare.compare(features, vectors[name])[0].flatten().numpy() for name in names], axis=1)
+    p = np.exp(100 * logits)
+    dropped = (p / p.sum(1, keepdims=True)).max(0) < denoise
+    assert denoise == 0 or 0 < dropped.sum() < 5
+    p = np.where(dropped, 0, p)
+    p /= p.sum(1, keepdims=True)
+    keys = features.keys[0].flatten(0, 1).numpy()
+    keys = keys / np.linalg.norm(keys, axis=1, keepdims=True)
+    scores = np.exp(20 * keys @ keys.T @ p / len(keys)) * ~dropped
+    scores = (scores / scores.sum(1, keepdims=True)).T.reshape(5, *job.frame.grid)
+    np.testing.assert_allclose(result.scores.values, scores, atol=1e-4)
 
 
 def test_overlapping_masks(settings: Settings, runtime: Runtime) -> None:

@@ -10,12 +10,15 @@ class Chain(Value):
 
     title: str
     summary: str
+    denoise: float = 0.0
+    smooth: float = 0.0
     refining: Refining = Refining()
     cleaning: Cleaning = Cleaning()
 
     def on(self, settings: Settings) -> Settings:
         """The settings with this chain."""
-        return settings.replace(refining=self.refining, cleaning=self.cleaning)
+        comparing = settings.comparing.replace(denoise=self.denoise, smooth=self.smooth, smooth_axis="channels")
+        return settings.replace(comparing=comparing, refining=self.refining, cleaning=self.cleaning)
 
 
 OFF = "off"
@@ -28,6 +31,12 @@ CHAINS: dict[str, Chain] = {
         title="Clean edges",
         summary="Outlines move to the nearest edges of the image.",
         refining=Refining(pamr=10, dilations=(1, 2, 4, 8)),
+    ),
+    "maskclip": Chain(
+        title="MaskCLIP",
+        summary="MaskCLIP's prompt denoising and key smoothing, for masks of patches.",
+        denoise=0.5,
+        smooth=1.0,
     ),
     "naclip": Chain(
         title="NACLIP",

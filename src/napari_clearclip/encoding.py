@@ -25,6 +25,7 @@ Cosines = dict[str, "torch.Tensor"]
 Show = Callable[[Cosines], Generator[Progress, None, None]]
 
 READING = "Reading windows"
+SMOOTHING = "Smoothing windows"
 
 
 class Encoding:
@@ -79,6 +80,26 @@ class Encoding:
         yield Progress(stage, len(parts), len(boxes), "windows", pace.rate)
         return stitch(job.frame, parts)
 
+    def smooth(self, job: Job, vectors: dict[str, FloatArray]) -> Generator[Progress, None, Cosines]:
+        """Scores of all phrases that compete, smoothed inside each window by keys, stitched on the cells.
+
+        They are divided by the number of patches in a window, which changes no winner and keeps them in [-1, 1].
+        """
+        from napari_clearclip.engine.compare import compare, smooth_by_keys
+        from napari_clearclip.engine.windows import stitch
+
+        boxes, comparing = job.frame.boxes, job.settings.comparing
+        parts: dict[int, dict[str, torch.Tensor]] = {}
+        for chunk in _chunks(range(len(boxes)), self._batch(job)):
+            state = Progress(SMOOTHING, len(parts), len(boxes), "windows")
+            yield state
+            features = yield from self._features(job, [boxes[number] for number in chunk], state)
+            for number, item in zip(chunk, features, strict=True):
+                maps = [compare(item, vector)[0] for vector in vectors.values()]
+                scores = smooth_by_keys(maps, item, comparing.smooth, comparing.smooth_axis)
+                parts[number] = {phrase: map_ / map_.numel() for phrase, map_ in zip(vectors, scores, strict=True)}
+        return stitch(job.frame, parts)
+
     def is_long(self, job: Job) -> bool:
         """Whether so much is to be read that a first look is worth having: many windows, and more than two steps."""
         return self._unread(job, job.frame.boxes) > max(MANY_WINDOWS, 2 * self._batch(job))
@@ -90,7 +111,7 @@ class Encoding:
         """How many windows have to go through the image encoder."""
         attention = job.settings.attention
         return sum(
-            key_of("features", job.key, box, attention) not in self._cache
+            _features_key(job, box) not in self._cache
             and key_of("trunk", job.key, box, attention.blocks) not in self._cache
             for box in boxes
         )
@@ -100,14 +121,14 @@ class Encoding:
         from napari_clearclip.engine.encoder import halving, project
 
         attention = job.settings.attention
-        keys = [key_of("features", job.key, box, attention) for box in boxes]
+        keys = [_features_key(job, box) for box in boxes]
         found: list[Features | None] = [self._cache.get(key) for key in keys]
         missing = [index for index, part in enumerate(found) if part is None]
 
         def work(size: int) -> Generator[Progress, None, None]:
             for chunk in _chunks([index for index in missing if found[index] is None], size):
                 trunk = yield from self._trunk(job, [boxes[index] for index in chunk], state)
-                made = project(job.clip, trunk, attention)
+                made = project(job.clip, trunk, attention, keys=bool(job.settings.comparing.smoothing))
                 for place, index in enumerate(chunk):
                     found[index] = part = made[place].stored(self._runtime.storage)
                     self._cache.put(keys[index], part, part.nbytes)
@@ -133,6 +154,11 @@ class Encoding:
                 found[index] = part = made[place].stored(self._runtime.storage)
                 self._cache.put(keys[index], part, part.nbytes)
         return Trunk.join([part for part in found if part is not None])
+
+
+def _features_key(job: Job, box: Box) -> str:
+    asked = ("keys",) if job.settings.comparing.smoothing else ()
+    return key_of("features", job.key, box, job.settings.attention, *asked)
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -81,7 +81,7 @@ class Masking:
         job : Job
             Image, settings and coordinates.
         cosines : dict of str to (h, w) float32 tensor
-            Each phrase's cosines.
+            Each phrase's cosines; a phrase without takes no part.
 
         Returns
         -------
@@ -95,13 +95,14 @@ class Masking:
         return scores, (yield from self._cleaned(job, masks))
 
     def _candidates(self, job: Job, cosines: Cosines) -> Candidates:
-        """The phrases that compete with each other."""
+        """The phrases that compete with each other: those that have cosines."""
         from napari_clearclip.engine.decide import Candidates
 
-        owners = tuple(owner for owner, _ in job.phrases)
-        maps = [cosines[phrase] for _, phrase in job.phrases]
+        taking_part = [(owner, phrase) for owner, phrase in job.phrases if phrase in cosines]
+        owners = tuple(owner for owner, _ in taking_part)
+        maps = [cosines[phrase] for _, phrase in taking_part]
         key = key_of(job.key, owners, len(job.settings.worded), *(part.numpy() for part in maps))
-        return Candidates.join(maps, owners, len(job.settings.worded), key)
+        return Candidates.join(maps, owners, len(job.settings.worded), key, job.frame.cells)
 
     def _scores(self, job: Job, candidates: Candidates) -> Generator[Progress, None, Scores]:
         """The object prompts' scores on the cells."""

@@ -26,6 +26,8 @@ from napari_clearclip.stack import Stack
 from napari_clearclip.stepping import Stepping
 
 if TYPE_CHECKING:
+    import torch
+
     from napari_clearclip.engine.windows import Region
 
 FloatArray = npt.NDArray[np.float32]
@@ -167,6 +169,7 @@ class Pipeline:
             show = partial(self._show, job, rough)
             yield from show({})
         cosines = yield from self._cosines(job, first, show)
+        cosines = yield from self._smoothed(job, self._denoised(job, cosines))
         return (yield from self._segmentation(job, cosines, georeference))
 
     def _segmentation(
@@ -245,6 +248,32 @@ class Pipeline:
                 self._cache.put(keys[phrase], cosines, cosines.nbytes)
             found |= made
         return {phrase: found[phrase] for phrase in vectors}
+
+    def _denoised(self, job: Job, cosines: Cosines) -> Cosines:
+        """Those of prompts that are likely somewhere in the image; all of them if nothing is asked for."""
+        from napari_clearclip.engine.compare import improbable
+        from napari_clearclip.engine.decide import valid_cells
+
+        least = job.settings.comparing.denoise
+        if not least or not cosines:
+            return cosines
+        maps = [cosines[phrase] for _, phrase in job.phrases]
+        valid = None if job.valid is None else valid_cells(job.valid, job.frame.cells)
+        dropped = improbable(maps, [owner for owner, _ in job.phrases], least, valid)
+        return {phrase: cosines[phrase] for owner, phrase in job.phrases if owner not in dropped}
+
+    def _smoothed(self, job: Job, cosines: Cosines) -> Generator[Progress, None, Cosines]:
+        """Scores instead of cosines, where patches with similar keys are to have similar ones; else the same."""
+        smoothing, cells = job.settings.comparing.smoothing, (job.frame.cells, job.frame.window, job.frame.stride)
+        if not smoothing or not cosines:
+            return cosines
+        vectors = {phrase: vector for phrase, vector in (yield from self._vectors(job)).items() if phrase in cosines}
+        key = key_of("smoothed", job.key, job.settings.attention, cells, smoothing, *vectors.values())
+        found: list[torch.Tensor] | None = self._cache.get(key)
+        if found is None:
+            found = list((yield from self._encoding.smooth(job, vectors)).values())
+            self._cache.put(key, found, sum(map_.nbytes for map_ in found))
+        return dict(zip(vectors, found, strict=True))
 
     def _vectors(self, job: Job) -> Generator[Progress, None, dict[str, FloatArray]]:
         """Each phrase's unit vector (D,), from memory or disk or the text tower."""

@@ -303,6 +303,33 @@ class Comparing(Value):
         le=256,
         description="Side of an output cell in resized pixels; empty = one patch, 1 = as in the papers.",
     )
+    denoise: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        title="Prompt denoising",
+        description="Prompts and distractors that are nowhere in the image as likely as this are dropped, and the rest "
+        "compete without them (MaskCLIP: 0.5); 0 = none.",
+    )
+    smooth: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        title="Key smoothing",
+        description="Patches where no phrase is as likely as this take what patches with similar keys have (MaskCLIP: "
+        "1, all of them); 0 = none. What comes out is a score between -1 and 1 and no cosine.",
+    )
+    smooth_axis: Literal["channels", "tokens"] = Field(
+        "channels",
+        title="Keys of length 1",
+        description="Along which axis keys are normalised for smoothing: the channels of each patch, as in MaskCLIP's "
+        "paper, or the tokens of each channel, as its published code does.",
+    )
+
+    @property
+    def smoothing(self) -> tuple[object, ...]:
+        """All that key smoothing reads; empty where nothing is smoothed."""
+        return (self.smooth, self.smooth_axis) if self.smooth else ()
 
     @field_validator("templates")
     @classmethod

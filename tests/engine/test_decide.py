@@ -194,9 +194,7 @@ def test_score_and_margin_of_the_winner(candidates: Candidates) -> None:
         won = assignment.winner == index + 1
         np.testing.assert_allclose(assignment.score[won], scores[index][won], atol=2e-5)
     assert not assignment.score[assignment.winner == 0].any()
-    best = (
-        torch.stack([candidates.of(p, fine.cosines).amax(0) for p in range(candidates.prompts)]).topk(2, dim=0).values
-    )
+    best = torch.stack([candidates.of(p, fine.cosines).amax(0) for p in range(4)]).topk(2, dim=0).values
     pair = torch.softmax(20 * best.double(), dim=0)
     np.testing.assert_allclose(assignment.margin, pair[0] - pair[1], atol=1e-5)
     assert assignment.nbytes == 24 * 20 * (1 + 4 + 4)
@@ -252,6 +250,35 @@ def test_strips_are_the_whole_image(image: tuple[int, int], candidates: Candidat
     parts = assign(candidates, Deciding(), frame=frame)
     assert np.array_equal(parts.winner, whole.winner)
     np.testing.assert_allclose(parts.score, whole.score, atol=1e-6)
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+@pytest.mark.parametrize("competitors", ["distractors", "all"])
+def test_a_prompt_without_a_phrase_takes_no_part(competitors: Any, exclusive: bool) -> None:
+    """As if it were not there, but it keeps its place."""
+    maps = cosines(3)
+    with_gap = Candidates.join(list(maps), (0, 2, 3), 3)  # the second of three prompts has no phrase
+    alone = Candidates.join(list(maps), (0, 1, 2), 2)
+    deciding = Deciding(competitors=competitors, exclusive=exclusive, lead=0.1)
+    scores = score_cells(with_gap, deciding)
+    assert not scores[1].any()
+    assert torch.equal(scores[[0, 2]], score_cells(alone, deciding))
+    if exclusive:
+        labels = labels_of(with_gap, deciding, [0, 0, 0])
+        assert np.array_equal(np.array([0, 1, 1, 2])[labels], labels_of(alone, deciding, [0, 0]))
+        assert set(np.unique(labels)) == {0, 1, 3}
+    else:
+        bits = drain(overlap_steps(with_gap, FRAME, deciding, [0, 0, 0], None))
+        assert not bits[1].any()
+        assert np.array_equal(bits[[0, 2]], drain(overlap_steps(alone, FRAME, deciding, [0, 0], None)))
+
+
+def test_without_any_phrase_nothing_is_found() -> None:
+    none = Candidates.join([], (), 2, cells=FRAME.cells)
+    assert score_cells(none, Deciding()).shape == (2, *FRAME.cells)
+    assert not score_cells(none, Deciding()).any()
+    assert not labels_of(none, Deciding(), [0, 0]).any()
+    assert not drain(overlap_steps(none, FRAME, Deciding(exclusive=False), [0, 0], None)).any()
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""Features and a text vector to cosines on patches."""
+"""Features and a text vector to cosines on patches; and MaskCLIP's ways to make less noise of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,7 +10,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
+    from napari_clearclip.edits import Mask
     from napari_clearclip.engine.encoder import Features
+
+# CLIP's own factor on cosines, by which MaskCLIP takes probabilities.
+_LOGIT_SCALE = 100.0
 
 
 def compare(features: Features, vector: npt.NDArray[np.float32] | torch.Tensor) -> torch.Tensor:
@@ -39,3 +44,95 @@ def compare(features: Features, vector: npt.NDArray[np.float32] | torch.Tensor) 
 
     unit = torch.as_tensor(vector, device=features.vectors.device)
     return features.vectors.float() @ unit  # (B, gh, gw)
+
+
+def improbable(
+    maps: Sequence[torch.Tensor], owner: Sequence[int], least: float, valid: Mask | None = None
+) -> frozenset[int]:
+    """Prompts that are likely nowhere (prompt denoising).
+
+    Parameters
+    ----------
+    maps : sequence of Q (h, w) float32 tensors
+        Cosines of each phrase, of the whole image.
+    owner : sequence of Q int
+        For each phrase its prompt.
+    least : float
+        A prompt whose probability is below this in all cells is one of them.
+    valid : (h, w) bool array, optional
+        Cells with data; only they count.
+
+    Returns
+    -------
+    frozenset of int
+        Prompts that should not take part. With p = softmax(100 * cosine) over all phrases, a prompt's probability is
+        the sum of its phrases'.
+
+    Notes
+    -----
+    MaskCLIP sets the logits of these classes to -100, which comes to the same. It has one phrase a class; with several,
+    their sum keeps synonyms from pushing each other out.
+
+    References
+    ----------
+    Zhou, Loy and Dai, Extract Free Dense Labels from CLIP, ECCV 2022: prompt denoising.
+    """
+    import torch
+
+    probabilities = torch.softmax(_LOGIT_SCALE * torch.stack(list(maps)), dim=0)  # (Q, h, w)
+    if valid is not None:
+        probabilities = probabilities[:, torch.from_numpy(valid)]  # (Q, cells)
+    owners = torch.as_tensor(owner)
+    found = set()
+    for prompt in sorted(set(owner)):
+        own = probabilities[owners == prompt].sum(dim=0)
+        if not own.numel() or float(own.max()) < least:
+            found.add(prompt)
+    return frozenset(found)
+
+
+def smooth_by_keys(
+    maps: Sequence[torch.Tensor], features: Features, least: float, axis: str = "channels"
+) -> torch.Tensor:
+    """Scores of a window in which unsure patches have taken what patches with similar keys have (key smoothing).
+
+    Parameters
+    ----------
+    maps : sequence of Q (gh, gw) float32 tensors
+        The window's cosines with all phrases that compete.
+    features : Features
+        Of this one window, with keys.
+    least : float
+        Patches where no phrase has this probability are smoothed; 1 smooths all but those that are certain.
+    axis : {"channels", "tokens"}
+        Along which axis keys get unit length.
+
+    Returns
+    -------
+    (Q, gh, gw) float32 tensor
+        With p = softmax(100 * cosine) over the phrases, ``sum_j <k_i, k_j> p_j`` for smoothed patches i and p for the
+        others. This is a score: weights do not sum to 1 and negative ones are kept.
+
+    Raises
+    ------
+    ValueError
+        If the features have no keys.
+
+    Notes
+    -----
+    The published code normalises along the tokens (``axis="tokens"``), which is not the paper's Eq. (5).
+
+    References
+    ----------
+    Zhou, Loy and Dai, Extract Free Dense Labels from CLIP, ECCV 2022, Eq. (5): key smoothing.
+    """
+    import torch
+    from torch.nn.functional import normalize
+
+    if features.keys is None:
+        raise ValueError("keys are missing: this model has none; set key smoothing to 0")
+    probabilities = torch.softmax(_LOGIT_SCALE * torch.stack(list(maps)).flatten(1), dim=0)  # (Q, N)
+    keys = normalize(features.keys.float().flatten(0, 2), dim=1 if axis == "channels" else 0)  # (N, C)
+    unsure = probabilities.amax(dim=0) < least  # (N,)
+    scores = torch.where(unsure, (probabilities @ keys) @ keys.T, probabilities)
+    return scores.reshape(-1, *maps[0].shape)

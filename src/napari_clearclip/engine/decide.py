@@ -48,7 +48,8 @@ class Candidates:
     cosines : (Q, h, w) float32 tensor
         One map a phrase, on cells.
     owner : tuple of int
-        For each phrase its prompt: 0 to ``objects - 1`` are object prompts, the rest distractors.
+        For each phrase its prompt: 0 to ``objects - 1`` are object prompts, the rest distractors. A prompt without a
+        phrase takes no part.
     objects : int
         Number of object prompts.
     key : str
@@ -61,18 +62,20 @@ class Candidates:
     key: str = ""
 
     @classmethod
-    def join(cls, maps: Sequence[torch.Tensor], owner: tuple[int, ...], objects: int, key: str = "") -> Candidates:
-        """Candidates from one (h, w) map a phrase; there may be none."""
-        return cls(torch.stack(list(maps)) if maps else torch.zeros(0, 1, 1), owner, objects, key)
+    def join(
+        cls,
+        maps: Sequence[torch.Tensor],
+        owner: tuple[int, ...],
+        objects: int,
+        key: str = "",
+        cells: tuple[int, int] = (1, 1),
+    ) -> Candidates:
+        """Candidates from one (h, w) map a phrase; if there are none, `cells` is their shape."""
+        return cls(torch.stack(list(maps)) if maps else torch.zeros(0, *cells), owner, objects, key)
 
     def of(self, prompt: int, maps: torch.Tensor) -> torch.Tensor:
         """The maps (n, ...) of one prompt's phrases."""
         return maps[[index for index, owner in enumerate(self.owner) if owner == prompt]]
-
-    @property
-    def prompts(self) -> int:
-        """Number of prompts, distractors included."""
-        return max(self.owner, default=-1) + 1
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,9 @@ def _shared(maps: torch.Tensor, candidates: Candidates, deciding: Deciding) -> t
 
 
 def _score(own: torch.Tensor, shared: torch.Tensor | None, deciding: Deciding) -> torch.Tensor:
-    """Max over own phrases of softmax(scale * cosine) over the competitors: own (n, ...) -> (...)."""
+    """Max over own phrases of softmax(scale * cosine) over the competitors: own (n, ...) -> (...); 0 without any."""
+    if not len(own):
+        return own.new_zeros(own.shape[1:])
     scaled = deciding.scale * own
     total = torch.logsumexp(scaled, dim=0)
     if shared is not None:
@@ -173,9 +178,7 @@ def _contest(maps: torch.Tensor, candidates: Candidates, dropped: frozenset[int]
     """Best prompt (n, W), its cosine, and the second best cosine (-2 where there is none)."""
     best = maps.new_full(maps.shape[1:], -2.0)
     second, winner = best.clone(), torch.full_like(best, -1, dtype=torch.int16)
-    for prompt in range(candidates.prompts):
-        if prompt in dropped:
-            continue
+    for prompt in sorted(set(candidates.owner) - dropped):
         cosine = candidates.of(prompt, maps).amax(dim=0)
         wins = cosine > best
         second = torch.where(wins, best, torch.maximum(second, cosine))
@@ -191,7 +194,7 @@ def _assign_once(
     result = Assignment(
         np.zeros(frame.image, np.uint8), np.zeros(frame.image, np.float32), np.zeros(frame.image, np.float32)
     )
-    for strip in strips():
+    for strip in strips() if candidates.owner else ():
         yield
         if strip is None:
             continue
@@ -383,7 +386,8 @@ def overlap_steps(
         distractor.
     """
     bits = np.zeros((candidates.objects, frame.image[0], -(-frame.image[1] // 8)), np.uint8)
-    for strip in (strips or partial(upsample, candidates, frame))():
+    strips = strips or partial(upsample, candidates, frame)
+    for strip in strips() if candidates.owner else ():
         yield
         if strip is None:
             continue
@@ -392,6 +396,8 @@ def overlap_steps(
         rivals = [index for index, owner in enumerate(candidates.owner) if owner >= candidates.objects]
         for prompt, least in enumerate(thresholds):
             own = candidates.of(prompt, maps)
+            if not len(own):
+                continue
             keep = _score(own, shared, deciding) >= least
             if deciding.lead and rivals:
                 keep &= torch.tanh(deciding.scale * (own.amax(0) - maps[rivals].amax(0)) / 2) >= deciding.lead

@@ -58,24 +58,31 @@ class Features:
         Lengths before normalisation.
     cls : (B, D) tensor
         Unit vector of the class token's row.
+    keys : (B, gh, gw, C) tensor or None
+        Where asked for, each patch's key in the last block, all heads joined and through the output projection.
     """
 
     vectors: torch.Tensor
     norms: torch.Tensor
     cls: torch.Tensor
+    keys: torch.Tensor | None = None
 
     @property
     def nbytes(self) -> int:
         """Memory of all tensors in bytes."""
-        return self.vectors.nbytes + self.norms.nbytes + self.cls.nbytes
+        keys = 0 if self.keys is None else self.keys.nbytes
+        return self.vectors.nbytes + self.norms.nbytes + self.cls.nbytes + keys
 
     def __getitem__(self, index: int) -> Features:
         part = slice(index, index + 1)
-        return Features(self.vectors[part], self.norms[part], self.cls[part])
+        keys = None if self.keys is None else self.keys[part]
+        return Features(self.vectors[part], self.norms[part], self.cls[part], keys)
 
     def stored(self, storage: str) -> Features:
-        """A copy in main memory, vectors as float32 or float16."""
-        return Features(_stored(self.vectors, storage), _stored(self.norms, "float32"), _stored(self.cls, storage))
+        """A copy in main memory, all but the norms as float32 or float16."""
+        keys = None if self.keys is None else _stored(self.keys, storage)
+        norms = _stored(self.norms, "float32")
+        return Features(_stored(self.vectors, storage), norms, _stored(self.cls, storage), keys)
 
 
 def _stored(tensor: torch.Tensor, storage: str) -> torch.Tensor:
@@ -208,8 +215,18 @@ def _attention_output(block: torch.nn.Module, tokens: torch.Tensor, row: Attenti
     return block.ls_1(attention.out_proj(joined))  # type: ignore[operator]
 
 
+def _keys(block: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+    """The patches' keys (B, L - 1, C) in a block, through its output projection, bias included."""
+    attention: Any = block.attn
+    part = slice(tokens.shape[-1], 2 * tokens.shape[-1])
+    normed = block.ln_1(tokens[:, 1:])  # type: ignore[operator]  # torch types every submodule as Tensor | Module
+    keys = functional.linear(normed, attention.in_proj_weight[part], attention.in_proj_bias[part])
+    projected: torch.Tensor = attention.out_proj(keys)
+    return projected
+
+
 @torch.inference_mode()
-def project(clip: Clip, trunk: Trunk, row: Attention) -> Features:
+def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False) -> Features:
     """Dense features of a variant: its last blocks, then the model's own final norm and projection.
 
     Parameters
@@ -220,6 +237,8 @@ def project(clip: Clip, trunk: Trunk, row: Attention) -> Features:
         From `encode` with ``blocks=row.blocks``.
     row : Attention
         The variant.
+    keys : bool
+        Whether to give the keys of the last block as well.
 
     Returns
     -------
@@ -264,7 +283,8 @@ def project(clip: Clip, trunk: Trunk, row: Attention) -> Features:
     norms = joint.norm(dim=-1, keepdim=True)
     unit = joint / norms.clamp_min(1e-12)
     shape = (len(unit), *trunk.grid)
-    return Features(unit[:, 1:].reshape(*shape, -1), norms[:, 1:, 0].reshape(shape), unit[:, 0])
+    found = _keys(last[-1], tokens).float().reshape(*shape, -1) if keys else None
+    return Features(unit[:, 1:].reshape(*shape, -1), norms[:, 1:, 0].reshape(shape), unit[:, 0], found)
 
 
 def embed_images(clip: Clip, images: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,7 @@ def test_each_chain_is_offered_and_shown(name: str, section: RefineSection) -> N
     assert section.chains.currentText() == CHAINS[name].title
     assert section.about.text() == CHAINS[name].summary
     for part, form in section.forms.items():
-        chosen = getattr(CHAINS[name], part)
+        chosen = getattr(CHAINS[name].on(Settings()), part)
         assert all(editor.value == getattr(chosen, field) for field, editor in form.editors.items())
 
 

@@ -8,8 +8,8 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from napari_clearclip.chains import CHAINS, Chain, chain_name
 from napari_clearclip.gui.forms import Choice, Form
 from napari_clearclip.gui.sections import GAP, Fold, Section, form_layout, hint, title
-from napari_clearclip.gui.segment.section import LABEL_WIDTH
-from napari_clearclip.settings import Cleaning, Refining, Settings
+from napari_clearclip.gui.segment.section import LABEL_WIDTH, NOISE
+from napari_clearclip.settings import Cleaning, Comparing, Refining, Settings
 
 CUSTOM = "Custom"
 ABOUT_CUSTOM = "Your own combination, set below. Choose a name to go back to one."
@@ -34,7 +34,11 @@ class RefineSection(Section):
         row.addRow(label, self.chains)
         self.body.addLayout(row)
         self.body.addWidget(self.about)
-        self.forms = {"refining": Form(Refining), "cleaning": Form(Cleaning)}
+        self.forms = {
+            "comparing": Form(Comparing, skip=tuple(name for name in Comparing.model_fields if name not in NOISE)),
+            "refining": Form(Refining),
+            "cleaning": Form(Cleaning),
+        }
         self.details = Fold("Details", self._details())
         self.body.addWidget(self.details)
         self.chains.activated.connect(self._choose)
@@ -44,7 +48,9 @@ class RefineSection(Section):
         column = QVBoxLayout(inner)
         column.setContentsMargins(10, 0, 0, 0)
         column.setSpacing(GAP)
-        for (part, form), text in zip(self.forms.items(), ("Edges of the image", "Masks"), strict=True):
+        for (part, form), text in zip(
+            self.forms.items(), ("Noise of patches", "Edges of the image", "Masks"), strict=True
+        ):
             column.addWidget(title(text))
             column.addWidget(form)
             form.value_changed.connect(lambda change, part=part: self.changed.emit(part, dict([change])))

@@ -20,6 +20,7 @@ CUSTOM = "Custom"
 LABEL_WIDTH = 58  # the same for all rows, so that they stand in line
 ABOUT_CUSTOM = "Your own combination, set under Advanced. Choose a name to go back to a published method."
 _DRAWING = "Drag from one edge of a typical object to the other, or press Escape."
+NOISE = ("denoise", "smooth", "smooth_axis")  # fields of `Comparing` that stand with what refines masks
 DETAILS = (224, 336, 448, 672, 896)
 
 
@@ -66,7 +67,7 @@ class SegmentSection(Section):
         self.forms = {
             "attention": Form(Attention),
             "tiling": Form(Tiling, skip=("short_side",)),
-            "comparing": Form(Comparing),
+            "comparing": Form(Comparing, skip=tuple(NOISE)),
             "deciding": Form(Deciding, skip=("exclusive", "lead")),  # these stand with the thresholds
         }
         self.body.addWidget(Fold("Advanced", self._advanced()))
