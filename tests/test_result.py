@@ -32,6 +32,19 @@ def test_owners_are_the_prompts_whose_masks_hold_the_pixel(overlapping: bool) ->
         assert result.owners(row, col) == tuple(np.array(IDS)[held])
 
 
+def test_the_score_map_is_that_of_the_prompt_that_has_the_pixel() -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 4, (6, 8)).astype(np.uint8)
+    scores = Scores(IDS, rng.random((3, 3, 4), np.float32), (2.0, 2.0))
+    settings = Settings(prompts=tuple(Prompt(id=id_, phrase=id_) for id_ in IDS))
+    result = Segmentation(labels, scores, settings, View(), Edits())
+    found = result.score_map(("road", "sky"))
+    for row, col in np.ndindex(labels.shape):
+        wanted = {1: "road", 3: "sky"}.get(int(labels[row, col]))
+        box = slice(row, row + 1), slice(col, col + 1)
+        assert found[row, col] == (scores.at(wanted, *box)[0, 0] if wanted else 0)
+
+
 def test_scores_at_pixels_are_bilinear_between_the_cells_centres() -> None:
     values = np.random.default_rng(1).random((1, 3, 4)).astype(np.float32)
     scores = Scores(("road",), values, (4.0, 2.5))  # 12 x 10 pixels

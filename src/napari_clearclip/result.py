@@ -1,10 +1,11 @@
-"""What comes out of a run: `Scores`, `Segmentation` and the `Georeference` they carry (numpy only)."""
+"""What comes out of a run: `Scores`, `Segmentation`, the `Georeference` they carry, and `ObjectTable` (numpy only)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -161,6 +162,19 @@ class Segmentation:
             return np.equal(self.labels, index + 1)
         return np.unpackbits(self.overlaps[index], axis=-1, count=self.labels.shape[1]).view(bool)
 
+    def score_map(self, prompts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Each pixel's score (H, W) by the first of some prompts, by id, whose mask holds it; 0 where none does."""
+        height, width = self.labels.shape[0], self.labels.shape[1]
+        found = np.zeros((height, width), np.float32)
+        step = max(_CACHED // max(width, 1), 1)
+        for prompt in reversed(prompts):
+            mask = self.mask(prompt)
+            for top in range(0, height, step):
+                rows = slice(top, min(top + step, height))
+                if mask[rows].any():
+                    np.copyto(found[rows], self.scores.at(prompt, rows, slice(0, width)), where=mask[rows])
+        return found
+
     def owners(self, row: int, col: int) -> tuple[str, ...]:
         """The ids of the prompts whose masks hold a pixel."""
         ids = [item.id for item in self.settings.objects]
@@ -183,3 +197,50 @@ class Segmentation:
             return self.tally
         masks = self.labels if self.overlaps is None else self.overlaps
         return Tally.of(masks, self.labels.shape, len(self.settings.objects))
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One measure of all objects.
+
+    Attributes
+    ----------
+    name : str
+        As in the header of a file: lower case, no spaces.
+    unit : str
+        Empty for a number without one, a text or an id.
+    values : (n,) array
+        Of numbers or of texts.
+    """
+
+    name: str
+    unit: str
+    values: npt.NDArray[Any]
+
+    @property
+    def title(self) -> str:
+        """Name and unit."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectTable:
+    """Measures of objects, one row an object, by rising id."""
+
+    columns: tuple[Column, ...]
+
+    def __len__(self) -> int:
+        return len(self.columns[0].values)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """The values of a column.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column; the message lists those there are.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column.values
+        raise KeyError(f"no column is called {name!r}; there are {[column.name for column in self.columns]}")

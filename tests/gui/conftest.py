@@ -14,6 +14,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtWidgets import QApplication
 
+from napari_clearclip.cache import Cache
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.engine.apply import apply_edits
 from napari_clearclip.engine.view import plane_shape
@@ -24,6 +25,7 @@ from napari_clearclip.gui.images.sources import key_of, source_of
 from napari_clearclip.gui.layers.results import Results
 from napari_clearclip.gui.layers.styles import left_behind
 from napari_clearclip.gui.prompts import listing
+from napari_clearclip.masking import Masking
 from napari_clearclip.progress import Progress
 from napari_clearclip.result import Scores, Segmentation
 from napari_clearclip.settings import Prompt, Runtime, Settings
@@ -110,7 +112,8 @@ class CountingPipeline:
             overlaps = np.packbits(np.repeat(np.stack(columns)[:, None], height, 1), axis=-1)
         labels, overlaps = apply_edits(labels, overlaps, settings.objects, edits, view.plane)
         ids = tuple(prompt.id for prompt in settings.objects)
-        result = Segmentation(labels, Scores(ids, scores.copy(), (4.0, 4.0)), settings, view, edits, overlaps)
+        parts = (labels, Scores(ids, scores.copy(), (4.0, 4.0)), settings, view, edits, overlaps)
+        result = Segmentation(*parts, splitter=Masking(Cache(2**20)).split)
         return replace(result, tally=self._tally(result))
 
     def _tally(self, result: Segmentation) -> Tally:

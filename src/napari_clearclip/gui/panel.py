@@ -28,6 +28,8 @@ from napari_clearclip.gui.layers.results import Results
 from napari_clearclip.gui.layers.styles import left_behind
 from napari_clearclip.gui.models.equipment import Equipment
 from napari_clearclip.gui.models.section import ModelSection
+from napari_clearclip.gui.objects.census import Census
+from napari_clearclip.gui.objects.section import ObjectSection
 from napari_clearclip.gui.preferences import read_preferences
 from napari_clearclip.gui.prompts import listing
 from napari_clearclip.gui.prompts.indices import missing_bands
@@ -83,6 +85,8 @@ class Panel(QWidget):
         self.images, self.ruler = Images(napari_viewer), Ruler(napari_viewer)
         self.image, self.channels, self.model = ImageSection(), ChannelSection(), ModelSection()
         self.prompts, self.segment, self.refine = PromptSection(), SegmentSection(), RefineSection()
+        self.objects = ObjectSection()
+        self.census = Census(napari_viewer, self.controller, self.results, self.images, self.objects, executor)
         self.message = self.segment.message
         preferences = read_preferences()
         self.controller.runtime = preferences.runtime
@@ -97,7 +101,8 @@ class Panel(QWidget):
         self._connect_values()
         self._actions = callbacks(self)
         self._unbind = bind(napari_viewer, self, self._actions)
-        parts = (self._context, self.ruler, self.images, self.results, self.readout, self.equipment, self.controller)
+        shown = (self._context, self.ruler, self.images, self.census, self.results, self.readout)
+        parts = (*shown, self.equipment, self.controller)
         self._let_go = partial(_let_go, (self._unbind, *(part.close for part in parts)))
         self.destroyed.connect(self._let_go)
         self.segment.show_busy(False)
@@ -116,7 +121,7 @@ class Panel(QWidget):
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(14)
         self.image.body.addWidget(self.channels)
-        for section in (self.image, self.model, self.prompts, self.segment, self.refine):
+        for section in (self.image, self.model, self.prompts, self.segment, self.refine, self.objects):
             column.addWidget(section, int(section is self.prompts))
         scroll = QScrollArea()
         scroll.setWidget(inside)
@@ -156,6 +161,9 @@ class Panel(QWidget):
         self.prompts.redo.connect(self.controller.redo)
         self.segment.changed.connect(self._change_part)
         self.segment.variant_chosen.connect(self._choose_variant)
+        self.objects.changed.connect(self._change_part)
+        self.prompts.selected.connect(self.census.select)
+        self.census.said.connect(self.message.say)
         self.segment.run.connect(self.run)
         self.refine.changed.connect(self._change_part)
         self.refine.chain_chosen.connect(lambda chain: self._change(chain.on))
@@ -257,6 +265,7 @@ class Panel(QWidget):
         self.equipment.show()
         self.segment.show_settings(settings)
         self.refine.show_settings(settings)
+        self.objects.show_settings(settings)
         self.scope.show()
         self.prompts.undo_button.setEnabled(self.controller.can_undo)
         self.prompts.redo_button.setEnabled(self.controller.can_redo)

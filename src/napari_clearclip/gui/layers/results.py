@@ -15,10 +15,21 @@ from napari_clearclip.gui.images.sources import KEY, apply_placement, is_source,
 from napari_clearclip.gui.layers.keeping import Keeper
 from napari_clearclip.gui.layers.shelf import Shelf, sheets
 from napari_clearclip.gui.layers.strokes import Strokes
-from napari_clearclip.gui.layers.styles import COMBINED, LABELS, MASKS, SIMILARITY, remember, restyle, tag_of
+from napari_clearclip.gui.layers.styles import (
+    COMBINED,
+    INSTANCES,
+    LABELS,
+    MASKS,
+    SHARED,
+    SIMILARITY,
+    remember,
+    restyle,
+    tag_of,
+)
 from napari_clearclip.gui.layers.undo_keys import UndoKeys
 from napari_clearclip.gui.layers.writing import Writer
 from napari_clearclip.gui.prompts import listing
+from napari_clearclip.result import IdArray
 from napari_clearclip.settings import Settings
 
 if TYPE_CHECKING:
@@ -134,6 +145,17 @@ class Results:
         """Take what was painted into the layers of an image over into the controller's edits."""
         if not self._closed:
             self._controller.update(edits=self._writer.collected(key), key=key)
+
+    # Objects
+
+    def show_objects(self, spot: Spot, ids: IdArray) -> Labels | None:
+        """Write the ids of a plane's objects into a layer of their own, and return it; None once the image is gone."""
+        return self._writer.write_objects(spot, ids)
+
+    def hide_objects(self, key: str) -> None:
+        """Take the layer with the objects of an image away."""
+        if (layer := self._shelf.find(INSTANCES, key, "")) is not None:
+            self._shelf.remove(layer)
 
     # What is kept
 
@@ -257,7 +279,7 @@ class Results:
             restyle(layer, event.source, layer.metadata[KEY]["prompts"], layer.metadata[KEY]["shown"])
 
     def _on_removed(self, event: Any) -> None:
-        """A result that is deleted hides its prompt; with an image go its job and its memory."""
+        """A result that is deleted hides its prompt, or stops the search for objects; an image takes all along."""
         layer = event.value
         kind, key, _ = tag_of(layer)
         if is_source(layer):
@@ -265,7 +287,10 @@ class Results:
             self._writer.forget(key_of(layer))
             self._controller.forget(key_of(layer))
             return
-        if kind and not self._shelf.working:
+        if kind == INSTANCES and not self._shelf.working:
+            settings = self._controller.state_of(key).settings
+            self._controller.update(settings.replace(splitting=settings.splitting.replace(method="none")), key=key)
+        elif kind and not self._shelf.working:
             edits = self._controller.state_of(key).edits
             if kind in MASKS:
                 edits = self._writer.read(layer, edits, everywhere=True)
@@ -309,6 +334,8 @@ class Results:
         wanted, known = sheets(settings), {prompt.id: prompt for prompt in settings.objects}
         for layer in self._shelf.of(key):
             kind, _, of = tag_of(layer)
+            if kind == INSTANCES:
+                continue
             if of in wanted and kind in MASKS:
                 restyle(layer, self._shelf.image(key), wanted[of].prompts, wanted[of].shown)
             elif kind in MASKS and (of not in known or known[of].visible):
@@ -320,7 +347,7 @@ class Results:
         with self._shelf.work():
             for layer in self._shelf.of(key):
                 kind, _, of = tag_of(layer)
-                if kind != COMBINED:
+                if kind not in SHARED:
                     _set_visible(layer, known[of].visible and (kind == LABELS or of == self._writer.hot))
         self._shelf.arrange(key, list(known))
 

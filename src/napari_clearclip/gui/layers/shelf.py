@@ -11,7 +11,7 @@ from psygnal import Signal
 
 from napari_clearclip.gui.images.channels import picks_of
 from napari_clearclip.gui.images.sources import KEY, apply_placement, is_source, key_of, placement
-from napari_clearclip.gui.layers.styles import COMBINED, LABELS, SIMILARITY, make_layer, tag_of
+from napari_clearclip.gui.layers.styles import COMBINED, INSTANCES, LABELS, SIMILARITY, make_layer, tag_of
 from napari_clearclip.settings import Prompt, Settings
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Shelf:
 
 
 def _rank(layer: Layer, order: Sequence[str]) -> tuple[int, int]:
-    """Place from the bottom: heat maps, then masks; the first prompt is on top, as where masks meet."""
+    """Place from the bottom: heat maps, masks, objects; the first prompt is on top, as where masks meet."""
     kind, _, prompt = tag_of(layer)
     below = -order.index(prompt) if prompt in order else 0
-    return (SIMILARITY, LABELS, COMBINED).index(kind), below
+    return (SIMILARITY, LABELS, COMBINED, INSTANCES).index(kind), below

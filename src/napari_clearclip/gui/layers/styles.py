@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_clearclip.engine.instances import id_type
 from napari_clearclip.gui.control.history import State
 from napari_clearclip.gui.images.sources import KEY, key_of
 from napari_clearclip.gui.layers.strokes import ERASED, PAINTED
@@ -16,9 +17,10 @@ from napari_clearclip.settings import Prompt
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
-LABELS, SIMILARITY, COMBINED = "labels", "similarity", "combined"
+LABELS, SIMILARITY, COMBINED, INSTANCES = "labels", "similarity", "combined", "instances"
 MASKS = (LABELS, COMBINED)
-_OPACITY = {LABELS: 0.5, COMBINED: 0.5, SIMILARITY: 0.7}
+SHARED = (COMBINED, INSTANCES)
+_OPACITY = {LABELS: 0.5, COMBINED: 0.5, SIMILARITY: 0.7, INSTANCES: 0.8}
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 
 Prompts = tuple[Prompt, ...]
@@ -27,12 +29,12 @@ Prompts = tuple[Prompt, ...]
 def tag_of(layer: Layer) -> tuple[str, str, str]:
     """Kind, image and prompt of a result layer; empty strings for other layers, such as a copy the user made of one.
 
-    A layer with the masks of many prompts has an empty string for the prompt.
+    A layer with the masks of many prompts, or with their objects, has an empty string for the prompt.
     """
     tag = layer.metadata.get(KEY, {})
     if tag.get("layer") != layer.unique_id:
         return "", "", ""
-    return tag["kind"], tag["image"], "" if tag["kind"] == COMBINED else tag["prompts"][0].id
+    return tag["kind"], tag["image"], "" if tag["kind"] in SHARED else tag["prompts"][0].id
 
 
 def make_layer(
@@ -42,8 +44,8 @@ def make_layer(
 
     Parameters
     ----------
-    kind : {"labels", "similarity", "combined"}
-        Mask or heat map of one prompt, or the masks of many.
+    kind : {"labels", "similarity", "combined", "instances"}
+        Mask or heat map of one prompt, or the masks of many, or the ids of their objects.
     image : Image
         The image that it belongs to.
     shown : mapping of str to int
@@ -70,6 +72,9 @@ def make_layer(
         heat, color = np.zeros(shape, np.float32), _heat(prompts[0].color)
         options = {"contrast_limits": (0, 1), "interpolation2d": "linear", "rgb": False, "colormap": color}
         layer = ImageLayer(heat, **options, **common)
+    elif kind == INSTANCES:
+        layer = Labels(np.zeros(shape, id_type((shape[-2], shape[-1]))), **common)
+        layer.editable = False  # it follows the masks; what is accepted can be edited
     else:
         classes = features(prompts, shown)
         layer = Labels(np.zeros(shape, np.uint8), features=classes, colormap=colors(prompts, shown, True), **common)
@@ -120,7 +125,7 @@ def restyle(layer: Layer, image: Image | None, prompts: Prompts, shown: Mapping[
         if layer.name == tag["name"] != name:
             layer.name = name
             tag["name"] = layer.name
-    if old == (prompts, shown):
+    if old == (prompts, shown) or kind == INSTANCES:
         return
     if kind == SIMILARITY:
         if old[0][0].color != prompts[0].color:
@@ -136,6 +141,8 @@ def restyle(layer: Layer, image: Image | None, prompts: Prompts, shown: Mapping[
 
 
 def _name(image: str, prompts: Prompts, kind: str) -> str:
+    if kind == INSTANCES:
+        return f"{image} · objects"
     if kind == COMBINED:
         return f"{image} · {len(prompts)} prompts"
     return f"{image} · {prompts[0].phrase}" + (" similarity" if kind == SIMILARITY else "")

@@ -14,7 +14,8 @@ from napari_clearclip.gui.images.sources import KEY, key_of, plane_of, shape_of
 from napari_clearclip.gui.layers.content import Content, Stroke, differing, painted
 from napari_clearclip.gui.layers.shelf import Sheet, Shelf, sheets
 from napari_clearclip.gui.layers.strokes import Strokes
-from napari_clearclip.gui.layers.styles import COMBINED, MASKS, SIMILARITY, tag_of
+from napari_clearclip.gui.layers.styles import INSTANCES, MASKS, SHARED, SIMILARITY, tag_of
+from napari_clearclip.result import IdArray
 from napari_clearclip.settings import Prompt
 from napari_clearclip.tally import Box, whole
 
@@ -183,13 +184,24 @@ class Writer:
                 self._put(layer, image, other, self.content(key, other, sheet))
         self._put(layer, image, plane, self.content(key, plane, sheet))
 
+    def write_objects(self, spot: Spot, ids: IdArray) -> Any:
+        """Write the ids (H, W) of a plane's objects into the layer that an image has for them, and return it."""
+        image = self._shelf.image(str(spot[0]))
+        if image is None:
+            return None
+        layer = self._layer(Sheet(INSTANCES, (), {}), image, shape_of(image), (1.0, 1.0))
+        if not np.array_equal(layer.data[spot[1]], ids):
+            layer.data[spot[1]] = ids
+            layer.refresh(thumbnail=ids.size <= _SMALL, extent=False, highlight=False)
+        return layer
+
     def blank(self, key: str, plane: Plane) -> None:
         """Write a plane for which there is no result: only what was painted there."""
         image = self._shelf.image(key)
         wanted = sheets(self._controller.state_of(key).settings)
         for layer in self._shelf.of(key):
             kind, _, of = tag_of(layer)
-            if kind == SIMILARITY:
+            if kind in (SIMILARITY, INSTANCES):
                 layer.data[plane] = 0
                 layer.refresh(extent=False, highlight=False)
             elif image is not None and of in wanted:
@@ -230,7 +242,7 @@ class Writer:
 
     def _layer(self, sheet: Sheet, image: Image, shape: tuple[int, ...], cell: tuple[float, float]) -> Any:
         """The layer for a sheet, made where there is none of this shape."""
-        key, of = key_of(image), "" if sheet.kind == COMBINED else sheet.prompts[0].id
+        key, of = key_of(image), "" if sheet.kind in SHARED else sheet.prompts[0].id
         found = self._shelf.find(sheet.kind, key, of)
         if found is not None and tuple(found.data.shape) != shape:
             if sheet.kind in MASKS:

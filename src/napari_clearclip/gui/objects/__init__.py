@@ -1,0 +1,1 @@
+"""Single objects: their layer, their table, and what is done to them."""
