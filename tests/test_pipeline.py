@@ -511,6 +511,16 @@ def test_instances_of_masks_that_overlap_are_those_of_one_prompt(settings: Setti
         np.testing.assert_array_equal(result.scores.at(id_, slice(0, 40), slice(0, 60)).ravel()[peaks], best)
 
 
+def test_instances_are_split_in_the_units_of_the_image(settings: Settings, runtime: Runtime) -> None:
+    pipeline, wanted = Pipeline(runtime), splitting(settings, method="score", neck=1, smooth=0)
+    counts = {}
+    for distance, scale in ((6.0, ()), (6.0, (0.5, 0.5)), (12.0, ())):
+        view = RGB.replace(scale=scale)
+        ids = pipeline.run(IMAGE, splitting(wanted, distance=distance), view).instances
+        counts[distance, scale] = np.unique(ids).tolist()
+    assert counts[6.0, (0.5, 0.5)] == counts[12.0, ()] != counts[6.0, ()]
+
+
 def test_no_instances_unless_they_are_asked_for(settings: Settings, runtime: Runtime) -> None:
     result = Pipeline(runtime).run(IMAGE, settings, RGB)
     assert result.instances is None

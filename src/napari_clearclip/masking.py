@@ -16,7 +16,7 @@ from napari_clearclip.job import Job
 from napari_clearclip.measuring import Measuring
 from napari_clearclip.progress import Progress, counted
 from napari_clearclip.refining import Refinement
-from napari_clearclip.result import IdArray, LabelArray, Scores, Segmentation
+from napari_clearclip.result import LabelArray, Scores
 from napari_clearclip.stepping import Stepping
 from napari_clearclip.tally import Tally
 
@@ -228,27 +228,6 @@ class Masking:
             assignment = yield from counted(steps, state)
             self._cache.put(key, assignment, assignment.nbytes)
         return key, assignment
-
-    def split(self, result: Segmentation, prompt: str | None) -> IdArray:
-        """The ids (H, W) of the instances of a prompt's mask, or of all labels, after what was done by hand."""
-        from napari_clearclip.engine.instances import split
-
-        ids, splitting = result.scores.prompts, result.settings.splitting
-        labels: LabelArray = result.labels
-        if prompt is not None:
-            ids, labels = (prompt,), result.mask(prompt).view(np.uint8)
-
-        def score_at(value: int, rows: slice, cols: slice) -> npt.NDArray[np.float32]:
-            return result.scores.at(ids[value - 1], rows, cols)
-
-        def make() -> IdArray:
-            made = split(labels, score_at, splitting)
-            made.flags.writeable = False  # it is kept
-            return made
-
-        scores = [result.scores.of(id_) for id_ in ids]
-        made: IdArray = self._cache.made(("split", labels, *scores, splitting), make)
-        return made
 
 
 def _indices(job: Job) -> list[tuple[int, Prompt, Index]]:

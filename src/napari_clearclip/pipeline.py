@@ -22,6 +22,7 @@ from napari_clearclip.progress import Cancelled as Cancelled
 from napari_clearclip.progress import Preview, Progress, counted
 from napari_clearclip.result import Georeference, Scores, Segmentation
 from napari_clearclip.settings import Refining, Runtime, Settings
+from napari_clearclip.splitting import Splitter
 from napari_clearclip.stack import Stack
 from napari_clearclip.stepping import Stepping
 
@@ -61,6 +62,7 @@ class Pipeline:
         self._measuring = Measuring(self._cache)
         self._stepping = Stepping(self._cache)
         self._masking = Masking(self._cache, self._measuring, self._stepping)
+        self._splitter = Splitter(self._cache)
 
     @property
     def device(self) -> str:
@@ -312,4 +314,4 @@ class Pipeline:
             if (words := domains.unknown_words(job.settings.model, phrase))
         }
         parts = (labels, scores, job.settings, job.view, job.edits, overlaps, job.valid, unknown, georeference)
-        return Segmentation(*parts, splitter=self._masking.split, tally=tally)
+        return Segmentation(*parts, splitter=self._splitter, tally=tally)

@@ -464,12 +464,8 @@ class Splitting(Value):
         le=100,
         description="Smoothing of shape or score before cuts are sought, in pixels, so that rough edges make none.",
     )
-    distance: float = Field(
-        0.0,
-        ge=0,
-        le=1e6,
-        title="Least distance",
-        description="Parts whose middles are nearer to each other than this are not cut apart, in pixels.",
+    distance: float = _measure(
+        "Least distance", 1, "Parts whose middles are nearer to each other than this are not cut apart; 0 = any may be."
     )
 
 

@@ -25,10 +25,10 @@ from napari_clearclip.gui.images.sources import key_of, source_of
 from napari_clearclip.gui.layers.results import Results
 from napari_clearclip.gui.layers.styles import left_behind
 from napari_clearclip.gui.prompts import listing
-from napari_clearclip.masking import Masking
 from napari_clearclip.progress import Progress
 from napari_clearclip.result import Scores, Segmentation
 from napari_clearclip.settings import Prompt, Runtime, Settings
+from napari_clearclip.splitting import Splitter
 from napari_clearclip.tally import Tally
 
 
@@ -113,7 +113,7 @@ class CountingPipeline:
         labels, overlaps = apply_edits(labels, overlaps, settings.objects, edits, view.plane)
         ids = tuple(prompt.id for prompt in settings.objects)
         parts = (labels, Scores(ids, scores.copy(), (4.0, 4.0)), settings, view, edits, overlaps)
-        result = Segmentation(*parts, splitter=Masking(Cache(2**20)).split)
+        result = Segmentation(*parts, splitter=Splitter(Cache(2**20)))
         return replace(result, tally=self._tally(result))
 
     def _tally(self, result: Segmentation) -> Tally:

@@ -104,6 +104,18 @@ def test_objects_have_a_layer_and_rows(counted: Opened) -> None:
     assert counted.layer.features.to_dict("list")["prompt"] == ["road"]
 
 
+def test_sizes_are_in_the_unit_of_the_image(counted: Opened) -> None:
+    assert counted.section.objects.headerData(2, Qt.Orientation.Horizontal) == "Area px²"
+    counted.image.units = ("um", "um")
+    counted.run()
+    assert counted.section.objects.headerData(2, Qt.Orientation.Horizontal) == "Area µm²"
+    assert counted.cells()[0][2] == "32"  # a pixel is 0.5 x 0.5 µm
+    own = counted.viewer.add_labels(np.ones((16, 16), int), scale=(2, 2), units=("um", "um"))
+    counted.settle()
+    assert counted.census.own_layer == own
+    assert counted.cells()[0][1] == "1024"
+
+
 def test_what_is_painted_is_counted_and_undone(counted: Opened) -> None:
     paint(counted, slice(7, 9), slice(0, 16))
     assert len(counted.cells()) == 2

@@ -101,8 +101,9 @@ class Reading:
         return cls(settings.model, settings.tiling, settings.attention.blocks, view.replace(plane=()))
 
     def seen(self, settings: Settings) -> Reading:
-        """What of it the settings read: the size of a pixel concerns nobody unless masks are cleaned."""
-        return replace(self, view=self.view.look) if settings.cleaning.is_idle else self
+        """What of it the settings read: the size of a pixel concerns nobody unless masks are cleaned or split."""
+        unused = settings.cleaning.is_idle and settings.splitting.method == "none"
+        return replace(self, view=self.view.look) if unused else self
 
     def applied(self, settings: Settings) -> Settings:
         """The settings, read as in this reading."""

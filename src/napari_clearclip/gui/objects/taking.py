@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_clearclip.edits import Plane
+from napari_clearclip.edits import Plane, View
 from napari_clearclip.engine.objects import measure
 from napari_clearclip.gui.control.jobs import Outcome, Source, Spot
+from napari_clearclip.gui.images.sources import pixel_of
 from napari_clearclip.result import IdArray, ObjectTable
 
 
@@ -108,7 +109,12 @@ def _taken(live: Live) -> Found:
     else:
         names = {int(id_): words[live.prompts[0]] for id_ in peaks}
     image = brightness_of(live.outcome.source, result.view.channels)
-    return Found(ids, measure(ids, score, image, names))
+    return Found(ids, measure(ids, score, image, names, **_units(result.view.pixel, result.view.unit)))
+
+
+def _units(pixel: tuple[float, float], unit: str) -> dict[str, Any]:
+    """In what is measured: in pixels where the unit is not known."""
+    return {"pixel": pixel, "unit": unit} if unit else {}
 
 
 def _measured(own: Own) -> Found:
@@ -125,7 +131,8 @@ def _measured(own: Own) -> Found:
     names = None
     if {"index", "prompt"} <= set(features):
         names = {int(at): str(name) for at, name in zip(features["index"], features["prompt"], strict=True)}
-    return Found(ids, measure(ids, score, image, names))
+    known = View(**pixel_of(own.layer))
+    return Found(ids, measure(ids, score, image, names, **_units(known.pixel, known.unit)))
 
 
 def brightness_of(source: Source, channels: tuple[int, ...]) -> npt.NDArray[Any]:
