@@ -17,6 +17,8 @@ from napari_clearclip.tally import Tally
 LabelArray = npt.NDArray[np.uint8]
 IdArray = npt.NDArray[np.integer]
 
+_STRIP = 2**17  # pixels that are scored together
+
 
 @dataclass(frozen=True)
 class Georeference:
@@ -166,7 +168,7 @@ class Segmentation:
         """Each pixel's score (H, W) by the first of some prompts, by id, whose mask holds it; 0 where none does."""
         height, width = self.labels.shape[0], self.labels.shape[1]
         found = np.zeros((height, width), np.float32)
-        step = max(_CACHED // max(width, 1), 1)
+        step = max(_STRIP // max(width, 1), 1)
         for prompt in reversed(prompts):
             mask = self.mask(prompt)
             for top in range(0, height, step):
