@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_clearclip.cache import key_of
-from napari_clearclip.settings import Settings, Tiling
+from napari_clearclip.settings import Attention, Settings, Tiling
 from napari_clearclip.stack import Stack
 
 if TYPE_CHECKING:
@@ -120,11 +120,19 @@ def image_key(image: Any, view: View) -> str:
 
 
 def filled_in(settings: Settings, clip: Clip) -> Settings:
-    """The settings with every empty field as the model recommends it."""
+    """The settings with every empty field as the model recommends it.
+
+    A model without variants (a student) has no attention and no keys: its row is the usual one, and nothing is smoothed
+    by keys.
+    """
     comparing = settings.comparing.replace(
         templates=settings.comparing.templates or clip.templates, cell=settings.comparing.cell or clip.patch
     )
-    return settings.replace(tiling=filled_tiling(settings.tiling, clip.tiling), comparing=comparing)
+    attention = settings.attention
+    if not clip.has_variants:
+        attention, comparing = Attention(), comparing.replace(smooth=0)
+    tiling = filled_tiling(settings.tiling, clip.tiling)
+    return settings.replace(tiling=tiling, comparing=comparing, attention=attention)
 
 
 def filled_tiling(tiling: Tiling, recommended: Tiling) -> Tiling:
@@ -175,9 +183,8 @@ def windows_at_once(job: Job) -> int:
 
     The number follows from sizes and not from the clock, so that a run can be repeated bit for bit.
     """
-    tokens, width = 1 + job.frame.grid[0] * job.frame.grid[1], job.clip.model.visual.transformer.width
-    work = 24 * tokens * width**2 + 4 * tokens**2 * width
-    return int(np.clip((_CPU_STEP if job.clip.device == "cpu" else _GPU_STEP) / work, 1, 64))
+    step = _CPU_STEP if job.clip.device == "cpu" else _GPU_STEP
+    return int(np.clip(step / job.clip.work(job.frame.grid), 1, 64))
 
 
 def coarser(job: Job) -> Job:

@@ -29,6 +29,7 @@ from napari_clearclip.stepping import Stepping
 if TYPE_CHECKING:
     import torch
 
+    from napari_clearclip.engine.model import Clip
     from napari_clearclip.engine.windows import Region
 
 FloatArray = npt.NDArray[np.float32]
@@ -173,6 +174,21 @@ class Pipeline:
         cosines = yield from self._cosines(job, first, show)
         cosines = yield from self._smoothed(job, self._denoised(job, cosines))
         return (yield from self._segmentation(job, cosines, georeference))
+
+    def teacher_steps(
+        self, image: Any, settings: Settings, view: View, dense: bool
+    ) -> Generator[Progress, None, tuple[Clip, dict[str, FloatArray], list[torch.Tensor] | None]]:
+        """What a student learns from: the model, each phrase's unit vector (D,), and the image's own if wanted.
+
+        The image's vectors are D maps (h, w) on the cells, each the mean over the windows that overlap there.
+        """
+        job = yield from self._prepare(image, settings, view, Edits())
+        texts = yield from self._vectors(job)
+        if not dense:
+            return job.clip, texts, None
+        axes = {str(axis): row for axis, row in enumerate(np.eye(job.clip.width, dtype=np.float32))}
+        maps = yield from self._encoding.compare(job, axes, None, None, READING)  # a cosine with an axis is a channel
+        return job.clip, texts, [maps[axis] for axis in axes]
 
     def _segmentation(
         self, job: Job, cosines: Cosines, georeference: Georeference | None = None

@@ -167,6 +167,82 @@ def _segment(
     return segment_files(images, flags, device, out, threads)
 
 
+@app.command("train")
+@_told
+def _train(
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="Images to learn from; no labels are needed.")
+    ],
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", "-p", metavar="TEXT", help="What is in them; synonyms after commas. Repeat for more."),
+    ] = None,
+    distractor: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="What else is in them. Repeat; replaces the default list."),
+    ] = None,
+    no_distractors: Annotated[
+        bool, typer.Option("--no-distractors", help="There is nothing in the images but the prompts.")
+    ] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of accepted masks, IMAGE_clearclip_labels.tif or IMAGE.tif: 0 nothing, 1 the first prompt, "
+            "... They count more than what CLIP says.",
+        ),
+    ] = None,
+    transductive: Annotated[
+        bool,
+        typer.Option(
+            "--transductive",
+            help="The labelled prompts are labelled completely: CLIP labels only the others, for a tenth of the steps, "
+            "then the student goes on by itself.",
+        ),
+    ] = False,
+    model: ModelOption = None,
+    student: Annotated[
+        str | None, typer.Option(metavar="KIND", help="small (default, for a CPU), deeplab50 or deeplab101.")
+    ] = None,
+    iterations: Annotated[int | None, typer.Option(metavar="N", help="Steps of the training.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(metavar="X", help="Train about so long, instead of a number of steps.")
+    ] = None,
+    study: Annotated[
+        Path | None,
+        typer.Option("--study", metavar="FILE.json", help="All settings of the training; options go before it."),
+    ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option("--settings", metavar="FILE.json", help="Settings of the teacher, as `segment` writes them."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of everything random.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
+    device: DeviceOption = "auto",
+    threads: Annotated[int | None, typer.Option(metavar="N", help="CPU cores to compute with.")] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The student: weights as .safetensors, a card as .json.")
+    ] = Path("student.safetensors"),
+) -> int:
+    """Train a small network on what CLIP says about images (MaskCLIP+).
+
+    The student knows words too: `segment --model student.safetensors --prompt ...` uses it, as the panel does. On
+    images like those it learned from it is faster than CLIP and its edges are sharper.
+    """
+    from napari_clearclip.cli.request import Flags
+    from napari_clearclip.cli.train import Wishes, train_student
+
+    flags = Flags(
+        prompts=tuple(prompt or ()),
+        distractors=tuple(distractor or ()),
+        no_distractors=no_distractors,
+        model=model,
+        settings=settings,
+    )
+    wishes = Wishes(student, iterations, seed, transductive, study, labels, minutes, resume)
+    return train_student(images, flags, wishes, out, device, threads)
+
+
 @app.command("demo")
 @_told
 def _demo(

@@ -39,7 +39,7 @@ def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path, 
     UsageError
         If the options are wrong; nothing is done then.
     """
-    paths = _inputs(images)
+    paths = inputs(images)
     session = session_of(flags)
     check_formats(flags)
     pipeline = pipeline_for(device, threads)
@@ -99,7 +99,7 @@ def _is_about_the_model(error: BaseException) -> bool:
     return isinstance(error, ModelError)
 
 
-def _inputs(images: Sequence[Path]) -> list[Path]:
+def inputs(images: Sequence[Path]) -> list[Path]:
     """The images, each once, without what an earlier run wrote."""
     paths = list({path.absolute(): path for path in images}.values())
     ours = [path for path in paths if _OURS in path.name]

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from napari_clearclip.engine.attention import attend, neighbourhood_bias
 from napari_clearclip.engine.device import free_memory
+from napari_clearclip.engine.student import Student
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.model import Clip
@@ -166,6 +167,8 @@ def encode_steps(
     visual = clip.model.visual
     grid = (images.shape[2] // clip.patch, images.shape[3] // clip.patch)
     images = images.to(clip.device, clip.dtype)
+    if isinstance(visual, Student):
+        return Trunk(visual.tokens(images), grid, blocks)
     tokens = visual.conv1(images).flatten(2).transpose(1, 2)  # (B, gh*gw, C)
     cls = visual.class_embedding.to(tokens.dtype).expand(len(tokens), 1, -1)
     table = resample_positions(visual.positional_embedding, grid, clip.grid, positions)
@@ -261,12 +264,25 @@ def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False) -> Fea
     ----------
     ClearCLIP, Eqs. (4) to (6) and Table 1.
     """
+    joint, found = _joint(clip, trunk, row, keys)
+    joint = joint.float()  # (B, L, D)
+    norms = joint.norm(dim=-1, keepdim=True)
+    unit = joint / norms.clamp_min(1e-12)
+    shape = (len(unit), *trunk.grid)
+    found = None if found is None else found.reshape(*shape, -1)
+    return Features(unit[:, 1:].reshape(*shape, -1), norms[:, 1:, 0].reshape(shape), unit[:, 0], found)
+
+
+def _joint(clip: Clip, trunk: Trunk, row: Attention, keys: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Vectors (B, L, D) in the joint space and keys (B, L - 1, C): of a variant's last blocks, or of a student."""
+    visual = clip.model.visual
+    tokens = trunk.tokens.to(clip.device, clip.dtype)
+    if isinstance(visual, Student):
+        return torch.as_tensor(visual.last(tokens)), None
     if row.blocks >= clip.depth:
         raise ValueError(f"the variant reads the last {row.blocks} blocks, but the model has {clip.depth}")
     if trunk.blocks != row.blocks:
         raise ValueError(f"the trunk ends before the last {trunk.blocks} blocks, but the variant reads {row.blocks}")
-    visual = clip.model.visual
-    tokens = trunk.tokens.to(clip.device, clip.dtype)
     bias = _bias(trunk.grid, row.bias, tokens.device, tokens.dtype) if row.bias else None
     last = visual.transformer.resblocks[-row.blocks :]
     attended = torch.zeros_like(tokens)
@@ -279,12 +295,8 @@ def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False) -> Fea
         mixed = mixed + row.residual * tokens
     if row.ffn:
         mixed = mixed + row.ffn * last[-1].ls_2(last[-1].mlp(last[-1].ln_2(mixed)))
-    joint = (visual.ln_post(mixed) @ visual.proj).float()  # (B, L, D)
-    norms = joint.norm(dim=-1, keepdim=True)
-    unit = joint / norms.clamp_min(1e-12)
-    shape = (len(unit), *trunk.grid)
-    found = _keys(last[-1], tokens).float().reshape(*shape, -1) if keys else None
-    return Features(unit[:, 1:].reshape(*shape, -1), norms[:, 1:, 0].reshape(shape), unit[:, 0], found)
+    found = _keys(last[-1], tokens).float() if keys else None
+    return torch.as_tensor(visual.ln_post(mixed) @ visual.proj), found
 
 
 def embed_images(clip: Clip, images: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, cast
 
 import open_clip
@@ -10,15 +11,18 @@ import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from open_clip.transformer import VisionTransformer
 
+from napari_clearclip import domains
 from napari_clearclip.engine.catalogue import cached_models as cached_models
 from napari_clearclip.engine.catalogue import published_models as published_models
 from napari_clearclip.engine.download import Progress
 from napari_clearclip.engine.sizes import Sizes
 from napari_clearclip.engine.sources import SUPPORTED, check_supported, find, only
+from napari_clearclip.engine.student import Student, build_student
 from napari_clearclip.engine.text import CompactVocabulary, Tokenizer
 from napari_clearclip.engine.weights import ModelError as ModelError
 from napari_clearclip.engine.weights import file_hash, fill, read_state
 from napari_clearclip.settings import Model, Tiling
+from napari_clearclip.study import Card, read_card
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +32,7 @@ class Clip:
     Attributes
     ----------
     model : open_clip.model.CLIP
-        In evaluation mode, on `device`.
+        In evaluation mode, on `device`. Of a student, it is its teacher with the student as image tower.
     tokenizer : Tokenizer
         Phrases to token ids.
     key : str
@@ -54,6 +58,11 @@ class Clip:
     dtype: torch.dtype
 
     @property
+    def weights(self) -> str:
+        """Hash of the weights and activation, whatever the arithmetic."""
+        return self.key.rpartition("-")[0]
+
+    @property
     def patch(self) -> int:
         """Side of a patch in pixels."""
         return int(self.model.visual.patch_size[0])
@@ -67,12 +76,24 @@ class Clip:
     @property
     def width(self) -> int:
         """Size of the joint space of image and text."""
-        return int(self.model.visual.proj.shape[1])
+        return int(self.model.visual.output_dim)
 
     @property
     def depth(self) -> int:
         """Number of blocks."""
         return len(self.model.visual.transformer.resblocks)
+
+    @property
+    def has_variants(self) -> bool:
+        """Whether there is a last block whose attention can be exchanged; a student has none."""
+        return not isinstance(self.model.visual, Student)
+
+    def work(self, grid: tuple[int, int]) -> float:
+        """Floating point operations of a block, or of a student, on one window of a grid of patches, about."""
+        if isinstance(self.model.visual, Student):
+            return self.model.visual.work(grid)
+        tokens, width = 1 + grid[0] * grid[1], self.model.visual.transformer.width
+        return float(24 * tokens * width**2 + 4 * tokens**2 * width)
 
 
 def load(model: Model, device: str = "cpu", progress: Progress | None = None) -> Clip:
@@ -81,7 +102,8 @@ def load(model: Model, device: str = "cpu", progress: Progress | None = None) ->
     Parameters
     ----------
     model : Model
-        Published (``ViT-B-16`` with a tag, or ``hf-hub:ORGANISATION/NAME``), a local file, or ``demo``.
+        Published (``ViT-B-16`` with a tag, or ``hf-hub:ORGANISATION/NAME``), a local file, a student's file, or
+        ``demo``.
     device : str
         A torch device.
     progress : callable, optional
@@ -97,6 +119,9 @@ def load(model: Model, device: str = "cpu", progress: Progress | None = None) ->
     Only a published model that is not in the local cache touches the network. Whether GELU or QuickGELU is used
     follows the published tag or the configuration file, never the architecture's name alone.
     """
+    card = find_card(model)
+    if card is not None:
+        return _load_student(model, card, device, progress)
     source = find(model, progress)
     check_supported(source.config, model)
     half = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -118,6 +143,41 @@ def load(model: Model, device: str = "cpu", progress: Progress | None = None) ->
         templates=tuple(source.recommended.get("templates", ())) or "imagenet",
         device=device,
         dtype=dtype,
+    )
+
+
+def find_card(model: Model) -> Card | None:
+    """The card of a student; None for any other model."""
+    if model.name or not model.pretrained:
+        return None
+    try:
+        return read_card(Path(model.pretrained))
+    except ValueError as error:
+        raise ModelError(str(error)) from error
+
+
+def _load_student(model: Model, card: Card, device: str, progress: Progress | None) -> Clip:
+    """A student in the place of its teacher's image tower."""
+    path = Path(model.pretrained).expanduser().with_suffix(".safetensors")
+    if not path.is_file():
+        raise ModelError(f"the weights file {path} does not exist; check the path")
+    try:
+        teacher = load(card.teacher.replace(precision=model.precision), device, progress)
+    except ModelError as error:
+        raise ModelError(
+            f"{path.name} is a student of {card.teacher}, whose text tower it needs, and that cannot be loaded: {error}"
+        ) from error
+    if teacher.weights != card.teacher_key:
+        raise ModelError(
+            f"{path.name} is a student of {card.teacher}, but that model has other weights now; "
+            "train the student again, or bring the model back that it was trained with"
+        )
+    student = build_student(card.architecture, card.width)
+    fill(student, read_state(path), path)
+    teacher.model.visual = student.requires_grad_(False).eval().to(device, teacher.dtype)
+    recommended = domains.recommendations(model)
+    return replace(
+        teacher, key=f"{file_hash(path)}-of-{teacher.key}", tiling=Sizes.of(card.model_dump(), recommended).tiling
     )
 
 

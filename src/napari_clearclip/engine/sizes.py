@@ -12,14 +12,19 @@ from typing import Any
 
 from napari_clearclip import domains
 from napari_clearclip.settings import Model, Tiling
+from napari_clearclip.study import stride_of
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Side of a patch in pixels, and the recommended tiling with every field filled in."""
+    """Side of a patch in pixels, and the recommended tiling with every field filled in.
+
+    `variants` says whether the model has a last block that variants change; a student has none.
+    """
 
     patch: int
     tiling: Tiling
+    variants: bool = True
 
     @classmethod
     def of(cls, config: Mapping[str, Any], recommended: Mapping[str, Any]) -> Sizes:
@@ -27,6 +32,8 @@ class Sizes:
 
         The tiling is that of the model's file; else ClearCLIP's 448/448/224, or in proportion where images are small.
         """
+        if "teacher_key" in config:
+            return cls(stride_of(config["architecture"]), Tiling(**recommended["tiling"]), variants=False)
         size, patch = config["vision_cfg"]["image_size"], int(config["vision_cfg"]["patch_size"])
         size = int(size if isinstance(size, int) else size[0])
         usual = {"short_side": 448, "window": 448, "stride": 224}

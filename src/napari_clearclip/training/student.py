@@ -1,0 +1,253 @@
+"""MaskCLIP+: a student learns from what CLIP says about images, with CLIP's text vectors as its frozen classifier.
+
+References
+----------
+Zhou, Loy and Dai, Extract Free Dense Labels from CLIP, ECCV 2022, section 3.3.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+
+from napari_clearclip.engine.student import Student, build_student, classify
+from napari_clearclip.io.files import replacing
+from napari_clearclip.study import Study
+from napari_clearclip.training.lessons import IGNORE, Batch, Lesson, deal
+
+if TYPE_CHECKING:
+    from napari_clearclip.engine.model import Clip
+
+_TRIAL_STEPS = 5
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is taught.
+
+    Attributes
+    ----------
+    texts : (Q, D) float32 tensor
+        The phrases' unit vectors, which are never changed.
+    unlabelled : tuple of int
+        The phrases of which the user labelled nothing; pseudo-labels are of these.
+    mean, std : tuple of 3 float
+        Normalisation of images, the teacher's.
+    """
+
+    texts: torch.Tensor
+    unlabelled: tuple[int, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, texts: Sequence[npt.NDArray[np.float32]], unlabelled: tuple[int, ...], clip: Clip) -> Subject:
+        """What a teacher teaches: the phrases' vectors, and its normalisation."""
+        return cls(torch.from_numpy(np.stack(texts)), unlabelled, clip.mean, clip.std)
+
+
+@dataclass
+class Learning:
+    """All that changes during the training and is kept in a checkpoint.
+
+    Attributes
+    ----------
+    student : being trained
+    background : (D,) learned vector of what has no phrase, normalised when used
+    optimizer : of both
+    step : steps done
+    loss : of the last step
+    """
+
+    student: Student
+    background: nn.Parameter
+    optimizer: torch.optim.SGD
+    step: int = 0
+    loss: float = float("nan")
+
+    @classmethod
+    def start(cls, study: Study, subject: Subject, device: str = "cpu") -> Learning:
+        """The untrained state."""
+        torch.manual_seed(study.seed)
+        student = build_student(study.architecture, subject.texts.shape[1]).to(device)
+        background = nn.Parameter(torch.randn(subject.texts.shape[1]).to(device))
+        optimizer = torch.optim.SGD(
+            [*student.parameters(), background], study.rate, study.momentum, weight_decay=study.decay
+        )
+        return cls(student, background, optimizer)
+
+    def save(self, checkpoint: Path, name: str) -> None:
+        """Write a checkpoint, whole or not at all; `name` says what it is a training of."""
+        state: dict[str, Any] = {"name": name, "student": self.student.state_dict(), "background": self.background.data}
+        state |= {"optimizer": self.optimizer.state_dict(), "step": self.step, "loss": self.loss}
+        with replacing(checkpoint) as file:
+            torch.save(state, file)
+
+    def resume(self, checkpoint: Path, name: str) -> None:
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        ValueError
+            If it is damaged, or of another training.
+        """
+        try:
+            state = torch.load(checkpoint, map_location=self.background.device, weights_only=True)
+            known = state["name"]
+        except Exception as error:
+            raise ValueError(
+                f"the checkpoint {checkpoint} cannot be read ({error}); delete it to start anew"
+            ) from error
+        if known != name:
+            raise ValueError(
+                f"the checkpoint {checkpoint} is of a training with other images, phrases or settings; "
+                "give the same again, or delete it to start anew"
+            )
+        self.student.load_state_dict(state["student"])
+        self.background.data.copy_(state["background"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.loss = int(state["step"]), float(state["loss"])
+
+    def advance(self, study: Study, subject: Subject, lessons: Sequence[Lesson]) -> None:
+        """Do one step."""
+        device = self.background.device
+        batch = deal(lessons, study, self.step, self.student.stride)
+        for group in self.optimizer.param_groups:
+            group["lr"] = study.rate_at(self.step)
+        self.student.train()
+        vectors = self.student(normalised(batch, subject).to(device))  # (B, g, g, D)
+        texts = torch.cat([subject.texts.to(device), functional.normalize(self.background, dim=0)[None]])
+        logits = functional.interpolate(
+            classify(vectors, texts), size=batch.pseudo.shape[1:], mode="bilinear", align_corners=False
+        )  # (B, Q + 1, s, s)
+        pseudo = batch.pseudo.to(device)
+        if not study.is_guided(self.step):
+            pseudo = own_labels(logits.detach(), subject.unlabelled)
+        labels = merged(batch.known.to(device), pseudo)
+        labels = labels.masked_fill(_outside(batch, labels.shape[1]).to(device), IGNORE)
+        if not study.background:
+            logits = logits[:, :-1]
+        loss = label_loss(logits, labels)
+        if batch.vectors is not None:
+            loss = loss + study.distil * (vectors - batch.vectors.to(device)).abs().mean()
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        self.step += 1
+        self.loss = loss.item()
+
+
+def normalised(batch: Batch, subject: Subject) -> torch.Tensor:
+    """The images (B, 3, S, S) as the student reads them; 0 outside of them."""
+    mean, std = (torch.tensor(values)[:, None, None] for values in (subject.mean, subject.std))
+    return ((batch.images - mean) / std).masked_fill(batch.blank, 0)
+
+
+def _outside(batch: Batch, side: int) -> torch.Tensor:
+    """Where labels (B, side, side) lie outside the image."""
+    step = batch.blank.shape[-1] // side
+    return batch.blank[:, 0, step // 2 :: step, step // 2 :: step]
+
+
+def own_labels(logits: torch.Tensor, unlabelled: Sequence[int]) -> torch.Tensor:
+    """The student's own choice (B, s, s) among the phrases that nobody labelled; of logits (B, Q, s, s)."""
+    numbers = torch.tensor(unlabelled, device=logits.device)
+    return numbers[logits[:, numbers].argmax(dim=1)]
+
+
+def merged(known: torch.Tensor, pseudo: torch.Tensor) -> torch.Tensor:
+    """What the user says, and elsewhere the pseudo-labels."""
+    return torch.where(known == IGNORE, pseudo, known)
+
+
+def label_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy over the pixels that have a label; 0 where none has."""
+    total = functional.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
+    return total / (labels != IGNORE).sum().clamp_min(1)
+
+
+def train_steps(
+    study: Study,
+    subject: Subject,
+    lessons: Sequence[Lesson],
+    learning: Learning,
+) -> Generator[Learning, None, None]:
+    """Train to the end, yielding after each step; what is yielded can be saved, and closing stops."""
+    if not lessons:
+        raise ValueError("there is nothing to learn from; give at least one image")
+    while learning.step < study.iterations:
+        torch.set_flush_denormal(True)  # numbers that small make a CPU many times slower
+        try:
+            learning.advance(study, subject, lessons)
+        finally:
+            torch.set_flush_denormal(False)  # others in this thread may need them
+        yield learning
+
+
+def paced(study: Study, subject: Subject, lessons: Sequence[Lesson], device: str, minutes: float) -> Study:
+    """The study with as many iterations as fit into some minutes, by the pace of its first ones."""
+    trial = Learning.start(study, subject, device)
+    trial.advance(study, subject, lessons)  # memory is set up
+    began = time.perf_counter()
+    for _ in range(_TRIAL_STEPS):
+        trial.advance(study, subject, lessons)
+    seconds = (time.perf_counter() - began) / _TRIAL_STEPS
+    return study.replace(iterations=max(int(60 * minutes / seconds), 1))
+
+
+@dataclass(frozen=True)
+class Examination:
+    """How well a student agrees with its pseudo-labels.
+
+    Attributes
+    ----------
+    agreement : share of labelled places where its best phrase is the pseudo-label
+    scale : of 10, 15, 20, ... 200, the factor on its cosines at which a softmax over all phrases fits them best
+    """
+
+    agreement: float
+    scale: float
+
+
+def examine(student: Student, subject: Subject, lessons: Sequence[Lesson], most: int = 16) -> Examination:
+    """How well a student does on at most `most` of its own lessons, whole images, by cosines as when it is used."""
+    scales = np.arange(10, 201, 5)
+    surprise = torch.zeros(len(scales), dtype=torch.float64)
+    right = count = 0
+    student.eval()
+    for lesson in lessons[:: max(len(lessons) // most, 1)][:most]:
+        cosines, labels = _cosines(student, subject, lesson)
+        right += int((cosines.argmax(dim=1) == labels).sum())
+        count += int((labels != IGNORE).sum())
+        for place, scale in enumerate(scales.tolist()):
+            surprise[place] += functional.cross_entropy(scale * cosines, labels, ignore_index=IGNORE, reduction="sum")
+    return Examination(right / max(count, 1), float(scales[int(surprise.argmin())]))
+
+
+def save_weights(student: Student, path: Path) -> None:
+    """Write a student's weights as safetensors."""
+    from safetensors.torch import save_file
+
+    save_file({name: value.detach().cpu().contiguous() for name, value in student.state_dict().items()}, path)
+
+
+@torch.no_grad()
+def _cosines(student: Student, subject: Subject, lesson: Lesson) -> tuple[torch.Tensor, torch.Tensor]:
+    """The student's cosines (1, Q, h, w) on a whole image, and the pseudo-labels (1, h, w) at the same places."""
+    device = next(student.parameters()).device
+    shape = [length // student.stride * student.stride for length in lesson.image.shape[:2]]
+    image = torch.from_numpy(lesson.image[: shape[0], : shape[1]]).permute(2, 0, 1)[None].float() / 255
+    mean, std = (torch.tensor(values)[:, None, None] for values in (subject.mean, subject.std))
+    vectors = functional.normalize(student(((image - mean) / std).to(device)), dim=-1)
+    half = student.stride // 2
+    pseudo = lesson.pseudo[half : shape[0] : student.stride, half : shape[1] : student.stride]
+    return classify(vectors, subject.texts.to(device)).cpu(), torch.from_numpy(pseudo.astype(np.int64))[None]
