@@ -81,6 +81,8 @@ STAGES = {
     "assign": "decide.assign_steps",
     "overlap": "decide.overlap_steps",
     "threshold": "decide.threshold",
+    "outline": "edges.redraw_steps",
+    "segment": "edges.segment",
     "clean": "clean.clean_steps",
     "split": "instances.split",
     "range": "bands.resolve_index",
@@ -94,7 +96,7 @@ OF_INDICES = {"range", "measure", "count", "average", "take", "pack"}
 OF_WORDS = {"load", "embed", "encode", "project", "compare", "assign", "overlap", "threshold"}
 
 # Stages that nothing asks for by itself.
-OPTIONAL = {"overlap", "improbable", "smooth", "refine", "clean", *OF_INDICES}
+OPTIONAL = {"overlap", "improbable", "smooth", "refine", "outline", "segment", "clean", *OF_INDICES}
 
 
 @pytest.fixture
@@ -160,6 +162,14 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     ),
     "changes distances that nothing reads": (lambda s: s.replace(refining=Refining(dilations=(1, 2))), set()),
     "lets masks overlap": (lambda s: deciding(s, exclusive=False), {"overlap"}),
+    "moves outlines to edges": (
+        lambda s: s.replace(cleaning=Cleaning(edges="slic")),
+        {"outline", "segment", "split"},
+    ),
+    "floods doubtful pixels": (
+        lambda s: s.replace(cleaning=Cleaning(edges="watershed", certainty=0.3)),
+        {"outline", "split"},
+    ),
     "asks for clean masks": (lambda s: s.replace(cleaning=Cleaning(smallest=4)), {"clean", "split"}),
     "mutes a distractor": (lambda s: prompt(s, "sky", muted=True), AFTER_COMPARE),
     "removes a prompt": (lambda s: s.replace(prompts=(CAT, SKY, WALL)), AFTER_COMPARE),
@@ -215,13 +225,29 @@ def test_what_a_change_runs(change: str, settings: Settings, runtime: Runtime, c
     assert np.array_equal(again.labels, first.labels)
 
 
+def cleaning(settings: Settings, **changes: Any) -> Settings:
+    return settings.replace(cleaning=settings.cleaning.replace(**changes))
+
+
+OUTLINES = {"outline", "clean"}
 CLEANED: dict[str, tuple[Callable[[Settings], Settings], View, set[str]]] = {
     "nothing": (lambda s: s, RGB, set()),
     "recolours a prompt": (lambda s: prompt(s, "cat", color="#123456"), RGB, set()),
-    "cleans in another way": (lambda s: s.replace(cleaning=s.cleaning.replace(hole=9)), RGB, {"clean"}),
-    "does not clean": (lambda s: s.replace(cleaning=Cleaning()), RGB, set()),
-    "moves a threshold": (lambda s: prompt(s, "cat", threshold=0.7), RGB, {"threshold", "clean"}),
-    "lets masks overlap": (lambda s: deciding(s, exclusive=False), RGB, {"overlap", "clean"}),
+    "cleans in another way": (lambda s: cleaning(s, hole=9), RGB, {"clean"}),
+    "does not clean": (lambda s: cleaning(s, smallest=0, closing=0), RGB, set()),
+    "leaves outlines as they are": (lambda s: cleaning(s, edges="none"), RGB, {"clean"}),
+    "makes larger superpixels": (lambda s: cleaning(s, superpixel=12), RGB, {"segment"} | OUTLINES),
+    "makes rounder superpixels": (lambda s: cleaning(s, compactness=60), RGB, {"segment"} | OUTLINES),
+    "moves what another method reads": (lambda s: cleaning(s, certainty=0.5), RGB, set()),
+    "merges superpixels": (lambda s: cleaning(s, edges="felzenszwalb"), RGB, {"segment"} | OUTLINES),
+    "floods doubtful pixels": (lambda s: cleaning(s, edges="watershed"), RGB, OUTLINES),
+    "moves a threshold": (lambda s: prompt(s, "cat", threshold=0.7), RGB, {"threshold"} | OUTLINES),
+    "lets masks overlap": (lambda s: deciding(s, exclusive=False), RGB, {"overlap"} | OUTLINES),
+    "lets masks overlap, and floods": (
+        lambda s: cleaning(deciding(s, exclusive=False), edges="watershed"),
+        RGB,
+        {"overlap"} | OUTLINES,
+    ),
     "measures the pixels": (lambda s: s, RGB.replace(scale=(0.5, 0.25), unit="µm"), {"clean"}),
     "names the unit": (lambda s: s, RGB.replace(unit="µm"), set()),
 }
@@ -231,7 +257,7 @@ CLEANED: dict[str, tuple[Callable[[Settings], Settings], View, set[str]]] = {
 def test_what_a_change_runs_where_masks_are_cleaned(
     change: str, settings: Settings, runtime: Runtime, calls: Counter[str]
 ) -> None:
-    settings = settings.replace(cleaning=Cleaning(smallest=6, closing=2))
+    settings = settings.replace(cleaning=Cleaning(edges="slic", smallest=6, closing=2))
     pipeline = Pipeline(runtime)
     first = pipeline.run(IMAGE, settings, RGB)
     assert calls["clean"] == 1
@@ -320,15 +346,7 @@ def test_what_a_change_runs_with_indices(
     settings = settings.replace(prompts=(CAT, WATER, BRIGHT, SKY, WALL))
     pipeline = Pipeline(runtime)
     first = pipeline.run(IMAGE, settings, RGB)
-    assert set(calls) - {"windows"} == set(STAGES) - {
-        "overlap",
-        "improbable",
-        "smooth",
-        "refine",
-        "pack",
-        "clean",
-        "split",
-    }
+    assert set(calls) - {"windows"} == set(STAGES) - (OPTIONAL - OF_INDICES) - {"pack", "split"}
     calls.clear()
     make, stages = INDEX_TABLE[change]
     changed = pipeline.run(IMAGE, make(settings), RGB)
@@ -957,3 +975,39 @@ def test_a_lazy_image_gives_the_same_result(settings: Settings, runtime: Runtime
     expected = Pipeline(runtime).run(IMAGE, settings, RGB)
     result = Pipeline(runtime).run(lazy, settings, RGB)
     assert np.array_equal(result.scores.values, expected.scores.values)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Outlines
+
+
+@pytest.mark.parametrize("method", ["slic", "felzenszwalb", "watershed"])
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_outlines_stay_where_there_are_no_data_and_where_an_index_is(
+    method: str, exclusive: bool, settings: Settings, runtime: Runtime
+) -> None:
+    image = IMAGE.copy()
+    image[10:20, 15:40] = 0
+    bright = Prompt(id="bright", phrase="bright", threshold=0.6, index=Index(expression="b1", low=0, high=255))
+    settings = deciding(settings.replace(prompts=(CAT, bright, DOG, SKY, WALL)), exclusive=exclusive)
+    pipeline, view = Pipeline(runtime), RGB.replace(nodata=0)
+    before = pipeline.run(image, settings, view)
+    after = pipeline.run(image, settings.replace(cleaning=Cleaning(edges=method, certainty=0.3)), view)
+    assert not np.array_equal(after.mask("cat"), before.mask("cat"))
+    assert np.array_equal(after.mask("bright"), before.mask("bright"))
+    assert before.mask("bright").any()
+    assert after.valid is not None
+    for id_ in ("cat", "dog", "bright"):
+        assert not after.mask(id_)[~after.valid].any()
+
+
+def test_superpixels_are_kept_when_a_threshold_moves_and_dropped_with_the_look(
+    settings: Settings, runtime: Runtime, calls: Counter[str]
+) -> None:
+    settings, pipeline = cleaning(settings, edges="slic"), Pipeline(runtime)
+    pipeline.run(IMAGE, settings, RGB)
+    pipeline.run(IMAGE, prompt(settings, "cat", threshold=0.1), RGB)
+    pipeline.run(IMAGE, deciding(settings, exclusive=False), RGB)
+    assert calls["segment"] == 1
+    pipeline.run(IMAGE, settings, RGB.replace(gamma=2))
+    assert calls["segment"] == 2

@@ -1,9 +1,8 @@
-"""Cosines through refine, decide, threshold and clean to masks, keeping what can be reused."""
+"""Cosines through refine, decide and threshold to masks, keeping what can be reused."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,40 +18,13 @@ from napari_clearclip.refining import Refinement
 from napari_clearclip.result import LabelArray, Scores
 from napari_clearclip.stepping import Stepping
 from napari_clearclip.tally import Tally
+from napari_clearclip.tidying import Masks, Tidying
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.decide import Assignment, Candidates, Strips
     from napari_clearclip.settings import Index, Prompt
 
 MAKING = "Making masks"
-CLEANING = "Cleaning masks"
-
-
-@dataclass(frozen=True, eq=False)
-class Masks:
-    """What a stage makes of all prompts, not to be written to.
-
-    Attributes
-    ----------
-    key : str
-        Names it.
-    labels : (H, W) uint8 array
-        0 = nothing, i + 1 = prompt i; empty where masks may overlap.
-    overlaps : (P, H, ceil(W / 8)) uint8 array or None
-        Packed masks where they may overlap.
-    tally : Tally
-        What is known of each tile.
-    """
-
-    key: str
-    labels: LabelArray
-    overlaps: LabelArray | None
-    tally: Tally
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of what is kept; labels beside packed masks are empty and take none."""
-        return (self.labels if self.overlaps is None else self.overlaps).nbytes + self.tally.nbytes
 
 
 class Masking:
@@ -72,6 +44,7 @@ class Masking:
         self._cache = cache
         self._measuring = measuring
         self._stepping = stepping
+        self._tidying = Tidying(cache, stepping)
 
     def steps(self, job: Job, cosines: Cosines) -> Generator[Progress, None, tuple[Scores, Masks]]:
         """What cosines on the cells make of the image, before anything done by hand.
@@ -92,7 +65,7 @@ class Masking:
         candidates = self._candidates(job, cosines)
         scores = yield from self._scores(job, candidates)
         masks = yield from self._masks(job, candidates)
-        return scores, (yield from self._cleaned(job, masks))
+        return scores, (yield from self._tidying.steps(job, masks, partial(self._doubtful, job, candidates)))
 
     def _candidates(self, job: Job, cosines: Cosines) -> Candidates:
         """The phrases that compete with each other: those that have cosines."""
@@ -133,39 +106,14 @@ class Masking:
             return masks
         if deciding.exclusive:
             labels, tally = yield from self._labels(job, candidates)
-            return self._kept(Masks(key, labels, None, tally))
+            return self._tidying.kept(Masks(key, labels, None, tally))
         overlaps = yield from self._overlaps(job, candidates)
         labels = np.broadcast_to(np.uint8(0), job.frame.image)  # combined once what is done by hand is known
-        return self._kept(Masks(key, labels, overlaps, self._tally("overlaps", job, overlaps)))
-
-    def _cleaned(self, job: Job, masks: Masks) -> Generator[Progress, None, Masks]:
-        """Masks without specks, gaps and rough outlines; the same ones if nothing is asked for."""
-        from napari_clearclip.engine.clean import clean_overlap_steps, clean_steps
-
-        cleaning, pixel = job.settings.cleaning, job.view.pixel
-        if cleaning.is_idle:
-            return masks
-        key = key_of("cleaned", masks.key, cleaning, pixel)
-        found: Masks | None = self._cache.get(key)
-        if found is not None:
-            return found
-        state = Progress(CLEANING)
-        yield state
-        if masks.overlaps is None:
-            labels = yield from counted(clean_steps(masks.labels, cleaning, pixel, job.valid), state)
-            return self._kept(Masks(key, labels, None, self._tally("cleaned", job, labels)))
-        steps = clean_overlap_steps(masks.overlaps, job.frame.image[1], cleaning, pixel, job.valid)
-        overlaps = yield from counted(steps, state)
-        return self._kept(Masks(key, masks.labels, overlaps, self._tally("cleaned", job, overlaps)))
+        return self._tidying.kept(Masks(key, labels, overlaps, self._tally("overlaps", job, overlaps)))
 
     def _tally(self, stage: str, job: Job, masks: LabelArray) -> Tally:
         """What is known of each tile of what a stage has made."""
         return self._stepping.tally(stage, job.key, masks, job.frame.image, len(job.settings.objects))
-
-    def _kept(self, masks: Masks) -> Masks:
-        """The same, kept."""
-        self._cache.put(masks.key, masks, masks.nbytes)
-        return masks
 
     def _labels(self, job: Job, candidates: Candidates) -> Generator[Progress, None, tuple[LabelArray, Tally]]:
         """Exclusive labels: the words settle among themselves, then each index takes what it wins."""
@@ -203,6 +151,29 @@ class Masking:
             bits[places] = found
         for place, prompt, index in _indices(job):
             bits[place] = pack((yield from self._measuring.levels(job, index)), prompt.threshold, job.valid)
+        return bits
+
+    def _doubtful(self, job: Job, candidates: Candidates) -> Generator[Progress, None, LabelArray]:
+        """Pixels that could easily belong to others, packed: (1, H, ceil(W / 8)), or (P, ...) where masks overlap."""
+        from napari_clearclip.engine.decide import overlap_steps
+        from napari_clearclip.engine.edges import doubtful_pixels, sure_thresholds
+
+        deciding, certainty, worded = job.settings.deciding, job.settings.cleaning.certainty, job.settings.worded
+        thresholds = [prompt.threshold for prompt in worded]
+        height, width = job.frame.image
+        count = 1 if deciding.exclusive else len(job.settings.objects)
+        bits = np.zeros((count, height, -(-width // 8)), np.uint8)
+        if worded and deciding.exclusive:
+            _, assignment = yield from self._assignment(job, candidates)
+            bits[0] = np.packbits(doubtful_pixels(assignment, thresholds, deciding.lead, certainty), axis=-1)
+        elif worded:
+            found = []
+            for limits in sure_thresholds(thresholds, certainty):
+                strips, state = self._strips(job, candidates)
+                steps = overlap_steps(candidates, job.frame, deciding, limits, job.valid, strips)
+                found.append((yield from counted(steps, state)))
+            places = [place for place, prompt in enumerate(job.settings.objects) if prompt.index is None]
+            bits[places] = found[0] & ~found[1]
         return bits
 
     def _strips(self, job: Job, candidates: Candidates) -> tuple[Strips, Progress | Callable[[], Progress]]:

@@ -16,7 +16,7 @@ from napari_clearclip.edits import Edits, View
 from napari_clearclip.encoding import READING, Cosines, Encoding, Show
 from napari_clearclip.job import Bands, Job, coarser, filled_in, frame_of, image_key, plain_frame, valid_pixels
 from napari_clearclip.loading import Loader
-from napari_clearclip.masking import Masking, Masks
+from napari_clearclip.masking import Masking
 from napari_clearclip.measuring import Measuring
 from napari_clearclip.progress import Cancelled as Cancelled
 from napari_clearclip.progress import Preview, Progress, counted
@@ -25,6 +25,7 @@ from napari_clearclip.settings import Refining, Runtime, Settings
 from napari_clearclip.splitting import Splitter
 from napari_clearclip.stack import Stack
 from napari_clearclip.stepping import Stepping
+from napari_clearclip.tidying import Masks
 
 if TYPE_CHECKING:
     import torch

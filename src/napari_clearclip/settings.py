@@ -404,9 +404,30 @@ def _measure(title: str, power: int, description: str) -> Any:
 class Cleaning(Value):
     """How masks are tidied after the threshold, in this order; lengths and areas are in the image's unit, else pixels.
 
-    A field that is 0 does nothing.
+    A field that is 0 does nothing, except `superpixel`.
     """
 
+    edges: Literal["none", "slic", "felzenszwalb", "watershed"] = Field(
+        "none",
+        description="How outlines are moved to edges of the image: slic and felzenszwalb = each superpixel goes to "
+        "whoever has most of it; watershed = doubtful pixels go to whoever reaches them without crossing an edge.",
+    )
+    superpixel: float = _measure(
+        "Superpixel", 1, "Side of a superpixel (slic, felzenszwalb), at most 64 pixels; 0 = as suits the patches."
+    )
+    compactness: float = Field(
+        30.0,
+        gt=0,
+        le=1000,
+        description="How even superpixels of slic are; lower = they follow colours more closely.",
+    )
+    certainty: float = Field(
+        0.95,
+        gt=0,
+        le=1,
+        description="With watershed, pixels are doubtful whose lead over the second best is less than this, or whose "
+        "score is less than this share of the way from the threshold to 1, or to 0. Higher = outlines move further.",
+    )
     opening: float = _measure(
         "Remove thinner", 1, "Parts into which a disk of this radius does not fit are removed (opening); 0 = none."
     )
@@ -432,14 +453,28 @@ class Cleaning(Value):
     )
 
     @property
+    def moved(self) -> tuple[object, ...]:
+        """What decides how outlines are moved to edges; () if they are not."""
+        if self.edges == "none":
+            return ()
+        parts = {"slic": (self.superpixel, self.compactness), "felzenszwalb": (self.superpixel,)}
+        return self.edges, *parts.get(self.edges, (self.certainty,))
+
+    @property
     def lengths(self) -> tuple[float, float, float]:
         """What is done with a neighbourhood of each pixel: opening, closing, smooth."""
         return self.opening, self.closing, self.smooth
 
     @property
+    def shaped(self) -> tuple[object, ...]:
+        """What decides how masks are cleaned once their outlines are moved; () if they are not."""
+        parts = (*self.lengths, self.smallest, self.largest, self.hole)
+        return parts if any(parts) else ()
+
+    @property
     def is_idle(self) -> bool:
         """Whether masks stay as they are."""
-        return not any((*self.lengths, self.smallest, self.largest, self.hole))
+        return not self.moved and not self.shaped
 
 
 class Splitting(Value):

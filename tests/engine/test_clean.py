@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from skimage import morphology
 
-from napari_clearclip.engine import clean
+from napari_clearclip.engine import tiles
 from napari_clearclip.engine.clean import (
     clean_overlap_steps,
     clean_steps,
@@ -327,7 +327,7 @@ def test_tiles_leave_no_seams(fields: dict[str, float], monkeypatch: pytest.Monk
     labels, valid = blobs(5, (97, 83)), gaps(5, (97, 83))
     labels *= valid
     whole = cleaned(labels, valid, **fields)
-    monkeypatch.setattr(clean, "_TILE", 16)
+    monkeypatch.setattr(tiles, "SIDE", 16)
     assert np.array_equal(cleaned(labels, valid, **fields), whole)
 
 

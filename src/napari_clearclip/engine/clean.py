@@ -6,11 +6,13 @@ what lies outside the image, are no outline: they neither take from a mask nor a
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from napari_clearclip.engine.tiles import inside, tiles
 
 if TYPE_CHECKING:
     from napari_clearclip.edits import Mask
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 Labels = npt.NDArray[np.uint8]
 Scale = tuple[float, float]
 
-_TILE = 512  # side in pixels; several arrays of this size stay near the processor
 _REACH = 3  # standard deviations after which a Gaussian is cut off
 _STRIP = 2**18
 
@@ -97,7 +98,7 @@ def _reshape_steps(
     """Opening, closing and smoothing, tile by tile with as much around as they look at."""
     sides = [_reach(cleaning, side) for side in pixel]
     result = labels.copy()
-    for core, around in _tiles(labels.shape, sides):
+    for core, around in tiles(labels.shape, sides):
         part = labels[around]
         if part.min() == part.max():
             continue
@@ -105,8 +106,7 @@ def _reshape_steps(
         part = open_labels(part, cleaning.opening, pixel, known)
         part = close_labels(part, cleaning.closing, pixel, known)
         part = smooth_labels(part, cleaning.smooth, pixel, known)
-        inner = tuple(slice(c.start - a.start, c.stop - a.start) for c, a in zip(core, around, strict=True))
-        result[core] = part[inner]
+        result[core] = part[inside(core, around)]
         yield
     return result
 
@@ -115,19 +115,6 @@ def _reach(cleaning: Cleaning, side: float) -> int:
     """How many pixels away a pixel can matter, along an axis on which pixels have this size."""
     near = 2 * _pixels(cleaning.opening, side) + 2 * _pixels(cleaning.closing, side)
     return near + int(_REACH * cleaning.smooth / side + 0.5)
-
-
-def _tiles(shape: tuple[int, ...], reach: list[int]) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Tiles of an image, and the same with what lies around them."""
-    side = max(_TILE, *(2 * near for near in reach))
-    for top in range(0, shape[0], side):
-        for left in range(0, shape[1], side):
-            core = slice(top, min(top + side, shape[0])), slice(left, min(left + side, shape[1]))
-            rows, cols = (
-                slice(max(part.start - near, 0), min(part.stop + near, length))
-                for part, near, length in zip(core, reach, shape, strict=True)
-            )
-            yield core, (rows, cols)
 
 
 def _pixels(length: float, side: float) -> int:
