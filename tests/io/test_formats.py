@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,15 @@ import numpy as np
 import ome_types
 import pytest
 import rasterio
+import roifile
 import tifffile
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 from pycocotools.coco import COCO
+from skimage.draw import polygon2mask
 
 from napari_clearclip.io.formats import FORMATS, read, write
 from napari_clearclip.io.masks import Masks, traits_of, without
@@ -114,8 +119,7 @@ def test_any_masks_and_names(name: str, data: st.DataObject, tmp_path: Path) -> 
     write(path, [masks], name)
     check(read(path)[0], masks)
     if path.is_dir():
-        for file in path.iterdir():
-            file.unlink()
+        shutil.rmtree(path)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -219,8 +223,6 @@ def test_coco_polygons_hold_holes(tmp_path: Path) -> None:
     (annotation,) = json.loads((tmp_path / "a.json").read_text("utf-8"))["annotations"]
     (polygon,) = annotation["polygons"]
     drawn = np.zeros(DISK.shape, bool)
-    from skimage.draw import polygon2mask
-
     for sign, ring in [(True, polygon["exterior"]), *((False, hole) for hole in polygon["holes"])]:
         corners = np.array(ring).reshape(-1, 2)[:, ::-1] - 0.5  # pixel centres are whole numbers there
         drawn[polygon2mask(DISK.shape, corners)] = sign
@@ -248,9 +250,60 @@ def test_ultralytics_draws_the_same_pixels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(drawn, DISK)
 
 
+@pytest.mark.parametrize("case", ["disk", "hole", "objects", "overlap"])
+def test_roifile_reads_the_outlines(case: str, tmp_path: Path) -> None:
+    masks = CASES[case]
+    write(tmp_path / "a.zip", [masks], "imagej")
+    drawn: dict[str, Any] = {}
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        for file in archive.namelist():
+            if file.endswith(".roi"):
+                roi = roifile.ImagejRoi.frombytes(archive.read(file))
+                name = roi.name if masks.instances is None else roi.name.rpartition("-")[0]
+                mask = drawn.setdefault(name, np.zeros(masks.labels.shape, bool))
+                for ring in roi.coordinates(multi=True):
+                    mask ^= polygon2mask(mask.shape, np.asarray(ring)[:, ::-1] - 0.5)
+    for at, name in enumerate(masks.names):
+        np.testing.assert_array_equal(drawn.get(name, np.zeros(masks.labels.shape, bool)), masks.mask(at))
+
+
+@pytest.mark.parametrize("case", ["touching", "stack", "objects", "large"])
+def test_zarr_finds_values_names_and_colours(case: str, tmp_path: Path) -> None:
+    masks = replace(CASES[case], spacing=(2.0, 0.5, 0.25)[-CASES[case].labels.ndim :], unit="um")
+    write(tmp_path / "a.zarr", [masks], "ome-zarr")
+    group = zarr.open_group(tmp_path / "a.zarr", mode="r")
+    (scales,) = group.attrs["ome"]["multiscales"]
+    assert [axis.get("unit") for axis in scales["axes"]] == ["micrometer"] * masks.labels.ndim
+    levels = [group[item["path"]] for item in scales["datasets"]]
+    assert [level.shape[-1] for level in levels] == (
+        [4096, 2048, 1024] if case == "large" else [masks.labels.shape[-1]]
+    )
+    assert scales["datasets"][-1]["coordinateTransformations"][0]["scale"][-1] == 0.25 * 2 ** (len(levels) - 1)
+    data = levels[0][:]
+    label = group.attrs["ome"]["image-label"]
+    colors = {item["label-value"]: bytes(item["rgba"][:3]).hex() for item in label["colors"]}
+    for item in label["properties"]:
+        mask = masks.mask(masks.names.index(item["prompt"]))
+        assert mask[data == item["label-value"]].all()
+        assert f"#{colors[item['label-value']]}" == masks.colors[masks.names.index(item["prompt"])].lower()
+    np.testing.assert_array_equal(data > 0, masks.labels > 0)
+
+
+def test_an_earlier_folder_stays_until_the_new_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.zarr", [CASES["touching"]], "ome-zarr")
+    monkeypatch.setattr("napari_clearclip.io.omezarr._pyramid", lambda data: [data, None])
+    with pytest.raises(AttributeError):
+        write(tmp_path / "a.zarr", [CASES["disk"]], "ome-zarr")
+    check(read(tmp_path / "a.zarr")[0], CASES["touching"])
+    monkeypatch.undo()
+    write(tmp_path / "a.zarr", [CASES["disk"]], "ome-zarr")
+    check(read(tmp_path / "a.zarr")[0], CASES["disk"])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
+
+
 def test_an_object_in_two_parts_is_no_line(tmp_path: Path) -> None:
     masks = masks_of([[1, 0, 1]], ("a",), instances=np.array([[4, 0, 4]]))
-    with pytest.raises(ValueError, match="object 4 of 'a' has 2 parts; YOLO holds one polygon a line"):
+    with pytest.raises(ValueError, match="object 4 of 'a' has 2 parts; YOLO holds one polygon a line: split it first"):
         write(tmp_path / "yolo", [masks], "yolo")
     assert not list(tmp_path.iterdir())
 
@@ -296,12 +349,11 @@ def test_two_images_of_one_name_are_no_data_set(tmp_path: Path) -> None:
 # Damaged and hostile files
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if name not in ("masks", "yolo")])
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in ("masks", "yolo", "ome-zarr")])
 @pytest.mark.parametrize("keep", [0, 20, 0.5, 0.9])
 def test_a_truncated_file_is_refused(name: str, keep: float, tmp_path: Path) -> None:
-    case = "touching objects" if name == "objects" else "large"
     path = tmp_path / TARGETS[name]
-    write(path, [CASES[case]], name)
+    write(path, [CASES["touching objects"] if name == "objects" else masks_of(LARGE[::16, ::16])], name)
     content = path.read_bytes()
     path.write_bytes(content[: int(keep * len(content)) if keep < 1 else int(keep)])
     with pytest.raises(ValueError, match=r"a_clearclip_.*: |is not JSON|lacks"):

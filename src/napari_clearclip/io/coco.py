@@ -78,7 +78,7 @@ def _annotations(masks: Masks, names: list[str], polygons: bool) -> Iterator[Jso
 
     height, width = masks.labels.shape
     for index, name in enumerate(masks.names):
-        for number, (rows, cols), crop in _objects(masks, index):
+        for number, (rows, cols), crop in masks.objects(index):
             runs = _runs(crop, rows.start, cols.start, height, width)
             packed = rle.frPyObjects({"size": [height, width], "counts": runs}, height, width)
             found: Json = {"category_id": names.index(name) + 1, "iscrowd": 0}
@@ -87,25 +87,11 @@ def _annotations(masks: Masks, names: list[str], polygons: bool) -> Iterator[Jso
             found["bbox"] = [cols.start, rows.start, cols.stop - cols.start, rows.stop - rows.start]
             if number:
                 found["instance"] = number
-            whole = np.zeros((height, width), bool)
-            whole[rows, cols] = crop
-            score = masks.score(index, whole)
-            if score is not None:
+            if (score := masks.score(index, (rows, cols), crop)) is not None:
                 found["score"] = round(score, 6)
             if polygons:
                 found["polygons"] = _polygons(crop, rows.start, cols.start)
             yield found
-
-
-def _objects(masks: Masks, index: int) -> Iterator[tuple[int, tuple[slice, slice], Mask]]:
-    """Each object of a name: its number (0 = the whole mask), its box and its pixels there."""
-    from skimage.measure import regionprops
-
-    mask = masks.mask(index)
-    numbered = mask.astype(np.uint8) if masks.instances is None else np.where(mask, masks.instances, 0)
-    for region in regionprops(numbered):
-        rows, cols = region.slice
-        yield 0 if masks.instances is None else int(region.label), (rows, cols), region.image
 
 
 def _runs(crop: Mask, top: int, left: int, height: int, width: int) -> list[int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_clearclip.io import coco, npz, ometiff, png, raster, yolo
+from napari_clearclip.io import coco, geojson, imagej, npz, ometiff, omezarr, png, raster, yolo
 from napari_clearclip.io.masks import Masks, Trait, traits_of, without
 
 _LOSSES: dict[Trait, str] = {
@@ -96,6 +96,18 @@ FORMATS: dict[str, Format] = {
         "YOLO segmentation", "yolo", "Ultralytics YOLO",
         "overlap instances many", yolo.write_yolo, yolo.read_yolo, joins=True,
     ),
+    "geojson": _format(
+        "GeoJSON polygons", "masks.geojson", "QGIS, ArcGIS, geopandas, leaflet",
+        "overlap holes instances many crs", geojson.write_geojson, geojson.read_geojson,
+    ),
+    "ome-zarr": _format(
+        "OME-Zarr labels", "labels.ome.zarr", "napari-ome-zarr, vizarr, MoBIE, neuroglancer: with a pyramid",
+        "holes instances many stack", omezarr.write_omezarr, omezarr.read_omezarr,
+    ),
+    "imagej": _format(
+        "ImageJ ROIs", "rois.zip", "the ROI Manager of Fiji and ImageJ",
+        "overlap holes instances many stack", imagej.write_imagej, imagej.read_imagej,
+    ),
     "npz": _format(
         "NumPy archive", "masks.npz", "Python scripts: everything in one file",
         "overlap holes instances many stack crs", npz.write_npz, npz.read_npz,
@@ -179,9 +191,19 @@ def read(path: Path) -> list[Masks]:
 def _kind(path: Path) -> str:
     """The format of a file or folder."""
     lower = path.name.lower()
+    if path.is_dir() and lower.endswith(".zarr"):
+        return "ome-zarr"
     if path.is_dir():
         return "yolo" if (path / "data.yaml").exists() else "masks"
-    endings = {".npz": "npz", ".json": "coco", ".png": "png", ".ome.tif": "ome-tiff", ".ome.tiff": "ome-tiff"}
+    endings = {
+        ".npz": "npz",
+        ".zip": "imagej",
+        ".geojson": "geojson",
+        ".json": "coco",
+        ".png": "png",
+        ".ome.tif": "ome-tiff",
+        ".ome.tiff": "ome-tiff",
+    }
     endings |= {".tif": "tiff", ".tiff": "tiff"}
     for ending, kind in endings.items():
         if lower.endswith(ending):

@@ -177,13 +177,26 @@ class Masks:
             spacing=self.spacing[-2:],
         )
 
-    def score(self, index: int, pixels: Mask) -> float | None:
-        """The mean score of one name over some pixels of a plane (H, W); None where nothing is known."""
-        if self.scores is None or self.scores.ndim != 3 or not pixels.any():
+    def objects(self, index: int) -> Iterator[tuple[int, tuple[slice, slice], Mask]]:
+        """Each object of one name on a plane: its number (0 = the whole mask), its box, and its pixels in that."""
+        from skimage.measure import regionprops
+
+        mask = self.mask(index)
+        values = np.zeros(np.count_nonzero(mask), np.uint8) if self.instances is None else self.instances[mask]
+        numbers, places = np.unique(values, return_inverse=True)
+        numbered = np.zeros(mask.shape, np.int32)  # from 1 on without gaps: numbers themselves may be in the millions
+        numbered[mask] = places + 1
+        for region in regionprops(numbered):
+            rows, cols = region.slice
+            yield int(numbers[region.label - 1]), (rows, cols), region.image
+
+    def score(self, index: int, box: tuple[slice, slice], crop: Mask) -> float | None:
+        """The mean score of one name over the pixels of a box on a plane; None where nothing is known."""
+        if self.scores is None or self.scores.ndim != 3 or not crop.any():
             return None
-        rows, cols = np.nonzero(pixels)
         grid = self.scores[index]
-        down, across = (size / length for size, length in zip(grid.shape, pixels.shape, strict=True))
+        down, across = (size / length for size, length in zip(grid.shape, self.labels.shape, strict=True))
+        rows, cols = (part + side.start for part, side in zip(np.nonzero(crop), box, strict=True))
         return float(grid[(rows * down).astype(np.intp), (cols * across).astype(np.intp)].mean())
 
 

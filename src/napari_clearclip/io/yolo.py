@@ -62,30 +62,25 @@ def write_yolo(folder: Path, items: Iterable[Masks]) -> None:
 
 def _lines(masks: Masks, names: list[str]) -> list[str]:
     """The lines of one image."""
-    from skimage.measure import label, regionprops
-
     height, width = masks.labels.shape
     lines = []
     for index, name in enumerate(masks.names):
-        mask = masks.mask(index)
-        numbered = label(mask) if masks.instances is None else np.where(mask, masks.instances, 0)
-        for region in regionprops(numbered):
-            rows, cols = region.slice
-            border = _border(region.image, f"object {region.label} of {name!r}")
-            points = border + np.array([cols.start, rows.start])
-            shares = (points + 0.5) / (width, height)
-            lines.append(" ".join([str(names.index(name)), *(f"{share:.8f}" for share in shares.ravel())]))
+        for number, (rows, cols), crop in masks.objects(index):
+            borders = _borders(crop)
+            if number and len(borders) > 1:
+                what = f"object {number} of {name!r} has {len(borders)} parts"
+                raise ValueError(f"{what}; YOLO holds one polygon a line: split it first")
+            for border in borders:
+                shares = (border + np.array([cols.start, rows.start]) + 0.5) / (width, height)
+                lines.append(" ".join([str(names.index(name)), *(f"{share:.8f}" for share in shares.ravel())]))
     return lines
 
 
-def _border(crop: Mask, what: str) -> Any:
-    """The centres (n, 2) x, y of the outer border's pixels, at least three."""
+def _borders(crop: Mask) -> list[Any]:
+    """For each part the centres (n, 2) x, y of its outer border's pixels, at least three."""
     cv2 = _opencv()
     found, _ = cv2.findContours(crop.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if len(found) > 1:
-        raise ValueError(f"{what} has {len(found)} parts; YOLO holds one polygon a line: split or merge it first")
-    points = found[0].reshape(-1, 2)
-    return np.resize(points, (max(len(points), 3), 2))
+    return [np.resize(points.reshape(-1, 2), (max(len(points), 3), 2)) for points in found]
 
 
 def _opencv() -> Any:
