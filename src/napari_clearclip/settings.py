@@ -203,6 +203,13 @@ class Index(Value):
         "the prompt's own is not read.",
     )
 
+    @property
+    def usual_threshold(self) -> float:
+        """Where to begin: 0.6 for a normalised difference, which is 0.2 unscaled; else that of other prompts."""
+        if parse(self.expression).is_normalized_difference and self.low is None and self.high is None:
+            return 0.6
+        return float(Prompt.model_fields["threshold"].default)
+
     @field_validator("expression")
     @classmethod
     def _is_allowed(cls, value: str) -> str:
@@ -286,7 +293,8 @@ class Prompt(Value):
         """
         name, is_index, expression = text.partition("=")
         if is_index:
-            return cls(phrase=name, synonyms=(), index=Index(expression=expression), **fields)
+            index = Index(expression=expression)
+            return cls(**{"phrase": name, "index": index, "threshold": index.usual_threshold, **fields}, synonyms=())
         first, *synonyms = text.split(",")
         return cls(phrase=first, synonyms=tuple(synonyms), index=None, **fields)
 

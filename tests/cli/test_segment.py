@@ -58,7 +58,9 @@ def test_files_hold_what_the_pipeline_gives(run, photo, tiny):
     result = Pipeline().run(imageio.imread(photo), session.settings, session.view)
     np.testing.assert_array_equal(result.labels, read_labels(Path("photo_clearclip_labels.tif"))[0])
     assert session.settings.tiling.short_side == 96  # what the model recommends is filled in
-    assert session.view == View(channel_axis=2, channels=(0, 1, 2), limits=((0, 255),) * 3)
+    assert session.view == View(
+        channel_axis=2, channels=(0, 1, 2), limits=((0, 255),) * 3, bands=("red", "green", "blue")
+    )
 
 
 def test_similarity_is_bilinear_between_cell_centres(run, photo, tiny):

@@ -23,7 +23,7 @@ def test_tiff_of_any_type(tmp_path, dtype):
     image = RNG.integers(0, 2, (6, 9)).astype(dtype)
     tifffile.imwrite(tmp_path / "a.tif", image, photometric="minisblack")
     picture = read_image(tmp_path / "a.tif")
-    assert (picture.name, picture.view, picture.planes) == ("a", View(), ((),))
+    assert (picture.name, picture.view.look, picture.planes) == ("a", View(), ((),))
     assert picture.data.dtype == dtype
     np.testing.assert_array_equal(picture.data, image)
 
@@ -53,7 +53,7 @@ def test_tiff_of_any_axes(tmp_path, case):
     picture = read_image(path)
     assert picture.name == "a"
     assert picture.data.shape == expected
-    assert picture.view == View(channel_axis=axis)
+    assert picture.view.look == View(channel_axis=axis)
     assert picture.stack == stack
     assert len(picture.planes) == np.prod(stack, initial=1)
     assert sorted(picture.data.ravel()) == sorted(image.ravel())
@@ -70,7 +70,7 @@ def test_declared_axes_in_any_order(tmp_path, axes, order, axis):
     tifffile.imwrite(tmp_path / "a.tif", image, photometric="minisblack", metadata={"axes": axes})
     picture = read_image(tmp_path / "a.tif")
     np.testing.assert_array_equal(picture.data, image.transpose(order))
-    assert picture.view == View(channel_axis=axis)
+    assert picture.view.look == View(channel_axis=axis)
 
 
 def test_channels_before_a_stack_follow_it(tmp_path):
@@ -86,7 +86,7 @@ def test_channels_before_a_stack_follow_it(tmp_path):
 def test_a_fourth_band_is_alpha_only_if_the_file_says_so(tmp_path, extras, alpha):
     image = random((6, 9, 3 + len(extras)))
     tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb", extrasamples=extras)
-    assert read_image(tmp_path / "a.tif").view == View(channel_axis=2, alpha=alpha)
+    assert read_image(tmp_path / "a.tif").view.look == View(channel_axis=2, alpha=alpha)
 
 
 def test_gdal_names_colours(tmp_path):
@@ -98,7 +98,7 @@ def test_gdal_names_colours(tmp_path):
     tifffile.imwrite(
         tmp_path / "a.tif", random((6, 9, 4)), photometric="minisblack", planarconfig="contig", extratags=[tag]
     )
-    assert read_image(tmp_path / "a.tif").view == View(channel_axis=2, channels=(2, 1, 0))
+    assert read_image(tmp_path / "a.tif").view.look == View(channel_axis=2, channels=(2, 1, 0))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_palette_becomes_colours(tmp_path):
     image = random((6, 9))
     tifffile.imwrite(tmp_path / "a.tif", image, photometric="palette", colormap=colormap)
     picture = read_image(tmp_path / "a.tif")
-    assert picture.view == View(channel_axis=2)
+    assert picture.view.look == View(channel_axis=2)
     np.testing.assert_array_equal(picture.data[2, 3], colormap[:, image[2, 3]] // 257)
 
 
@@ -125,7 +125,7 @@ def test_compression_that_needs_another_decoder(tmp_path, compression):
     image = np.zeros((16, 16, 3), np.uint8) + np.arange(16, dtype=np.uint8)[:, None, None]
     Image.fromarray(image).save(tmp_path / "a.tif", compression=compression)
     picture = read_image(tmp_path / "a.tif")
-    assert picture.view == View(channel_axis=2)
+    assert picture.view.look == View(channel_axis=2)
     np.testing.assert_allclose(picture.data, image, atol=4 if compression == "jpeg" else 0)
 
 
@@ -154,7 +154,7 @@ def test_drawings_come_back(tmp_path, shape, name, view):
     imageio.imwrite(tmp_path / name, image)
     picture = read_image(tmp_path / name)
     np.testing.assert_array_equal(picture.data, image)
-    assert (picture.view, picture.stack) == (view, ())
+    assert (picture.view.look, picture.stack) == (view, ())
 
 
 def test_16_bit_png(tmp_path):
@@ -196,7 +196,7 @@ def test_arrays(tmp_path, shape, axis, stack):
     np.save(tmp_path / "a.npy", image)
     picture = read_image(tmp_path / "a.npy")
     np.testing.assert_array_equal(picture.data, image)
-    assert (picture.view, picture.stack) == (View(channel_axis=axis), stack)
+    assert (picture.view.look, picture.stack) == (View(channel_axis=axis), stack)
 
 
 def test_the_content_counts_not_the_ending(tmp_path):
@@ -313,8 +313,56 @@ def test_imagej_spacing_is_kept(tmp_path):
 
 def test_real_files(test_data):
     rgb = read_image(test_data / "geo/RGB.byte.tif")
-    assert (rgb.data.shape, rgb.view) == ((718, 791, 3), View(channel_axis=2, nodata=0))
+    assert (rgb.data.shape, rgb.view.look) == ((718, 791, 3), View(channel_axis=2, nodata=0))
+    assert rgb.view.bands == ("red", "green", "blue")
     assert rgb.georeference.crs == "EPSG:32618"
     bands = read_image(test_data / "geo/RGBA.uint16.tif")
-    assert (bands.data.shape, bands.view) == ((411, 634, 4), View(channel_axis=2, channels=(2, 1, 0), alpha=3))
+    assert (bands.data.shape, bands.view.look) == ((411, 634, 4), View(channel_axis=2, channels=(2, 1, 0), alpha=3))
+    assert bands.view.bands == ("blue", "green", "red", "alpha")
     assert len(read_image(test_data / "microscopy/nuclei_3d.tif").planes) == 31
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Names of bands
+
+
+def _gdal(*items):
+    lines = "".join(f'<Item name="X" sample="{band}" role="{role}">{text}</Item>' for band, role, text in items)
+    return (42112, "s", 0, f"<GDALMetadata>{lines}</GDALMetadata>", True)
+
+
+@pytest.mark.parametrize(
+    ("items", "names"),
+    [
+        ((), ()),
+        (((0, "description", "B4 &amp; Red"), (3, "description", "NIR")), ("B4 & Red", "", "", "NIR")),
+        (((0, "colorinterp", "Blue"), (2, "colorinterp", "Red"), (1, "colorinterp", "Gray")), ("blue", "", "red", "")),
+        (((0, "colorinterp", "Red"), (0, "description", "B04")), ("B04", "", "", "")),
+        (((7, "description", "beyond"),), ()),
+    ],
+)
+def test_bands_are_called_as_gdal_says(tmp_path, items, names):
+    data = np.zeros((8, 9, 4), np.uint16)
+    tags = [_gdal(*items)] if items else []
+    tifffile.imwrite(
+        tmp_path / "a.tif", data, photometric="minisblack", planarconfig="contig", extratags=tags, metadata=None
+    )
+    assert read_image(tmp_path / "a.tif").view.bands == names
+
+
+def test_channels_are_called_as_ome_says(tmp_path):
+    data = np.zeros((2, 3, 8, 9), np.uint16)
+    metadata = {"axes": "ZCYX", "Channel": {"Name": ["DAPI", "GFP & more", "Cy5"]}}
+    tifffile.imwrite(tmp_path / "a.ome.tif", data, metadata=metadata)
+    picture = read_image(tmp_path / "a.ome.tif")
+    assert picture.view.bands == ("DAPI", "GFP & more", "Cy5")
+    assert picture.data.shape[picture.view.channel_axis - 3] == 3
+
+
+def test_colours_are_called_by_their_names(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 9, 3), np.uint8), photometric="rgb")
+    imageio.imwrite(tmp_path / "a.png", np.zeros((8, 9, 4), np.uint8))
+    imageio.imwrite(tmp_path / "grey.png", np.zeros((8, 9), np.uint8))
+    assert read_image(tmp_path / "a.tif").view.bands == ("red", "green", "blue")
+    assert read_image(tmp_path / "a.png").view.bands == ("red", "green", "blue", "alpha")
+    assert read_image(tmp_path / "grey.png").view.bands == ()

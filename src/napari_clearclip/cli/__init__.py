@@ -89,6 +89,20 @@ def _segment(
         list[str] | None,
         typer.Option("--prompt", "-p", metavar="TEXT", help="What to find; synonyms after commas. Repeat for more."),
     ] = None,
+    index: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=EXPR",
+            help='A band expression: "NDVI=(nir - red) / (nir + red)"; needs no model. Repeat.',
+        ),
+    ] = None,
+    otsu: Annotated[
+        bool, typer.Option("--otsu", help="Each image sets the thresholds of band expressions (Otsu's method).")
+    ] = False,
+    bands: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Names of the channels, in order: red,green,blue,nir. Else b1, b2, ..."),
+    ] = None,
     distractor: Annotated[
         list[str] | None,
         typer.Option(metavar="TEXT", help="What only competes and gets no mask. Repeat; replaces the default list."),
@@ -153,6 +167,9 @@ def _segment(
 
     flags = Flags(
         prompts=tuple(prompt or ()),
+        indices=tuple(index or ()),
+        otsu=otsu,
+        bands=tuple(name.strip() for name in bands.split(",")) if bands else (),
         distractors=tuple(distractor or ()),
         no_distractors=no_distractors,
         variant=variant,

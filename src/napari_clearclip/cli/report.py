@@ -72,10 +72,12 @@ def advise(rows: Sequence[Row], settings: Settings) -> None:
             ways = [f"--threshold {max(0.8 * highest, 0.01):.2f}"]
         else:
             why, ways = "where it scores high, others score higher", ["fewer prompts"]
-        ways += ["other words, or synonyms after a comma", *(["other distractors"] if settings.distractors else [])]
-        tell(
-            f"Nothing was found for {prompt!r}: {why}. Try {'; '.join(ways)}; a larger --short-side for small objects."
-        )
+        if prompt in {item.phrase for item in settings.objects if item.index is not None}:
+            ways += ["another --index, or --otsu"]
+        else:
+            ways += ["other words, or synonyms after a comma", *(["other distractors"] if settings.distractors else [])]
+            ways += ["a larger --short-side for small objects"]
+        tell(f"Nothing was found for {prompt!r}: {why}. Try {'; '.join(ways)}.")
 
 
 def warn_unknown(result: Segmentation) -> None:

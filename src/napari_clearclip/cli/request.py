@@ -35,6 +35,9 @@ class Flags:
     """What `segment` was told besides images, device and folder; None or () is left to the settings file."""
 
     prompts: tuple[str, ...] = ()
+    indices: tuple[str, ...] = ()
+    otsu: bool = False
+    bands: tuple[str, ...] = ()
     distractors: tuple[str, ...] = ()
     no_distractors: bool = False
     variant: str | None = None
@@ -73,7 +76,9 @@ def session_of(flags: Flags) -> Session:
         raise UsageError("--distractor and --no-distractors exclude each other; give one of them")
     try:
         session = read_session(flags.settings) if flags.settings else Session()
-        settings = _with_model(session.settings, flags.model)
+        settings = session.settings
+        if flags.prompts or flags.model or settings.worded or not (flags.indices or settings.objects):
+            settings = _with_model(settings, flags.model)  # band expressions alone need none
         settings = _with_prompts(settings, flags)
         settings = settings.replace(
             attention=_attention(flags.variant) if flags.variant else settings.attention,
@@ -81,7 +86,7 @@ def session_of(flags: Flags) -> Session:
             comparing=_with_templates(settings.comparing, flags.templates),
         )
         for prompt in settings.objects:
-            domains.check_phrases(settings.model, prompt.phrases)
+            domains.check_phrases(settings.model, prompt.words)
     except (ValidationError, ValueError) as error:
         raise UsageError(sentence(error)) from error
     if not settings.objects:
@@ -150,18 +155,39 @@ def _with_model(settings: Settings, text: str | None) -> Settings:
 def _with_prompts(settings: Settings, flags: Flags) -> Settings:
     """Settings with objects and distractors as the flags say, else as in the file, else the model's distractors."""
     objects = settings.objects
-    if flags.prompts:
-        objects = prompts_of(flags.prompts)
+    if flags.prompts or flags.indices:
+        objects = prompts_of((*flags.prompts, *(_complete(text) for text in flags.indices)))
     if flags.threshold is not None:
-        objects = tuple(prompt.replace(threshold=flags.threshold) for prompt in objects)
+        objects = tuple(_by_hand(prompt, flags.threshold) for prompt in objects)
+    if flags.otsu:
+        objects = tuple(_by_otsu(prompt) for prompt in objects)
     distractors = tuple(prompt for prompt in settings.prompts if prompt.kind == "distractor")
     if flags.no_distractors:
         distractors = ()
     elif flags.distractors:
         distractors = domains.as_prompts(tuple(dict.fromkeys(clean_phrase(text) for text in flags.distractors)))
-    elif not settings.prompts:
+    elif not settings.prompts and any(prompt.index is None for prompt in objects):
         distractors = domains.as_prompts(domains.distractors_for(settings.model))
     return settings.replace(prompts=(*objects, *distractors))
+
+
+def _complete(text: str) -> str:
+    """The text of a band expression, which must have a name."""
+    name, is_named, expression = text.partition("=")
+    if not (is_named and name.strip() and expression.strip()):
+        raise ValueError(f'--index is {text!r}; give NAME=EXPRESSION, such as "NDVI=(nir - red) / (nir + red)"')
+    return text
+
+
+def _by_hand(prompt: Prompt, threshold: float) -> Prompt:
+    """The prompt with a threshold that no image sets."""
+    index = None if prompt.index is None else prompt.index.replace(otsu=False)
+    return prompt.replace(threshold=threshold, index=index)
+
+
+def _by_otsu(prompt: Prompt) -> Prompt:
+    """The prompt with a threshold that each image sets, if it is a band expression."""
+    return prompt if prompt.index is None else prompt.replace(index=prompt.index.replace(otsu=True))
 
 
 def prompts_of(texts: Sequence[str]) -> tuple[Prompt, ...]:

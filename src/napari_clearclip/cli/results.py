@@ -13,7 +13,7 @@ from napari_clearclip.io.files import distinct, slug
 from napari_clearclip.io.overlay import Entry, Tile, write_overlay
 from napari_clearclip.io.raster import Plane, write_labels, write_mask, write_similarity
 from napari_clearclip.io.session import Session, write_session
-from napari_clearclip.settings import Model
+from napari_clearclip.settings import Index, Model, Prompt
 
 if TYPE_CHECKING:
     from napari_clearclip.io.images import Picture
@@ -54,7 +54,7 @@ def write_results(folder: Path, name: str, picture: Picture, results: Sequence[S
     for prompt, part in zip(prompts, distinct(slug(text) for text in names), strict=True):
         masks = (_rows(np.where(result.mask(prompt.id), np.uint8(255), np.uint8(0))) for result in results)
         write_mask(folder / f"{stem}_{part}_mask.{mask_ending}", masks, shape, prompt.phrase, picture.placement)
-        scores = (similarity(result, prompt.id) for result in results)
+        scores = (similarity(result, prompt, picture) for result in results)
         write_similarity(folder / f"{stem}_{part}_similarity.tif", scores, shape, prompt.phrase, picture.placement)
     write_overlay(
         folder / f"{stem}_overlay.png", tuple(_tiles(picture, results)), _legend(results), _title(name, first)
@@ -67,8 +67,29 @@ def _rows(array: npt.NDArray[np.uint8]) -> Plane:
     return lambda rows: array[rows]
 
 
-def similarity(result: Segmentation, prompt: str) -> Plane:
-    """A prompt's score at image pixels, some rows at a time: bilinear between the cells, 0 where there are no data."""
+def similarity(result: Segmentation, prompt: Prompt, picture: Picture) -> Plane:
+    """A prompt's score at image pixels, some rows at a time; 0 where there are no data.
+
+    Phrases are scored on cells, between which it is bilinear; band expressions at pixels.
+    """
+    if prompt.index is not None:
+        return _measured(result, prompt.index, picture)
+    return _between_cells(result, prompt.id)
+
+
+def _measured(result: Segmentation, index: Index, picture: Picture) -> Plane:
+    """The scores that a band expression gives."""
+    from napari_clearclip.engine.bands import measure, scores_of
+
+    def plane(rows: slice) -> npt.NDArray[np.float32]:
+        scores = scores_of(measure(picture.data, result.view, index, rows, slice(None)))
+        return scores if result.valid is None else scores * result.valid[rows]
+
+    return plane
+
+
+def _between_cells(result: Segmentation, prompt: str) -> Plane:
+    """Bilinear between the cells."""
     from napari_clearclip.engine.windows import taps
 
     values, shape, cell = result.scores.of(prompt), result.labels.shape, result.scores.cell
@@ -123,6 +144,8 @@ def _legend(results: Sequence[Segmentation]) -> tuple[Entry, ...]:
 def _title(name: str, first: Segmentation) -> str:
     from napari_clearclip.engine.attention import variant_name
 
+    if not first.settings.worded:
+        return name  # no model had a part in it
     return f"{name} · {variant_name(first.settings.attention)} · {short_name(first.settings.model)}"
 
 

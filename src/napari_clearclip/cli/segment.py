@@ -20,7 +20,7 @@ from napari_clearclip.io.images import Picture, read_image
 from napari_clearclip.io.session import Session
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.result import Segmentation
-from napari_clearclip.settings import Runtime
+from napari_clearclip.settings import Runtime, Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +52,7 @@ def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path, 
             shown = f"{path.name} ({place + 1}/{len(paths)})" if len(paths) > 1 else path.name
             try:
                 picture = read_image(path)
-                results = segment_picture(pipeline, picture, session, bar, shown)
+                results = segment_picture(pipeline, picture, session, bar, shown, flags.bands)
                 write_results(out, name, picture, results)
                 exports.add(name, picture, path.name, results)
             except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
@@ -126,27 +126,35 @@ def output_names(paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def segment_picture(
-    pipeline: Pipeline, picture: Picture, session: Session, bar: Bar, name: str
+    pipeline: Pipeline, picture: Picture, session: Session, bar: Bar, name: str, bands: tuple[str, ...] = ()
 ) -> tuple[Segmentation, ...]:
-    """The segmentation of every plane, or of the one plane that the session's view names."""
-    view = session.view or picture.view
+    """The segmentation of every plane, or of the one plane that the session's view names.
+
+    Raises
+    ------
+    ValueError
+        If there are more names of `bands` than channels.
+    """
+    view, settings = session.view or picture.view, session.settings
+    view = view.replace(bands=bands or view.bands or picture.view.bands)
+    count = 1 if view.channel_axis is None else picture.data.shape[view.channel_axis % 3 - 3]
+    if len(bands) > count:
+        raise ValueError(f"--bands has {len(bands)} names, but the image {count} channel{'s' * (count > 1)}")
     planes = [view.plane] if view.plane or not picture.stack else list(picture.planes)
     if len(planes) > 1:
-        view = _stack_view(picture, view)
+        tall, flat = _tall(picture, view)
+        view = _stack_view(tall, flat, view)
+        settings = _stack_settings(tall, flat, settings)
     results = []
     for place, plane in enumerate(planes):
         part = f"{name} plane {place + 1}/{len(planes)}" if len(planes) > 1 else name
-        steps = pipeline.steps(
-            picture.data, session.settings, view.replace(plane=plane), georeference=picture.georeference
-        )
+        steps = pipeline.steps(picture.data, settings, view.replace(plane=plane), georeference=picture.georeference)
         results.append(follow(bar, part, steps))
     return tuple(results)
 
 
-def _stack_view(picture: Picture, view: View) -> View:
-    """The view with contrast limits of the whole stack, so that an empty plane is not stretched to noise."""
-    from napari_clearclip.engine.view import resolve_view
-
+def _tall(picture: Picture, view: View) -> tuple[NDArray[np.generic], View]:
+    """A sample of all planes of a stack, one below the other, and how it is looked at."""
     data: NDArray[np.generic] = picture.data
     axis = view.channel_axis
     if axis is not None:
@@ -154,6 +162,19 @@ def _stack_view(picture: Picture, view: View) -> View:
     rows, cols = (-3, -2) if axis is not None else (-2, -1)
     step = max(int(np.sqrt(data.shape[rows] * data.shape[cols] * np.prod(picture.stack) / _SAMPLE)), 1)
     sample = data[..., ::step, ::step, :] if axis is not None else data[..., ::step, ::step]
-    tall = sample.reshape(-1, *sample.shape[(cols):])
-    resolved = resolve_view(tall, view.replace(channel_axis=None if axis is None else 2))
-    return resolved.replace(channel_axis=axis)
+    return sample.reshape(-1, *sample.shape[cols:]), view.replace(channel_axis=None if axis is None else 2)
+
+
+def _stack_view(tall: NDArray[np.generic], flat: View, view: View) -> View:
+    """The view with contrast limits of the whole stack, so that an empty plane is not stretched to noise."""
+    from napari_clearclip.engine.view import resolve_view
+
+    return resolve_view(tall, flat).replace(channel_axis=view.channel_axis)
+
+
+def _stack_settings(tall: NDArray[np.generic], flat: View, settings: Settings) -> Settings:
+    """Settings with ranges and thresholds of band expressions by the whole stack, for the same reason."""
+    from napari_clearclip.engine.bands import fill_in
+
+    prompts = (prompt if prompt.index is None else fill_in(tall, flat, prompt) for prompt in settings.prompts)
+    return settings.replace(prompts=tuple(prompts))

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_clearclip.engine.automatic import BINS, Counts
+from napari_clearclip.engine.automatic import BINS, Counts, otsu
 from napari_clearclip.engine.view import layout, plane_shape, read_channel, sampling_step
 from napari_clearclip.expression import Expression, find_bands, parse
 
 if TYPE_CHECKING:
     from napari_clearclip.edits import Mask, View
-    from napari_clearclip.settings import Index
+    from napari_clearclip.settings import Index, Prompt
 
 FloatArray = npt.NDArray[np.float32]
 Levels = npt.NDArray[np.uint16]
@@ -98,6 +98,20 @@ def resolve_index(image: Any, view: View, index: Index) -> Index:
         return index.replace(low=low if low < index.high else float(np.nextafter(index.high - 1, -np.inf)))
     low = low if index.low is None else index.low
     return index.replace(low=low, high=high if low < high else float(np.nextafter(low + 1, np.inf)))
+
+
+def fill_in(image: Any, view: View, prompt: Prompt) -> Prompt:
+    """A prompt that is an index, with its range and Otsu's threshold, where asked for, as the image recommends them."""
+    if prompt.index is None:
+        return prompt
+    index = resolve_index(image, view, prompt.index.replace(otsu=False))
+    if not prompt.index.otsu:
+        return prompt.replace(index=index)
+    height, width = plane_shape(image, view)
+    step = max(_STRIP // width, 1)
+    parts = (measure(image, view, index, slice(top, top + step), slice(None)) for top in range(0, height, step))
+    found = otsu(np.sum([count_scores(part) for part in parts], axis=0))
+    return prompt.replace(index=index, threshold=prompt.threshold if found is None else found)
 
 
 def measure(image: Any, view: View, index: Index, rows: slice, cols: slice) -> Levels:

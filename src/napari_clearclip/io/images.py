@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.generic]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_COLOURS = ("red", "green", "blue", "alpha")
 _NUMPY = b"\x93NUMPY"
 _ALPHA = (1, 2)  # ExtraSamples: associated and unassociated alpha; 0 is just another band
 _GDAL_METADATA, _GDAL_NODATA = 42112, 42113
@@ -142,7 +144,8 @@ def _read_other(path: Path) -> Picture:
         data = np.asarray(imageio.imread(path, mode="RGB") if foreign else imageio.imread(path))
     channels = data.ndim >= 3 and data.shape[-1] in (2, 3, 4)
     alpha = data.shape[-1] - 1 if channels and data.shape[-1] in (2, 4) else None
-    return Picture(_stem(path), data, View(channel_axis=2 if channels else None, alpha=alpha))
+    bands = _COLOURS[: data.shape[-1]] if channels and data.shape[-1] > 2 else ()
+    return Picture(_stem(path), data, View(channel_axis=2 if channels else None, alpha=alpha, bands=bands))
 
 
 def _read_tiff(path: Path) -> Picture:
@@ -164,7 +167,10 @@ def _read_tiff(path: Path) -> Picture:
             data, axes = _coloured(data, page.colormap), axes + "S"
         data, axis, leading = _arrange(data, axes)
         placement = replace(placement, axes=leading)
-        return Picture(_stem(path), data, _view_of(page, data, axis, "S" in axes), placement, georeference)
+        view = _view_of(page, data, axis, "S" in axes)
+        count = 1 if axis is None else data.shape[axis - 3]
+        view = view.replace(bands=_band_names(page, tif.ome_metadata, count))
+        return Picture(_stem(path), data, view, placement, georeference)
 
 
 def _decode_with_pillow(path: Path, shape: Sequence[int], page: TiffPage) -> Array:
@@ -215,16 +221,39 @@ def _view_of(page: TiffPage, data: Array, axis: int | None, samples: bool) -> Vi
     )
 
 
-def _roles(page: TiffPage) -> dict[str, int]:
-    """The band of each colour that GDAL's metadata name."""
+def _items(page: TiffPage, role: str) -> list[tuple[int, str]]:
+    """Each band of which GDAL's metadata say something, and what."""
     tag = page.tags.get(_GDAL_METADATA)
     items = re.findall(r"<Item\b([^>]*)>([^<]*)</Item>", str(tag.value)) if tag else []
-    roles: dict[str, int] = {}
+    found = []
     for attributes, text in items:
         sample = re.search(r'sample="(\d+)"', attributes)
-        if 'role="colorinterp"' in attributes and sample:
-            roles.setdefault(text.strip().casefold(), int(sample[1]))
+        if f'role="{role}"' in attributes and sample:
+            found.append((int(sample[1]), unescape(text.strip())))
+    return found
+
+
+def _roles(page: TiffPage) -> dict[str, int]:
+    """The band of each colour that GDAL's metadata name."""
+    roles: dict[str, int] = {}
+    for band, text in _items(page, "colorinterp"):
+        roles.setdefault(text.casefold(), band)
     return roles
+
+
+def _band_names(page: TiffPage, ome: str | None, count: int) -> tuple[str, ...]:
+    """What the file calls its bands: by GDAL's descriptions, by OME's channels, or by colour; () if it does not say."""
+    import tifffile
+
+    names = dict(enumerate(_COLOURS)) if page.photometric == tifffile.PHOTOMETRIC.RGB and count >= 3 else {}
+    names |= {band: name for name, band in _roles(page).items() if name not in ("gray", "undefined", "palette")}
+    if ome:
+        channels = re.findall(r"<(?:\w+:)?Channel\b([^>]*)>", ome.partition("</Pixels>")[0])
+        found = [re.search(r'\bName="([^"]*)"', attributes) for attributes in channels]
+        if len(found) == count:
+            names |= {band: unescape(match[1]) for band, match in enumerate(found) if match}
+    names |= {band: text for band, text in _items(page, "description") if text}
+    return tuple(names.get(band, "") for band in range(count)) if any(band < count for band in names) else ()
 
 
 def _nodata(page: TiffPage, data: Array) -> float | None:

@@ -9,14 +9,10 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from napari_clearclip.domains import as_prompts, check_phrases, distractors_for
-from napari_clearclip.expression import parse
 from napari_clearclip.io.prompt_bank import Line
 from napari_clearclip.settings import COLORS, Index, Model, Prompt, Settings
 
 Kind = Literal["object", "distractor"]
-
-# A normalised difference of 0.2, above which vegetation usually begins, scaled from -1 ... 1.
-_OF_DIFFERENCES = 0.6
 
 Refused = tuple[str, str]  # what was typed, and the sentence that says why not
 
@@ -84,9 +80,7 @@ def with_index(settings: Settings, name: str, index: Index) -> Settings:
     ValueError
         If the name is there already.
     """
-    difference = parse(index.expression).is_normalized_difference
-    threshold = _OF_DIFFERENCES if difference else float(Prompt.model_fields["threshold"].default)
-    prompt = Prompt(phrase=name, index=index, color=next_color(settings), threshold=threshold)
+    prompt = Prompt(phrase=name, index=index, color=next_color(settings), threshold=index.usual_threshold)
     _check(settings, prompt)
     return _with_last(settings, prompt)
 
