@@ -404,9 +404,10 @@ class Deciding(Value):
     )
 
 
-def _measure(title: str, power: int, description: str) -> Any:
-    """A field for a length (power 1) or an area (power 2) in the image's unit."""
-    return Field(0.0, ge=0, le=1e9, title=title, description=description, json_schema_extra={"power": power})
+def _measure(title: str, power: int, description: str, zero: str = "off", **extra: Any) -> Any:
+    """A field for a length (power 1) or an area (power 2) in the image's unit; `zero` is how 0 is shown."""
+    shown: dict[str, Any] = {"power": power, "zero": zero, **extra}
+    return Field(0.0, ge=0, le=1e9, title=title, description=description, json_schema_extra=shown)
 
 
 class Cleaning(Value):
@@ -417,23 +418,30 @@ class Cleaning(Value):
 
     edges: Literal["none", "slic", "felzenszwalb", "watershed"] = Field(
         "none",
+        title="Move outlines",
         description="How outlines are moved to edges of the image: slic and felzenszwalb = each superpixel goes to "
         "whoever has most of it; watershed = doubtful pixels go to whoever reaches them without crossing an edge.",
     )
     superpixel: float = _measure(
-        "Superpixel", 1, "Side of a superpixel (slic, felzenszwalb), at most 64 pixels; 0 = as suits the patches."
+        "Superpixel",
+        1,
+        "Side of a superpixel, at most 64 pixels; 0 = as suits the patches.",
+        zero="recommended",
+        read_with={"edges": ["slic", "felzenszwalb"]},
     )
     compactness: float = Field(
         30.0,
         gt=0,
         le=1000,
-        description="How even superpixels of slic are; lower = they follow colours more closely.",
+        description="How even superpixels are; lower = they follow colours more closely.",
+        json_schema_extra={"read_with": {"edges": ["slic"]}},
     )
     certainty: float = Field(
         0.95,
         gt=0,
         le=1,
-        description="With watershed, pixels are doubtful whose lead over the second best is less than this, or whose "
+        json_schema_extra={"read_with": {"edges": ["watershed"]}},
+        description="Pixels are doubtful whose lead over the second best is less than this, or whose "
         "score is less than this share of the way from the threshold to 1, or to 0. Higher = outlines move further.",
     )
     opening: float = _measure(
@@ -455,6 +463,7 @@ class Cleaning(Value):
         le=100_000,
         title="Keep largest",
         description="Each prompt keeps so many of its largest objects on a plane; 0 = all.",
+        json_schema_extra={"zero": "all"},
     )
     hole: float = _measure(
         "Fill holes", 2, "Empty parts up to this area that one prompt alone encloses are filled; 0 = none."

@@ -9,10 +9,11 @@ from pydantic import Field
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSpinBox
 
-from napari_clearclip.gui.forms import EMPTY, Form, edit
-from napari_clearclip.settings import Attention, Comparing, Deciding, Refining, Tiling, Value
+from napari_clearclip.edits import View
+from napari_clearclip.gui.forms import EMPTY, Form, Measure, edit
+from napari_clearclip.settings import Attention, Cleaning, Comparing, Deciding, Refining, Tiling, Value
 
-PARTS = [Attention, Tiling, Comparing, Refining, Deciding]
+PARTS = [Attention, Tiling, Comparing, Refining, Deciding, Cleaning]
 OTHERS: dict[tuple[type[Value], str], Any] = {
     (Attention, "terms"): ("kk", "vv"),
     (Attention, "gain"): 2.0,
@@ -38,6 +39,16 @@ OTHERS: dict[tuple[type[Value], str], Any] = {
     (Deciding, "exclusive"): False,
     (Deciding, "lead"): 0.1,
     (Deciding, "area"): 0.05,
+    (Cleaning, "edges"): "watershed",
+    (Cleaning, "superpixel"): 12.0,
+    (Cleaning, "compactness"): 10.0,
+    (Cleaning, "certainty"): 0.5,
+    (Cleaning, "opening"): 1.5,
+    (Cleaning, "closing"): 2.5,
+    (Cleaning, "smooth"): 0.75,
+    (Cleaning, "smallest"): 120.0,
+    (Cleaning, "largest"): 3,
+    (Cleaning, "hole"): 40.0,
 }
 FIELDS = [(part, name) for part in PARTS for name in part.model_fields]
 
@@ -162,3 +173,59 @@ def test_unknown_type_is_refused() -> None:
 
     with pytest.raises(TypeError, match="no widget is known"):
         edit(Other.model_fields["when"])
+
+
+UNITS = [
+    # unit, side of a pixel, length and area as they are shown, and after a step up
+    ("px", 1.0, ("2.50 px", "2.50 px²"), ("3.50 px", "12.50 px²")),
+    ("µm", 0.25, ("2.50 µm", "2.50 µm²"), ("2.70 µm", "3.10 µm²")),
+    ("m", 0.001, ("2.5000 m", "2.500000 m²"), ("2.5010 m", "2.500010 m²")),
+    ("m", 30.0, ("2.50 m", "2.50 m²"), ("32.50 m", "9002.50 m²")),
+    ("", 2.0, ("2.50", "2.50"), ("4.50", "42.50")),
+]
+
+
+@pytest.mark.parametrize(("unit", "pixel", "before", "after"), UNITS)
+def test_lengths_and_areas_have_the_unit_and_steps_of_the_image(
+    qtbot: Any, unit: str, pixel: float, before: tuple[str, str], after: tuple[str, str]
+) -> None:
+    form = Form(Cleaning)
+    qtbot.addWidget(form)
+    told: list[Any] = []
+    form.value_changed.connect(told.append)
+    form.set_pixel(View() if unit == "px" else View(scale=(2 * pixel, pixel / 2), unit=unit))
+    form.set_value(Cleaning(opening=2.5, smallest=2.5))
+    boxes = [form.editors[name].inner for name in ("opening", "smallest")]
+    assert all(isinstance(box, Measure) for box in boxes)
+    assert tuple(box.text() for box in boxes) == before
+    assert not told
+    for box in boxes:
+        box.stepUp()
+    assert tuple(box.text() for box in boxes) == after
+    assert [name for name, _ in told] == ["opening", "smallest"]
+
+
+def test_zero_says_what_it_means(qtbot: Any) -> None:
+    form = Form(Cleaning)
+    qtbot.addWidget(form)
+    form.set_value(Cleaning())
+    assert form.editors["opening"].inner.text() == "off"
+    assert form.editors["superpixel"].inner.text() == "recommended"
+    assert form.editors["largest"].inner.text() == "all"
+
+
+READ_WITH = {
+    "none": set(),
+    "slic": {"superpixel", "compactness"},
+    "felzenszwalb": {"superpixel"},
+    "watershed": {"certainty"},
+}
+
+
+@pytest.mark.parametrize("edges", READ_WITH)
+def test_a_field_is_shown_where_it_is_read(qtbot: Any, edges: Any) -> None:
+    form = Form(Cleaning)
+    qtbot.addWidget(form)
+    form.set_value(Cleaning(edges=edges))
+    hidden = {name for name, editor in form.editors.items() if editor.isHidden()}
+    assert hidden == {"superpixel", "compactness", "certainty"} - READ_WITH[edges]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -22,9 +23,11 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_clearclip.edits import View
 from napari_clearclip.settings import Value
 
 EMPTY = "recommended"
+PIXELS = "px"
 _LABEL_WIDTH = 90  # the same for all forms, so that they stand in line
 
 
@@ -41,6 +44,11 @@ def limits_of(field: FieldInfo, type_: type) -> tuple[float, float, bool]:
         high = next((getattr(item, name) for name in ("le", "lt") if getattr(item, name, None) is not None), high)
         open_ = open_ or getattr(item, "gt", None) is not None
     return type_(low), type_(high), open_
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    """What a field says of itself beside limits and texts."""
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:
@@ -93,6 +101,22 @@ class Number(_Still, QDoubleSpinBox):
     """A decimal number."""
 
 
+class Measure(Number):
+    """A length (power 1) or an area (power 2), in the unit of the image and in steps of its pixels."""
+
+    def __init__(self, power: int) -> None:
+        super().__init__()
+        self._power = power
+
+    def set_unit(self, unit: str, pixel: float) -> None:
+        """Show another unit; `pixel` is the side of a pixel in it."""
+        step = pixel**self._power * (10 if self._power > 1 else 1)
+        digits = -math.floor(math.log10(step))
+        self.setSuffix(f" {unit}{'²' if self._power > 1 else ''}" if unit else "")
+        self.setDecimals(min(max(digits + 1, 2), 9))
+        self.setSingleStep(round(step, digits))
+
+
 class Choice(_Still, QComboBox):
     """A choice from a list that may be narrower than its longest entry."""
 
@@ -107,8 +131,7 @@ def _integer(field: FieldInfo, optional: bool) -> Editor:
     box = Integer()
     low, high, _ = limits_of(field, int)
     box.setRange(int(low) - optional, int(high))
-    if optional:
-        box.setSpecialValueText(EMPTY)
+    box.setSpecialValueText(EMPTY if optional else _extra(field).get("zero", ""))
     box.setKeyboardTracking(False)
     box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
@@ -121,12 +144,16 @@ def _integer(field: FieldInfo, optional: bool) -> Editor:
 
 
 def _number(field: FieldInfo) -> Editor:
-    box = Number()
+    power = _extra(field).get("power")
+    box = Measure(power) if power else Number()
     low, high, open_ = limits_of(field, float)
     box.setDecimals(3 if high <= 1 else 2)
     step = 10.0 ** -box.decimals()
     box.setRange(low + step * open_, high)
     box.setSingleStep(0.05 if high <= 100 else 1.0)
+    if isinstance(box, Measure):
+        box.setSpecialValueText(_extra(field)["zero"])
+        box.set_unit(PIXELS, 1.0)
     box.setKeyboardTracking(False)
     box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     editor = Editor(box, box.value, box.setValue)
@@ -315,12 +342,26 @@ class Form(QWidget):
             label.setToolTip(editor.toolTip())
             label.setMinimumWidth(_LABEL_WIDTH)
             editor.value_changed.connect(lambda value, name=name: self._on_changed(name, value))
+        self._model, self._layout = model, layout
 
     def set_value(self, value: Value) -> None:
-        """Show a value."""
+        """Show a value; fields that only some value of another field reads are shown with that."""
         self._value = value
         for name, editor in self.editors.items():
             editor.set_value(getattr(value, name))
+            read = _extra(self._model.model_fields[name]).get("read_with", {})
+            shown = all(getattr(value, other) in values for other, values in read.items())
+            for widget in (editor, self._layout.labelForField(editor)):
+                widget.setVisible(shown)
+
+    def set_pixel(self, view: View | None) -> None:
+        """Show lengths and areas in the unit in which a view measures its pixels; without one, in pixels."""
+        unit = PIXELS if view is None or not view.scale else view.unit
+        side = 1.0 if view is None else math.sqrt(math.prod(view.pixel))
+        for editor in self.editors.values():
+            if isinstance(editor.inner, Measure):
+                with signals_blocked(editor):
+                    editor.inner.set_unit(unit, side)
 
     def _on_changed(self, name: str, value: Any) -> None:
         if self._value is None or getattr(self._value, name) == value:

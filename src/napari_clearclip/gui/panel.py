@@ -264,6 +264,9 @@ class Panel(QWidget):
             model.set_unknown(unknown)
         self.equipment.show()
         self.segment.show_settings(settings)
+        view = None if self.controller.source is None else self.controller.source.view
+        for section in (self.refine, self.objects):
+            section.show_pixel(view)
         self.refine.show_settings(settings)
         self.objects.show_settings(settings)
         self.scope.show()

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from napari_clearclip.chains import CHAINS, DEFAULT, OFF
+from napari_clearclip.edits import View
 from napari_clearclip.gui.segment.refining import ABOUT_CUSTOM, CUSTOM, RefineSection
-from napari_clearclip.settings import Refining, Settings
+from napari_clearclip.settings import Cleaning, Refining, Settings
 
 
 @pytest.fixture
@@ -59,3 +60,16 @@ def test_one_s_own_is_set_below(section: RefineSection) -> None:
     section.changed.connect(lambda part, change: told.append((part, change)))
     section.forms["refining"].editors["pamr"].inner.setValue(7)
     assert told == [("refining", {"pamr": 7})]
+
+
+def test_sizes_are_in_the_unit_of_the_image(section: RefineSection) -> None:
+    smallest = section.forms["cleaning"].editors["smallest"].inner
+    section.show_settings(Settings(cleaning=Cleaning(smallest=8)))
+    for view, text in (
+        (None, "8.00 px²"),
+        (View(), "8.00 px²"),
+        (View(scale=(0.5, 0.5), unit="µm"), "8.00 µm²"),
+        (View(scale=(0.5, 0.5)), "8.00"),
+    ):
+        section.show_pixel(view)
+        assert smallest.text() == text

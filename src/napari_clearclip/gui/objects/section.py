@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_clearclip.edits import View
 from napari_clearclip.gui.forms import Form, edit, label_of
 from napari_clearclip.gui.objects.table import ObjectModel, ObjectView
 from napari_clearclip.gui.sections import GAP, Fold, Section, form_layout, hint
@@ -60,6 +61,10 @@ class ObjectSection(Section):
         self.method.set_value(settings.splitting.method)
         self.form.set_value(settings.splitting)
         self.details.setVisible(settings.splitting.method in ("shape", "score"))
+
+    def show_pixel(self, view: View | None) -> None:
+        """Show lengths in the unit of the image that is looked at, or in pixels."""
+        self.form.set_pixel(view)
 
     def show_table(self, table: ObjectTable | None, about: str) -> None:
         """Show objects and a line about them; selected ones stay selected."""

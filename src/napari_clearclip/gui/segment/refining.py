@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_clearclip.chains import CHAINS, Chain, chain_name
+from napari_clearclip.edits import View
 from napari_clearclip.gui.forms import Choice, Form
 from napari_clearclip.gui.sections import GAP, Fold, Section, form_layout, hint, title
 from napari_clearclip.gui.segment.section import LABEL_WIDTH, NOISE
@@ -70,6 +71,11 @@ class RefineSection(Section):
         self._show_name()
         for part, form in self.forms.items():
             form.set_value(getattr(settings, part))
+
+    def show_pixel(self, view: View | None) -> None:
+        """Show lengths and areas in the unit of the image that is looked at, or in pixels."""
+        for form in self.forms.values():
+            form.set_pixel(view)
 
     def _show_name(self) -> None:
         chain = CHAINS.get(self._name)
