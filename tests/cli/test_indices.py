@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_clearclip.engine.bands import FINEST
 from napari_clearclip.engine.model import load
 from napari_clearclip.io.raster import read_labels
 from napari_clearclip.io.session import read_session
@@ -41,7 +42,8 @@ def test_an_index_needs_no_model(run, four):
     assert names == ("NDVI",)
     np.testing.assert_array_equal(labels, ndvi(FOUR) >= 0.6)
     np.testing.assert_array_equal(imageio.imread("four_clearclip_ndvi_mask.png"), labels * 255)
-    np.testing.assert_allclose(tifffile.imread("four_clearclip_ndvi_similarity.tif"), ndvi(FOUR), atol=1e-5)
+    short = ndvi(FOUR) - tifffile.imread("four_clearclip_ndvi_similarity.tif")
+    assert -1e-6 < short.min() <= short.max() < 1 / FINEST + 1e-6  # scores are rounded down to a step
 
 
 def test_the_settings_file_makes_the_same_again(run, four):

@@ -175,6 +175,13 @@ def test_a_score_that_equals_a_threshold_reaches_it(value: int, least: int) -> N
     assert bool(level[0, 0] >= level_of(least / 100)) is (value * 100 >= least * 255)
 
 
+@pytest.mark.parametrize("least", [0.001, 0.2, 0.29, 0.5, 0.777, 1.0])
+def test_what_is_just_below_a_threshold_stays_out(least: float) -> None:
+    image = np.array([[round(least * 1000) - 1e-3, round(least * 1000)]])
+    found = measure(image, View(), Index(expression="b1", low=0, high=1000), ALL, ALL) >= level_of(least)
+    assert found.tolist() == [[False, True]]
+
+
 def test_a_lazy_image_gives_the_same_and_only_the_bands_named_are_read() -> None:
     array = pytest.importorskip("dask.array", reason="dask is not installed")
     read = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float32]
 Levels = npt.NDArray[np.uint16]
 
-# Scores at pixels are kept in 16 bits: 0 where there is none, else 1 + the score in steps of 1 / FINEST.
-FINEST = 65534
+# Scores at pixels are kept in 16 bits: 0 where there is none, else 1 + the score in steps of 1 / FINEST. Thresholds of
+# up to three decimals are whole numbers of steps, so that rounding down leaves every pixel on its side of them.
+FINEST = 65000
+_NOISE = 1e-6  # steps by which computing a score may miss a whole number
 
 _STRIP = 4_000_000  # pixels that are read and computed together
 _TAILS = (0.1, 99.9)  # per cent, as for contrast limits
@@ -125,13 +128,13 @@ def measure(image: Any, view: View, index: Index, rows: slice, cols: slice) -> L
     Returns
     -------
     (h, w) uint16 array
-        ``score = clip((value - low) / (high - low), 0, 1)`` as ``1 + score * FINEST``, rounded; 0 where there is none.
+        ``1 + score * FINEST``, rounded down, of ``score = clip((value - low) / (high - low), 0, 1)``; 0 without one.
     """
     if index.low is None or index.high is None:
         raise ValueError("low and high of an index must be filled in before pixels are scored")
     values = read_values(image, view, parse(index.expression), rows, cols).astype(np.float64)
     scores = np.clip((values - index.low) / (index.high - index.low), 0, 1)
-    levels: Levels = np.nan_to_num(np.rint(scores * FINEST) + 1, nan=0.0, copy=False).astype(np.uint16)
+    levels: Levels = np.nan_to_num(np.floor(scores * FINEST + _NOISE) + 1, nan=0.0, copy=False).astype(np.uint16)
     return levels
 
 
@@ -148,8 +151,8 @@ def measure_steps(image: Any, view: View, index: Index) -> Generator[None, None,
 
 
 def level_of(score: float) -> int:
-    """The lowest level that counts as a score in [0, 1]: whatever scores as much reaches it."""
-    return 1 + round(score * FINEST)
+    """The lowest level that reaches a score in [0, 1]: of a score of up to three decimals, exactly what is as high."""
+    return 1 + math.ceil(score * FINEST - _NOISE)
 
 
 def scores_of(levels: Levels) -> FloatArray:
