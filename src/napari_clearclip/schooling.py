@@ -45,12 +45,15 @@ class Example:
         How it is looked at.
     labels : (H, W) integer array or None
         What the user says: 0 = nothing, i + 1 = the object prompt i of the settings.
+    present : tuple of str or None
+        The phrases that may be in this image, where that is known, as from a caption; None = all.
     """
 
     name: str
     image: Any
     view: View
     labels: npt.NDArray[np.integer] | None = None
+    present: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +95,8 @@ def train_steps(
     resume : bool
         Whether to go on from the checkpoint, if there is one.
     minutes : float, optional
-        How long the training may take; the number of steps follows from the first ones, instead of the study's.
+        How long the training may take; the number of steps follows from the first ones, instead of the study's. A
+        training that is resumed keeps the number it was started with.
 
     Returns
     -------
@@ -104,7 +108,7 @@ def train_steps(
     ValueError
         If something does not fit: no image or phrase, labels of another shape, a checkpoint of another training.
     """
-    from napari_clearclip.training.student import Learning, paced
+    from napari_clearclip.training.student import Learning, paced, planned
 
     out = out.expanduser().with_suffix(".safetensors")
     checkpoint = out.with_suffix(".checkpoint")
@@ -112,7 +116,10 @@ def train_steps(
     yield Progress(TRAINING, 0, study.iterations)
     known = resume and checkpoint.is_file()
     if minutes is not None:
-        study = paced(study, material.subject, material.lessons, pipeline.device, minutes)
+        if known:
+            study = study.replace(iterations=planned(checkpoint))
+        else:
+            study = paced(study, material.subject, material.lessons, pipeline.device, minutes)
     name = key_of(study, material.key)
     learning = Learning.start(study, material.subject, pipeline.device)
     if known:
@@ -135,10 +142,10 @@ def _learning_steps(
         for state in learn(study, material.subject, material.lessons, learning):
             yield Progress(TRAINING, state.step, study.iterations)
             if time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                state.save(checkpoint, name)
+                state.save(checkpoint, name, study)
                 saved = time.monotonic()
     except GeneratorExit:
-        learning.save(checkpoint, name)
+        learning.save(checkpoint, name, study)
         raise
     return time.monotonic() - began
 
@@ -154,21 +161,36 @@ def material_steps(
     prompts = (*settings.objects, *settings.distractors)
     phrases = tuple(phrase for prompt in prompts for phrase in prompt.words)
     unlabelled = unlabelled_phrases(settings, examples, study)
-    asked = _questions(settings, [phrases[number] for number in unlabelled], study)
     every = _questions(settings, phrases, study)
     lessons = []
     for place, example in enumerate(examples):
         yield Progress(LABELLING, place, len(examples))
+        numbers = asked_of(example, phrases, unlabelled)
+        asked = _questions(settings, [phrases[number] for number in numbers], study)
         labelling = pipeline.steps(example.image, asked, example.view)
         result = yield from _counted(labelling, place, len(examples))
         teaching = pipeline.teacher_steps(example.image, every, result.view, study.distil > 0)
         clip, texts, channels = yield from _counted(teaching, place, len(examples))
-        lessons.append(_lesson(example, result, settings, study, unlabelled, channels))
+        lessons.append(_lesson(example, result, settings, study, numbers, channels))
     yield Progress(LABELLING, len(examples), len(examples))
     subject = Subject.of([texts[phrase] for phrase in phrases], unlabelled, clip)
     contents = [part for lesson in lessons for part in (lesson.image, lesson.pseudo, lesson.known)]
     key = key_of(phrases, every, clip.key, *contents)
     return Material(clip, phrases, subject, tuple(lessons), key)
+
+
+def asked_of(example: Example, phrases: Sequence[str], unlabelled: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of the phrases that compete for an image's pixels.
+
+    Raises
+    ------
+    ValueError
+        If none of what is said to be in the image is asked for.
+    """
+    numbers = tuple(n for n in unlabelled if example.present is None or phrases[n] in example.present)
+    if not numbers:
+        raise ValueError(f"none of what is in {example.name} is a phrase of the training: {example.present}")
+    return numbers
 
 
 def _counted(steps: Generator[Progress, None, Any], place: int, count: int) -> Generator[Progress, None, Any]:
@@ -212,7 +234,7 @@ def _lesson(
     result: Segmentation,
     settings: Settings,
     study: Study,
-    unlabelled: tuple[int, ...],
+    numbers: tuple[int, ...],
     channels: Any,
 ) -> Lesson:
     """An image at the size at which the student reads it, with its labels there."""
@@ -224,7 +246,7 @@ def _lesson(
     frame = Frame(shape, size, max(size), max(size), 1, 1)
     pixels = cut(example.image, result.view, frame, frame.boxes)[0]
     table = np.full(256, 255, np.uint8)  # no label, then the phrases that were asked for
-    table[1 : len(unlabelled) + 1] = unlabelled
+    table[1 : len(numbers) + 1] = numbers
     known = None
     if example.labels is not None:
         known = nearest(known_labels(example, shape, settings, study), size)

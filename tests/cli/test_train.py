@@ -51,7 +51,7 @@ def test_what_cannot_be_is_said(run, folder, photo, tiny, study):
     assert "needs --labels" in run(*base, "--transductive", code=2).output
     assert "give a positive number" in run(*base, "--minutes", 0, code=2).output
     assert "iterations is 0" in run(*base, "--iterations", 0, code=2).output
-    assert "architecture is 'huge'" in run(*base, "--student", "huge", code=2).output
+    assert "there is no student 'huge'" in run(*base, "--student", "huge", code=2).output
     assert "the study nothing.json cannot be read" in run(*base, "--study", "nothing.json", code=2).output
     (folder / "list.json").write_text("[1]")
     assert "the study list.json cannot be read" in run(*base, "--study", "list.json", code=2).output

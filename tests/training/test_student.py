@@ -210,7 +210,8 @@ def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> Non
     for _ in range(2):
         next(steps)
     steps.close()
-    part.save(tmp_path / "part", "name")
+    part.save(tmp_path / "part", "name", study)
+    assert training.planned(tmp_path / "part") == 6
     again = Learning.start(study.replace(seed=99), subject())  # whatever it starts from
     again.resume(tmp_path / "part", "name")
     assert again.step == 2
@@ -224,7 +225,7 @@ def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> Non
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     learning = Learning.start(STUDY, subject())
-    learning.save(tmp_path / "other", "other")
+    learning.save(tmp_path / "other", "other", STUDY)
     with pytest.raises(ValueError, match="is of a training with other images, phrases or settings"):
         learning.resume(tmp_path / "other", "mine")
     (tmp_path / "broken").write_bytes(b"nothing")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from napari_clearclip.cli.segment import inputs, pipeline_for
 from napari_clearclip.io.files import writable_folder
 from napari_clearclip.io.images import read_image
 from napari_clearclip.schooling import Example, train_steps
-from napari_clearclip.study import Card, Study
+from napari_clearclip.study import Architecture, Card, Study
 
 if TYPE_CHECKING:
     from napari_clearclip.edits import View
@@ -86,7 +86,14 @@ def study_of(wishes: Wishes) -> Study:
         raise UsageError(f"--minutes is {wishes.minutes:g}; give a positive number")
     try:
         content = json.loads(wishes.study.read_text("utf-8")) if wishes.study else {}
-        return Study.model_validate({**content, **{key: value for key, value in given.items() if value is not None}})
+        fields = {**content, **{key: value for key, value in given.items() if value is not None}}
+        architecture = fields.pop("architecture", "small")
+        if architecture not in get_args(Architecture):
+            known = ", ".join(get_args(Architecture))
+            raise UsageError(f"there is no student {architecture!r}; known are {known}")
+        return Study.of(architecture, **fields)
+    except UsageError:
+        raise
     except ValidationError as error:
         raise UsageError(sentence(error)) from error
     except (OSError, ValueError, TypeError) as error:

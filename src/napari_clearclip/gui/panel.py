@@ -16,7 +16,7 @@ from napari_clearclip.gui.actions import ACTIONS, bind, callbacks
 from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.history import State
 from napari_clearclip.gui.control.jobs import Outcome, Source
-from napari_clearclip.gui.control.runner import Executor
+from napari_clearclip.gui.control.runner import Executor, default_pipeline
 from napari_clearclip.gui.control.worker import in_thread
 from napari_clearclip.gui.images.channel_section import ChannelSection
 from napari_clearclip.gui.images.gallery import Images
@@ -28,6 +28,7 @@ from napari_clearclip.gui.layers.results import Results
 from napari_clearclip.gui.layers.styles import left_behind
 from napari_clearclip.gui.models.equipment import Equipment
 from napari_clearclip.gui.models.section import ModelSection
+from napari_clearclip.gui.models.tutor import Tutor
 from napari_clearclip.gui.objects.census import Census
 from napari_clearclip.gui.objects.section import ObjectSection
 from napari_clearclip.gui.preferences import read_preferences
@@ -91,6 +92,8 @@ class Panel(QWidget):
         preferences = read_preferences()
         self.controller.runtime = preferences.runtime
         self.equipment = Equipment(self.model, self.controller, executor, preferences.offer_models)
+        opened = open_pipeline or default_pipeline
+        self.tutor = Tutor(self, self.controller, lambda: self.images.sources, executor, opened)
         self._taken: set[str] = set()
         self._coverage: dict[Hashable, Mapping[str, float]] = {}
         self._scores: dict[Hashable, Mapping[str, Counts]] = {}
@@ -102,7 +105,7 @@ class Panel(QWidget):
         self._actions = callbacks(self)
         self._unbind = bind(napari_viewer, self, self._actions)
         shown = (self._context, self.ruler, self.images, self.census, self.results, self.readout)
-        parts = (*shown, self.equipment, self.controller)
+        parts = (*shown, self.equipment, self.tutor, self.controller)
         self._let_go = partial(_let_go, (self._unbind, *(part.close for part in parts)))
         self.destroyed.connect(self._let_go)
         self.segment.show_busy(False)
@@ -144,6 +147,8 @@ class Panel(QWidget):
         self.image.help_wanted.connect(partial(self.do, "help"))
         self.equipment.chosen.connect(self._choose_model)
         self.equipment.failed.connect(self._on_failed)
+        self.model.training_wanted.connect(self.tutor.open)
+        self.tutor.trained.connect(self.equipment.choose)
         self.equipment.said.connect(self.message.say)
         self.scope = Scope(
             self.segment, self.channels, self.images, self.ruler, self.controller, self._change, self.message

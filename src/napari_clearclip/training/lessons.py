@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional
-from torchvision.transforms.v2 import functional as colour
 
 if TYPE_CHECKING:
     from napari_clearclip.study import Study
@@ -140,6 +139,8 @@ def _vectors_at(lesson: Lesson, corner: tuple[int, int], factor: float, count: i
 
 def distort(image: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
     """An image (3, H, W) in [0, 1] in other light: brightness, contrast, saturation, hue, each with a chance of 1/2."""
+    from torchvision.transforms.v2 import functional as colour  # not before a model is loaded: it imports the same
+
     chosen, amounts = rng.random(4) < 0.5, strength * rng.uniform(-1, 1, 4)
     if chosen[0]:
         image = (image + _BRIGHTNESS * amounts[0]).clamp(0, 1)

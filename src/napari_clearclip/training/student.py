@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_clearclip.engine.model import Clip
 
 _TRIAL_STEPS = 5
+_RANK = 0.05  # smaller differences between phrases, against the largest, are not magnified
 
 
 @dataclass(frozen=True)
@@ -70,25 +71,31 @@ class Learning:
 
     student: Student
     background: nn.Parameter
-    optimizer: torch.optim.SGD
+    optimizer: torch.optim.Optimizer
     step: int = 0
     loss: float = float("nan")
 
     @classmethod
     def start(cls, study: Study, subject: Subject, device: str = "cpu") -> Learning:
-        """The untrained state."""
+        """The untrained state; every phrase starts with logits of the same spread."""
         torch.manual_seed(study.seed)
-        student = build_student(study.architecture, subject.texts.shape[1]).to(device)
+        student = build_student(study.architecture, subject.texts.shape[1])
+        if isinstance(student.last, nn.Linear):  # text vectors are much alike, and what parts them would start small
+            spread = torch.randn(len(subject.texts), student.last.in_features) * student.last.in_features**-0.5
+            student.last.weight.data.copy_(torch.linalg.pinv(subject.texts, rtol=_RANK) @ spread)
+        student.to(device)
         background = nn.Parameter(torch.randn(subject.texts.shape[1]).to(device))
-        optimizer = torch.optim.SGD(
-            [*student.parameters(), background], study.rate, study.momentum, weight_decay=study.decay
-        )
-        return cls(student, background, optimizer)
+        return cls(student, background, optimizer_of(study, [*student.parameters(), background]))
 
-    def save(self, checkpoint: Path, name: str) -> None:
+    def save(self, checkpoint: Path, name: str, study: Study) -> None:
         """Write a checkpoint, whole or not at all; `name` says what it is a training of."""
         state: dict[str, Any] = {"name": name, "student": self.student.state_dict(), "background": self.background.data}
-        state |= {"optimizer": self.optimizer.state_dict(), "step": self.step, "loss": self.loss}
+        state |= {
+            "iterations": study.iterations,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "loss": self.loss,
+        }
         with replacing(checkpoint) as file:
             torch.save(state, file)
 
@@ -100,14 +107,8 @@ class Learning:
         ValueError
             If it is damaged, or of another training.
         """
-        try:
-            state = torch.load(checkpoint, map_location=self.background.device, weights_only=True)
-            known = state["name"]
-        except Exception as error:
-            raise ValueError(
-                f"the checkpoint {checkpoint} cannot be read ({error}); delete it to start anew"
-            ) from error
-        if known != name:
+        state = _read(checkpoint, self.background.device)
+        if state["name"] != name:
             raise ValueError(
                 f"the checkpoint {checkpoint} is of a training with other images, phrases or settings; "
                 "give the same again, or delete it to start anew"
@@ -144,6 +145,33 @@ class Learning:
         self.optimizer.step()
         self.step += 1
         self.loss = loss.item()
+
+
+def optimizer_of(study: Study, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+    """What changes the weights: SGD as in the paper, or AdamW."""
+    if study.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, study.rate, (study.momentum, 0.99), weight_decay=study.decay)
+    return torch.optim.SGD(parameters, study.rate, study.momentum, weight_decay=study.decay)
+
+
+def _read(checkpoint: Path, device: torch.device) -> dict[str, Any]:
+    """What `Learning.save` wrote."""
+    try:
+        state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
+    except Exception as error:  # torch.load raises whatever a damaged file leads it to
+        raise ValueError(f"the checkpoint {checkpoint} cannot be read ({error}); delete it") from error
+    return state
+
+
+def planned(checkpoint: Path) -> int:
+    """The number of iterations that a checkpoint's training was started with.
+
+    Raises
+    ------
+    ValueError
+        If the checkpoint is damaged.
+    """
+    return int(_read(checkpoint, torch.device("cpu"))["iterations"])
 
 
 def normalised(batch: Batch, subject: Subject) -> torch.Tensor:

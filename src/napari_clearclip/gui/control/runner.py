@@ -51,7 +51,7 @@ class Runner:
         self.job: Job | None = None
         self.device: tuple[str, str] | None = None
         self._executor = executor
-        self._open_pipeline = open_pipeline or _default_pipeline
+        self._open_pipeline = open_pipeline or default_pipeline
         self._pipeline: tuple[Runtime, Pipeline] | None = None
         self._letting_go = False
 
@@ -134,7 +134,8 @@ class Runner:
             self._pipeline = None
 
 
-def _default_pipeline(runtime: Runtime) -> Pipeline:
+def default_pipeline(runtime: Runtime) -> Pipeline:
+    """The pipeline of this process."""
     from napari_clearclip.pipeline import Pipeline
 
     return Pipeline(runtime)

@@ -56,6 +56,12 @@ class Images:
         return None if image is None else source_of(image, self._viewer.dims.point, self.layers)
 
     @property
+    def sources(self) -> list[tuple[str, Source]]:
+        """All images with their names, each as it is looked at now."""
+        layers = self.layers
+        return [(layer.name, source_of(layer, self._viewer.dims.point, layers)) for layer in layers]
+
+    @property
     def problem(self) -> str:
         """Why the colours that were chosen for the current image cannot be read, in a sentence; empty if they can."""
         image = self.current

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_clearclip.gui.amounts import bytes_text
 from napari_clearclip.settings import Model
+from napari_clearclip.study import read_card
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.catalogue import Published
 
+_FEW = 6  # phrases of a student that are named
 DEMO_ABOUT = (
     "Comes with the plugin. It knows a few dozen words of drawn scenes, for trying things out and for the samples."
 )
@@ -144,8 +146,23 @@ def _other(found: Published) -> Entry:
 
 def _own(model: Model) -> Entry:
     if is_file(model):
-        return Entry(title_of(model), "your file", model.pretrained, "At hand", "on this machine", model)
+        good_for, about = _about_file(model)
+        return Entry(title_of(model), good_for, about, "At hand", "on this machine", model)
     return Entry(title_of(model), "your choice", f"Named as {model}.", "At hand", "", model)
+
+
+def _about_file(model: Model) -> tuple[str, str]:
+    """What a file is good for, and more about it: a student's card says what it learned."""
+    try:
+        card = None if model.name else read_card(Path(model.pretrained))
+    except ValueError:
+        card = None  # loading it says what is wrong
+    if card is None:
+        return "your file", model.pretrained
+    words = ", ".join(card.phrases[:_FEW]) + (", …" if len(card.phrases) > _FEW else "")
+    images = f"{len(card.images)} image{'s' if len(card.images) > 1 else ''}"
+    about = f"{model.pretrained}: learned from {images} what {card.teacher} finds for {words}"
+    return f"images like yours, student of {title_of(card.teacher)}", about
 
 
 def _state(found: Published | None) -> State:

@@ -27,6 +27,7 @@ class ModelSection(Section):
     """Which model, on which device, and how much memory it takes."""
 
     list_wanted = Signal()
+    training_wanted = Signal()
     offer_dismissed = Signal()
     download_cancelled = Signal()
     device_chosen = Signal(str)
@@ -43,12 +44,18 @@ class ModelSection(Section):
         self.heading.setStretch(0, 0)
         self.heading.addWidget(self.name, 1)
         self.heading.addWidget(self.choose_button)
-        self.body.addWidget(self.state)
+        self.train_button = QPushButton("Train a student…")
+        self.train_button.setToolTip("Teach a small network what this model finds in your images (MaskCLIP+)")
+        about = QHBoxLayout()
+        about.addWidget(self.state, 1)
+        about.addWidget(self.train_button)
+        self.body.addLayout(about)
         self.body.addWidget(self._make_download())
         self.body.addWidget(self._make_offer())
         self.machine = Fold(MACHINE, self._make_machine())
         self.body.addWidget(self.machine)
         self.choose_button.clicked.connect(self.list_wanted)
+        self.train_button.clicked.connect(self.training_wanted)
 
     def _make_download(self) -> QWidget:
         self.download, self.bar, self.bytes = QWidget(), QProgressBar(), hint()

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_clearclip.engine.attention import VARIANTS, Variant, variant_name
+from napari_clearclip.engine.sizes import sizes_of
 from napari_clearclip.gui.amounts import progress_text
 from napari_clearclip.gui.forms import Choice, Form, edit
 from napari_clearclip.gui.images.planes import PlaneRow
@@ -18,6 +19,7 @@ from napari_clearclip.settings import Attention, Comparing, Deciding, Settings, 
 
 CUSTOM = "Custom"
 LABEL_WIDTH = 58  # the same for all rows, so that they stand in line
+ABOUT_STUDENT = "A student (MaskCLIP+) has no attention that variants could change: it sees as it was trained to."
 ABOUT_CUSTOM = "Your own combination, set under Advanced. Choose a name to go back to a published method."
 _DRAWING = "Drag from one edge of a typical object to the other, or press Escape."
 NOISE = ("denoise", "smooth", "smooth_axis")  # fields of `Comparing` that stand with what refines masks
@@ -128,6 +130,12 @@ class SegmentSection(Section):
         self.about_variant.setText(ABOUT_CUSTOM if entry is None else entry.summary)
         for widget in (self.variants, self.about_variant):
             widget.setToolTip(ABOUT_CUSTOM if entry is None else _about(entry))
+        sizes = sizes_of(settings.model)
+        has_variants = sizes is None or sizes.variants
+        for widget in (self.variants, self.forms["attention"]):
+            widget.setEnabled(has_variants)
+        if not has_variants:
+            self.about_variant.setText(ABOUT_STUDENT)
         self.detail.set_value(settings.tiling.short_side)
         for part, form in self.forms.items():
             form.set_value(getattr(settings, part))
