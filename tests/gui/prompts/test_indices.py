@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_clearclip.gui.prompts import indices, listing
 from napari_clearclip.gui.prompts.menu import menu_for
+from napari_clearclip.gui.prompts.phrase_line import PhraseLine
 from napari_clearclip.gui.prompts.table import Column
 from napari_clearclip.settings import Index, Model, Prompt, Settings
 
@@ -142,6 +144,24 @@ def test_the_table_shows_the_name_and_edits_the_expression(desk: Desk) -> None:
     model.setData(cell, "green = green")
     assert texts(desk) == ["green = green"]
     assert "between the lowest and highest 0.1 % of the image" in cell.data(Qt.ItemDataRole.ToolTipRole)
+
+
+def test_an_expression_is_edited_across_the_row(desk: Desk) -> None:
+    desk.section.set_bands(FOUR)
+    desk.type(f"NDVI = {NDVI}")
+    desk.type("tree")
+    view, widths = desk.section.table, []
+    for row in (0, 1):
+        view.select_prompt(desk.settings.objects[row].id)
+        view.rename()
+        (editor,) = (line for line in view.findChildren(PhraseLine) if line.isVisible())
+        widths.append(editor.width())
+        QTest.keyClick(editor, Qt.Key.Key_End)
+        QTest.keyClicks(editor, " + 1" if row == 0 else "s")
+        QTest.keyClick(editor, Qt.Key.Key_Return)  # of the row, although its middle lies in another column
+        QApplication.processEvents()
+    assert widths[0] > view.viewport().width() * 0.7 > widths[1]
+    assert texts(desk) == [f"NDVI = {NDVI} + 1", "trees"]
 
 
 def test_a_new_name_keeps_the_range_and_a_new_expression_does_not() -> None:

@@ -82,6 +82,14 @@ class PromptDelegate(QStyledItemDelegate):
         line.textEdited.connect(lambda text: self._recheck(line, place, text))
         return line
 
+    def updateEditorGeometry(self, editor: QWidget, option: Any, index: QModelIndex) -> None:
+        """Give an expression the rest of the row: in the cell of a phrase one would see its end only."""
+        super().updateEditorGeometry(editor, option, index)
+        if index.data(PROMPT).index is not None:
+            area = QRect(editor.geometry())
+            area.setRight(option.widget.viewport().width() - 1)
+            editor.setGeometry(area)
+
     def setEditorData(self, editor: QWidget, index: QModelIndex) -> None:
         """Start with what was typed before, even if it was refused."""
         super().setEditorData(editor, index)
