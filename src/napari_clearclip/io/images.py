@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.edits import Plane, View
+from napari_clearclip.io.pixels import pixel_of
 from napari_clearclip.io.placement import Placement, placement_of
 from napari_clearclip.result import Georeference
 
@@ -169,7 +170,8 @@ def _read_tiff(path: Path) -> Picture:
         placement = replace(placement, axes=leading)
         view = _view_of(page, data, axis, "S" in axes)
         count = 1 if axis is None else data.shape[axis - 3]
-        view = view.replace(bands=_band_names(page, tif.ome_metadata, count))
+        pixel = pixel_of(page, tif.imagej_metadata, tif.ome_metadata, georeference)
+        view = view.replace(bands=_band_names(page, tif.ome_metadata, count), **pixel)
         return Picture(_stem(path), data, view, placement, georeference)
 
 
