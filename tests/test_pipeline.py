@@ -29,6 +29,7 @@ from napari_clearclip.settings import (
     Comparing,
     Deciding,
     Index,
+    Linking,
     Model,
     Prompt,
     Refining,
@@ -180,6 +181,7 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     "moves the neck": (lambda s: splitting(s, neck=0.5), {"split"}),
     "smooths more": (lambda s: splitting(s, smooth=3), {"split"}),
     "asks for a distance": (lambda s: splitting(s, distance=9), {"split"}),
+    "links planes": (lambda s: s.replace(linking=Linking(on=True, overlap=0.5, reach=3)), set()),
     "wants no instances": (lambda s: splitting(s, method="none"), set()),
     "changes the templates": (
         lambda s: s.replace(comparing=s.comparing.replace(templates=("{}",))),

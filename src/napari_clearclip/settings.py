@@ -521,6 +521,24 @@ class Splitting(Value):
     )
 
 
+class Linking(Value):
+    """How the objects of a stack's planes become objects of the stack, when they are accepted."""
+
+    on: bool = Field(
+        False, title="Link planes", description="Objects that overlap from plane to plane are one object of the stack."
+    )
+    overlap: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        title="Least overlap",
+        description="Two outlines are linked from this intersection over union on.",
+    )
+    reach: float = _measure(
+        "Bridge gaps", 1, "Outlines this far apart are linked where planes between miss them; 0 = only neighbours are."
+    )
+
+
 class Settings(Value):
     """Everything the user wants; with an image, its `View` and the `Edits` it determines the result."""
 
@@ -533,6 +551,7 @@ class Settings(Value):
     deciding: Deciding = Deciding()
     cleaning: Cleaning = Cleaning()
     splitting: Splitting = Splitting()
+    linking: Linking = Linking()
 
     @field_validator("prompts")
     @classmethod

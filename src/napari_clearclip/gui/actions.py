@@ -73,6 +73,12 @@ IN_THE_TABLE = (
     ("Ctrl+L", "Lock or unlock the prompt"),
     ("Delete", "Remove the prompt"),
 )
+IN_THE_OBJECTS = (
+    ("Click", "Go to the object; click an object in the layer to find its row"),
+    ("Delete", "Delete the chosen objects of an accepted layer"),
+    ("Ctrl+M", "Make one object of the chosen ones"),
+    ("Ctrl+Z", "Take back what was done to the layer"),
+)
 ON_THE_LAYERS = (
     ("Ctrl+Z, Ctrl+Shift+Z", "Undo and redo strokes, thresholds, prompts and runs"),
     ("2, 4, 3, 1", "napari's brush, fill, polygon and eraser, on a mask"),
@@ -178,6 +184,7 @@ class Help(QDialog):
         parts = {
             "Anywhere": [(action.shown_keys, action.text) for action in ACTIONS.values()],
             "In the prompt table": IN_THE_TABLE,
+            "In the table of objects": IN_THE_OBJECTS,
             "On the layers": ON_THE_LAYERS,
         }
         for heading, rows in parts.items():

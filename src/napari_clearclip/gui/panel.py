@@ -30,6 +30,7 @@ from napari_clearclip.gui.models.equipment import Equipment
 from napari_clearclip.gui.models.section import ModelSection
 from napari_clearclip.gui.models.tutor import Tutor
 from napari_clearclip.gui.objects.census import Census
+from napari_clearclip.gui.objects.editing import Editor
 from napari_clearclip.gui.objects.section import ObjectSection
 from napari_clearclip.gui.preferences import read_preferences
 from napari_clearclip.gui.prompts import listing
@@ -88,6 +89,7 @@ class Panel(QWidget):
         self.prompts, self.segment, self.refine = PromptSection(), SegmentSection(), RefineSection()
         self.objects = ObjectSection()
         self.census = Census(napari_viewer, self.controller, self.results, self.images, self.objects, executor)
+        self.editor = Editor(napari_viewer, self.controller, self.results, self.objects, self.census, executor)
         self.message = self.segment.message
         preferences = read_preferences()
         self.controller.runtime = preferences.runtime
@@ -104,7 +106,7 @@ class Panel(QWidget):
         self._connect_values()
         self._actions = callbacks(self)
         self._unbind = bind(napari_viewer, self, self._actions)
-        shown = (self._context, self.ruler, self.images, self.census, self.results, self.readout)
+        shown = (self._context, self.ruler, self.images, self.editor, self.census, self.results, self.readout)
         parts = (*shown, self.equipment, self.tutor, self.controller)
         self._let_go = partial(_let_go, (self._unbind, *(part.close for part in parts)))
         self.destroyed.connect(self._let_go)
@@ -169,6 +171,8 @@ class Panel(QWidget):
         self.objects.changed.connect(self._change_part)
         self.prompts.selected.connect(self.census.select)
         self.census.said.connect(self.message.say)
+        self.editor.said.connect(self.message.say)
+        self.prompts.accept_objects.connect(self.editor.accept)
         self.segment.run.connect(self.run)
         self.refine.changed.connect(self._change_part)
         self.refine.chain_chosen.connect(lambda chain: self._change(chain.on))

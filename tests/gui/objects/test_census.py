@@ -9,73 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QFileDialog
+from qtpy.QtWidgets import QFileDialog
 
-from napari_clearclip.gui.images.sources import key_of
 from napari_clearclip.gui.objects.section import NOTHING, WAITING
-from napari_clearclip.gui.panel import Panel
 from napari_clearclip.io.tables import read_objects
 from napari_clearclip.settings import Splitting
 
-from ..conftest import Bench, CountingPipeline, looking
-
-
-class Opened:
-    """A panel on a viewer's model with a small image, and what settles it."""
-
-    def __init__(self, qtbot: Any, bench: Bench, shape: tuple[int, ...] = (16, 16), **fields: Any) -> None:
-        self.viewer, self.bench, self.pipeline = ViewerModel(), bench, CountingPipeline()
-        data = np.arange(np.prod(shape)).reshape(shape).astype(np.uint16)
-        self.image = self.viewer.add_image(data, name="photo", scale=(0.5,) * len(shape))
-        self.panel = Panel(self.viewer, bench, lambda _: self.pipeline)
-        self.controller, self.census = self.panel.controller, self.panel.census
-        self.section = self.panel.objects
-        self.controller.update(looking(**fields))
-        qtbot.addWidget(self.panel)
-
-    def settle(self) -> None:
-        self.bench.drain()
-        while not (self.panel.results.idle and self.census.idle):
-            QApplication.processEvents()
-            self.bench.drain()
-
-    def run(self) -> None:
-        self.panel.run()
-        self.settle()
-
-    def change(self, **fields: Any) -> None:
-        self.controller.update(self.controller.settings.replace(**fields))
-        self.settle()
-
-    @property
-    def layer(self) -> Any:
-        return self.panel.results.find("instances", key_of(self.image), "")
-
-    def cells(self) -> list[list[str]]:
-        model = self.section.objects
-        rows, columns = range(model.rowCount()), range(model.columnCount())
-        return [[model.data(model.index(row, column)) for column in columns] for row in rows]
-
-
-@pytest.fixture
-def opened(qtbot: Any, bench: Bench) -> Opened:
-    return Opened(qtbot, bench)
-
-
-@pytest.fixture
-def counted(opened: Opened) -> Opened:
-    opened.run()
-    opened.change(splitting=Splitting(method="components"))
-    return opened
-
-
-def paint(opened: Opened, rows: slice, cols: slice, on: bool = False) -> None:
-    stroke = np.zeros((16, 16), bool)
-    stroke[rows, cols] = True
-    opened.controller.update(edits=opened.controller.state.edits.paint("road", (), stroke, on))
-    opened.settle()
+from ..conftest import Bench
+from .conftest import Opened
 
 
 def test_nothing_is_made_unless_it_is_asked_for(opened: Opened) -> None:
@@ -117,7 +59,7 @@ def test_sizes_are_in_the_unit_of_the_image(counted: Opened) -> None:
 
 
 def test_what_is_painted_is_counted_and_undone(counted: Opened) -> None:
-    paint(counted, slice(7, 9), slice(0, 16))
+    counted.paint(slice(7, 9), slice(0, 16))
     assert len(counted.cells()) == 2
     np.testing.assert_array_equal(counted.layer.data[7:9], 0)
     counted.controller.undo()
@@ -211,7 +153,7 @@ def test_the_table_follows_the_plane(qtbot: Any, bench: Bench) -> None:
 
 
 def test_a_row_leads_to_its_object_and_a_click_to_its_row(counted: Opened) -> None:
-    paint(counted, slice(4, 6), slice(0, 16))
+    counted.paint(slice(4, 6), slice(0, 16))
     rows = [int(row[0]) for row in counted.cells()]
     assert len(rows) == 2
     counted.section.table.selectRow(1)
@@ -285,15 +227,15 @@ def test_a_failure_is_said_and_leaves_the_panel_usable(counted: Opened, monkeypa
         raise MemoryError("no room")
 
     monkeypatch.setattr("napari_clearclip.gui.objects.census.take", fail)
-    paint(counted, slice(4, 6), slice(0, 16))
-    assert counted.panel.message.label.text() == "The objects could not be measured: no room"
+    counted.paint(slice(4, 6), slice(0, 16))
+    assert counted.panel.message.label.text() == "The objects could not be measured: No room."
     monkeypatch.undo()
-    paint(counted, slice(9, 10), slice(0, 16))
+    counted.paint(slice(9, 10), slice(0, 16))
     assert len(counted.cells()) == 3
 
 
 def test_columns_sort_and_what_is_chosen_stays_chosen(counted: Opened) -> None:
-    paint(counted, slice(4, 6), slice(0, 16))
+    counted.paint(slice(4, 6), slice(0, 16))
     table = counted.section.table
     table.selectRow(0)
     chosen = table.chosen_ids()

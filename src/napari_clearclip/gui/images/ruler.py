@@ -12,7 +12,7 @@ from napari_clearclip.gui.images.sources import placement
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Image, Labels
 
 NAME = "line across one object"
 _SHORTEST = 2.0  # pixels
@@ -25,6 +25,8 @@ class Ruler:
     ----------
     viewer : ViewerModel
         The viewer.
+    name : str
+        Of the layer.
 
     Notes
     -----
@@ -33,10 +35,11 @@ class Ruler:
     """
 
     measured = Signal(float)
+    drawn = Signal(tuple, tuple)
     ended = Signal()
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = viewer
+    def __init__(self, viewer: ViewerModel, name: str = NAME) -> None:
+        self._viewer, self._name = viewer, name
         self._layer: Any = None
         self._before: Any = None
 
@@ -45,12 +48,12 @@ class Ruler:
         """Whether a line is being waited for."""
         return self._layer is not None
 
-    def start(self, image: Image) -> None:
-        """Wait for a line on an image; what was waited for before is dropped."""
+    def start(self, image: Image | Labels) -> None:
+        """Wait for a line on a layer; what was waited for before is dropped."""
         from napari.layers import Shapes
 
         self.stop()
-        layer: Any = Shapes(ndim=image.ndim, name=NAME, edge_color="#E69F00", opacity=1.0, **placement(image))
+        layer: Any = Shapes(ndim=image.ndim, name=self._name, edge_color="#E69F00", opacity=1.0, **placement(image))
         factor = np.asarray(layer.scale)[-2:].mean() or 1.0
         layer.current_edge_width = max(3 / self._viewer.scene.camera.zoom / factor, 1e-3)
         self._layer, self._before = layer, image
@@ -86,10 +89,11 @@ class Ruler:
         while event.type == "mouse_move":
             end = np.asarray(layer.world_to_data(event.position))
             yield
-        length = float(np.linalg.norm((end - start)[-2:]))
-        QTimer.singleShot(0, lambda: self._finish(layer, length))  # once the layer has ended its own part
+        ends = [(float(row), float(col)) for row, col in (start[-2:], end[-2:])]
+        QTimer.singleShot(0, lambda: self._finish(layer, *ends))  # once the layer has ended its own part
 
-    def _finish(self, layer: Any, length: float) -> None:
+    def _finish(self, layer: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+        length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
         if layer is not self._layer:
             return
         if length < _SHORTEST:  # a click: the line is still to come
@@ -97,6 +101,7 @@ class Ruler:
             return
         self.stop()
         self.measured.emit(length)
+        self.drawn.emit(start, end)
 
     def _on_removed(self, event: Any) -> None:
         if event.value == self._layer:

@@ -10,6 +10,7 @@ from psygnal import Signal
 
 from napari_clearclip.edits import Edits, Plane
 from napari_clearclip.gui.control.controller import Controller
+from napari_clearclip.gui.control.jobs import Outcome
 from napari_clearclip.gui.images.sources import key_of, placement, shape_of
 from napari_clearclip.gui.layers.shelf import Sheet, Shelf
 from napari_clearclip.gui.layers.styles import LABELS, frozen_layer
@@ -82,8 +83,13 @@ class Keeper:
         places = {item.id: at for at, item in enumerate(settings.objects, 1)}
         values = {item.id: places[item.id] if prompt is None else 1 for item in wanted}
         self._add_copy(image, Sheet(LABELS, tuple(wanted), values))
-        edits = self._frozen(key, self._controller.state_of(key).edits, values)
-        self._controller.update(listing.changed(settings, values, locked=True, visible=False), edits, key=key)
+        self.hold(values)
+
+    def hold(self, prompts: Collection[str]) -> None:
+        """Lock and hide prompts whose masks have been copied."""
+        key, settings = str(self._controller.key), self._controller.settings
+        edits = self._frozen(key, self._controller.state_of(key).edits, prompts)
+        self._controller.update(listing.changed(settings, prompts, locked=True, visible=False), edits, key=key)
 
     def _add_copy(self, image: Image, sheet: Sheet) -> None:
         key, data = key_of(image), np.zeros(shape_of(image), np.uint8)
@@ -103,6 +109,11 @@ class Keeper:
                     content = self._writer.content(key, plane, Sheet(LABELS, (prompt,), {prompt.id: 1}))
                     edits = edits.lock(prompt.id, plane, content.region(shape_of(image)[-2:], 1))
         return edits
+
+    def outcomes(self, key: str) -> list[Outcome]:
+        """The results of the planes that were run, with all that was done by hand."""
+        self._controller.update(edits=self._writer.collected(key), key=key)
+        return [self._writer.outcomes[key, plane] for plane in self._planes(key)]
 
     def _planes(self, key: str) -> list[Plane]:
         """The planes that were run."""

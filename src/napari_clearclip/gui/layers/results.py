@@ -174,6 +174,15 @@ class Results:
         """
         self._keeper.accept(prompt)
 
+    def outcomes(self, key: str) -> list[Outcome]:
+        """The results of all planes of an image that were run."""
+        return self._keeper.outcomes(key)
+
+    def add_accepted(self, layer: Labels, prompts: Collection[str]) -> None:
+        """Add a layer with objects that is the user's own from now on, and lock and hide their prompts."""
+        self._viewer.layers.append(layer)
+        self._keeper.hold(prompts)
+
     # What is looked at
 
     def select(self, prompt: str | None) -> None:

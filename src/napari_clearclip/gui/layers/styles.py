@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LABELS, SIMILARITY, COMBINED, INSTANCES = "labels", "similarity", "combined", "instances"
 MASKS = (LABELS, COMBINED)
 SHARED = (COMBINED, INSTANCES)
+OBJECTS = "objects"  # under which a layer of the user's own keeps what its objects are, by id, the latest first
 _OPACITY = {LABELS: 0.5, COMBINED: 0.5, SIMILARITY: 0.7, INSTANCES: 0.8}
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 
@@ -97,6 +98,21 @@ def frozen_layer(image: Image, prompts: Prompts, shown: Mapping[str, int], data:
         colormap=colors(prompts, shown, False),
         opacity=_OPACITY[LABELS],
         metadata={"classes": {shown[prompt.id]: prompt.phrase for prompt in prompts}},
+        **where,
+    )
+
+
+def object_layer(image: Image, prompts: Prompts, names: Mapping[int, str], data: Any, where: dict[str, Any]) -> Labels:
+    """A plain layer with objects, which is the user's own; `names` says what each is, by id."""
+    from napari.layers import Labels
+
+    what = prompts[0].phrase if len(prompts) == 1 else f"{len(prompts)} prompts"
+    return Labels(
+        data,
+        name=f"{image.name} · {what} objects accepted",
+        features={"index": list(names), "prompt": list(names.values())},
+        opacity=_OPACITY[INSTANCES],
+        metadata={OBJECTS: [dict(names)]},
         **where,
     )
 

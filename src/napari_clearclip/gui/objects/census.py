@@ -22,13 +22,14 @@ from napari_clearclip.gui.layers.styles import tag_of
 from napari_clearclip.gui.objects.looking import Look, go_to, plane_at
 from napari_clearclip.gui.objects.section import COUNTING, NOTHING, WAITING, ObjectSection
 from napari_clearclip.gui.objects.taking import Found, Live, Own, take
+from napari_clearclip.gui.prompts import listing
 from napari_clearclip.io.files import slug
 from napari_clearclip.io.tables import write_objects
 from napari_clearclip.result import ObjectTable
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Labels
+    from napari.layers import Image, Labels
 
 _PAUSE = 200  # milliseconds without a change until objects are made: a slider that is dragged is not held up
 Subject = Live | Own
@@ -60,9 +61,15 @@ class Census:
         The table.
     executor : Executor
         Where objects are made and measured.
+
+    Attributes
+    ----------
+    paused : bool
+        Whether the table stays as it is, whatever is selected.
     """
 
     said = Signal(str)
+    changed = Signal()
 
     def __init__(
         self,
@@ -77,6 +84,7 @@ class Census:
         self._images, self._section, self._executor = images, section, executor
         self._selected: str | None = None
         self._running = self._closed = False
+        self.paused = False
         self._shown: Counted | None = None
         self._live: dict[Spot, Counted] = {}
         self._look: Look | None = None
@@ -104,6 +112,11 @@ class Census:
     def shown(self) -> Counted | None:
         """What is in the table; None if there are no objects to show."""
         return self._shown
+
+    @property
+    def image(self) -> Image | None:
+        """The image that is looked at."""
+        return self._images.current
 
     @property
     def own_layer(self) -> Labels | None:
@@ -175,7 +188,7 @@ class Census:
 
     def _start(self) -> None:
         """Make the objects of the result first, since they have a layer of their own; then show what is looked at."""
-        if self._running or self._closed:
+        if self._running or self._closed or self.paused:
             return
         self._tidy()
         live, own = self._wanted(), self._own()
@@ -210,7 +223,7 @@ class Census:
             return
         if isinstance(found, Exception):
             self._show(None)
-            self.said.emit(f"The objects could not be measured: {found}")
+            self.said.emit(f"The objects could not be measured: {listing.sentence(found)}")
         elif isinstance(subject, Own):
             if subject.layer in self._viewer.layers:
                 self._show(Counted(subject, subject.layer, found.table))
@@ -231,6 +244,7 @@ class Census:
             count = len(counted.table)
             about = f"{count} object{'s' * (count != 1)} in “{counted.layer.name}”"
             self._section.show_table(counted.table, about)
+        self.changed.emit()
 
     # The file
 

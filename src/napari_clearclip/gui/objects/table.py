@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, Qt, Signal
+from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 from superqt.utils import signals_blocked
 
@@ -138,6 +139,9 @@ class ObjectView(QTableView):
     """The table; `chosen` tells the ids of the objects that the user has selected."""
 
     chosen = Signal(list)
+    deleted = Signal()
+    merged = Signal()
+    undone = Signal()
 
     def __init__(self, model: ObjectModel) -> None:
         super().__init__()
@@ -173,6 +177,17 @@ class ObjectView(QTableView):
             self.selectionModel().select(selection, flags.ClearAndSelect | flags.Rows)
         if rows:
             self.scrollTo(self._objects.index(rows[0], 0))
+
+    def keyPressEvent(self, event: Any) -> None:
+        """Delete, merge and undo by key, with the table at hand."""
+        if event.matches(QKeySequence.StandardKey.Delete):
+            self.deleted.emit()
+        elif event.matches(QKeySequence.StandardKey.Undo):
+            self.undone.emit()
+        elif event.key() == Qt.Key.Key_M and event.modifiers() == Qt.KeyboardModifier.ControlModifier:
+            self.merged.emit()
+        else:
+            super().keyPressEvent(event)
 
     def _fit(self) -> None:
         """Widths that show what counts most in a narrow dock."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from napari_clearclip.edits import Plane, View
 from napari_clearclip.engine.objects import measure
 from napari_clearclip.gui.control.jobs import Outcome, Source, Spot
 from napari_clearclip.gui.images.sources import pixel_of
+from napari_clearclip.gui.layers.styles import OBJECTS
 from napari_clearclip.result import IdArray, ObjectTable
 
 
@@ -127,12 +129,28 @@ def _measured(own: Own) -> Found:
         for prompt in result.scores.prompts:
             np.maximum(score, result.scores.at(prompt, slice(0, ids.shape[0]), slice(0, ids.shape[1])), out=score)
     image = None if own.source is None else brightness_of(own.source, own.source.view.channels)
-    features = own.layer.features
-    names = None
-    if {"index", "prompt"} <= set(features):
-        names = {int(at): str(name) for at, name in zip(features["index"], features["prompt"], strict=True)}
+    names = names_of(own.layer, np.unique(ids).tolist())
     known = View(**pixel_of(own.layer))
     return Found(ids, measure(ids, score, image, names, **_units(known.pixel, known.unit)))
+
+
+def names_of(layer: Any, ids: Collection[int]) -> dict[int, str] | None:
+    """What the objects of a layer are, by id; None if nobody has said.
+
+    Of what was noted one after the other, the latest that knows all `ids` counts, so that an undone change of numbers
+    finds its names again.
+    """
+    kept: list[dict[int, str]] = layer.metadata.get(OBJECTS, [])
+    wanted = {id_ for id_ in ids if id_}
+    for names in kept:
+        if wanted <= set(names):
+            return names
+    if kept:
+        return kept[0]
+    features = layer.features
+    if not {"index", "prompt"} <= set(features):
+        return None
+    return {int(at): str(name) for at, name in zip(features["index"], features["prompt"], strict=True)}
 
 
 def brightness_of(source: Source, channels: tuple[int, ...]) -> npt.NDArray[Any]:

@@ -68,6 +68,13 @@ def menu_for(view: PromptView, prompt: Prompt) -> QMenu:
             lambda: view.accept.emit(prompt.id),
             is_object,
         ),
+        (
+            "Accept as objects",
+            "",
+            "The same with an id for each object, as chosen under Objects; there they can be merged, cut and deleted",
+            lambda: view.accept_objects.emit(prompt.id),
+            is_object,
+        ),
         ("", "", "", None, True),
         ("Delete" if several < 2 else f"Delete {several}", "Del", "", view.remove_selected, True),
     ]

@@ -35,6 +35,7 @@ class PromptSection(Section):
     automatic = Signal(object)
     clear_edits = Signal(str)
     accept = Signal(str)
+    accept_objects = Signal(str)
     accept_all = Signal()
     released = Signal()
     refused = Signal(str)
@@ -136,6 +137,7 @@ class PromptSection(Section):
                 (self.automatic, view.automatic),
                 (self.clear_edits, view.clear_edits),
                 (self.accept, view.accept),
+                (self.accept_objects, view.accept_objects),
                 (self.released, view.released),
             ):
                 theirs.connect(ours)

@@ -31,6 +31,7 @@ class PromptView(QTableView):
     automatic = Signal(object)
     clear_edits = Signal(str)
     accept = Signal(str)
+    accept_objects = Signal(str)
     released = Signal()
 
     def __init__(self, model: PromptModel, parent: QWidget | None = None) -> None:
