@@ -111,7 +111,8 @@ class ObjectSection(Section):
 
     def show_pixel(self, view: View | None) -> None:
         """Show lengths in the unit of the image that is looked at, or in pixels."""
-        self.form.set_pixel(view)
+        for form in self.forms.values():
+            form.set_pixel(view)
 
     def show_table(self, table: ObjectTable | None, about: str) -> None:
         """Show objects and a line about them; selected ones stay selected."""
