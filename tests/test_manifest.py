@@ -41,7 +41,8 @@ def test_each_command_resolves(manifest: PluginManifest) -> None:
     for command in commands:
         assert callable(import_python_name(command.python_name))
     named = {command.id for command in commands}
-    used = [*(manifest.contributions.widgets or []), *(manifest.contributions.sample_data or [])]
+    given = manifest.contributions
+    used = [part for kind in (given.widgets, given.sample_data, given.readers, given.writers) for part in kind or ()]
     assert {item.command for item in used} == named - {f"napari-clearclip.{name}" for name in ACTIONS}
 
 

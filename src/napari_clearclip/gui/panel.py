@@ -18,6 +18,8 @@ from napari_clearclip.gui.control.history import State
 from napari_clearclip.gui.control.jobs import Outcome, Source
 from napari_clearclip.gui.control.runner import Executor, default_pipeline
 from napari_clearclip.gui.control.worker import in_thread
+from napari_clearclip.gui.exporting.exporter import Exporter
+from napari_clearclip.gui.exporting.section import ExportSection
 from napari_clearclip.gui.images.channel_section import ChannelSection
 from napari_clearclip.gui.images.gallery import Images
 from napari_clearclip.gui.images.ruler import Ruler
@@ -90,6 +92,8 @@ class Panel(QWidget):
         self.objects = ObjectSection()
         self.census = Census(napari_viewer, self.controller, self.results, self.images, self.objects, executor)
         self.editor = Editor(napari_viewer, self.controller, self.results, self.objects, self.census, executor)
+        self.exports = ExportSection()
+        self.exporter = Exporter(self.exports, self.controller, self.results, self.images, executor)
         self.message = self.segment.message
         preferences = read_preferences()
         self.controller.runtime = preferences.runtime
@@ -126,7 +130,7 @@ class Panel(QWidget):
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(14)
         self.image.body.addWidget(self.channels)
-        for section in (self.image, self.model, self.prompts, self.segment, self.refine, self.objects):
+        for section in (self.image, self.model, self.prompts, self.segment, self.refine, self.objects, self.exports):
             column.addWidget(section, int(section is self.prompts))
         scroll = QScrollArea()
         scroll.setWidget(inside)
@@ -169,6 +173,7 @@ class Panel(QWidget):
         self.segment.changed.connect(self._change_part)
         self.segment.variant_chosen.connect(self._choose_variant)
         self.objects.changed.connect(self._change_part)
+        self.exporter.said.connect(self.message.say)
         self.prompts.selected.connect(self.census.select)
         self.census.said.connect(self.message.say)
         self.editor.said.connect(self.message.say)

@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_clearclip.io import coco, geojson, imagej, npz, ometiff, omezarr, png, raster, yolo
 from napari_clearclip.io.masks import Masks, Trait, traits_of, without
 
-_LOSSES: dict[Trait, str] = {
+LOSSES: dict[Trait, str] = {
     "overlap": "masks that overlap",
     "holes": "holes in masks",
     "instances": "numbered objects",
@@ -162,7 +162,7 @@ def fitted(masks: Masks, name: str, give_up: Collection[str] = ()) -> Masks:
     if refused := lost - frozenset(give_up):
         others = [key for key, other in FORMATS.items() if lost <= other.holds]
         instead = f"use {' or '.join(others)}, or" if others else "export it differently, or"
-        what = " and ".join(_LOSSES[trait] for trait in sorted(refused))
+        what = " and ".join(LOSSES[trait] for trait in sorted(refused))
         raise ValueError(
             f"{form.title} cannot hold {what}; {instead} allow it to be left out ({', '.join(sorted(refused))})"
         )
@@ -185,11 +185,17 @@ def read(path: Path) -> list[Masks]:
     """
     if not path.exists():
         raise ValueError(f"{path} does not exist")
-    return FORMATS[_kind(path)].read(path)
+    return FORMATS[format_of(path)].read(path)
 
 
-def _kind(path: Path) -> str:
-    """The format of a file or folder."""
+def format_of(path: Path) -> str:
+    """The format of a file or folder, by its name and what is in the folder.
+
+    Raises
+    ------
+    ValueError
+        If it is none that holds masks.
+    """
     lower = path.name.lower()
     if path.is_dir() and lower.endswith(".zarr"):
         return "ome-zarr"

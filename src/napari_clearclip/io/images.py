@@ -116,6 +116,28 @@ def read_image(path: Path) -> Picture:
     return picture
 
 
+def lies_where(path: Path, shape: tuple[int, ...]) -> tuple[Placement | None, Georeference | None]:
+    """Where the pixels of a TIFF lie, without reading them; None if the file is none, or of another height and width.
+
+    Parameters
+    ----------
+    path : Path
+        A file that was opened before.
+    shape : tuple of 2 int
+        Height and width of the image that was made of it.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tif:
+            series = tif.series[0]
+            if (series.keyframe.imagelength, series.keyframe.imagewidth) != shape:
+                return None, None
+            return placement_of(series.keyframe, tif.imagej_metadata)
+    except (OSError, ValueError, tifffile.TiffFileError):
+        return None, None
+
+
 def _stem(path: Path) -> str:
     """The file's name without its ending, and without the .ome of .ome.tif."""
     return path.stem.removesuffix(".ome") or path.stem

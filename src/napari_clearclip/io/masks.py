@@ -35,7 +35,7 @@ class Masks:
     instances : (..., H, W) integer array or None
         0 = no object, else the object's number; an object has one name.
     colors : tuple of P str
-        #rrggbb of each name.
+        #rrggbb of each name; others are given where they are not as many.
     scores : (P, ..., h, w) float32 array or None
         Scores in [0, 1] on the cells of a grid that divides the plane evenly.
     image : str
@@ -80,7 +80,7 @@ class Masks:
             raise ValueError("masks that overlap cannot be numbered as objects in one array; make them exclusive")
         if self.overlaps is None and self.labels.size and int(self.labels.max()) > len(self.names):
             raise ValueError(f"labels go up to {self.labels.max()}, but there are {len(self.names)} names")
-        if not self.colors:
+        if len(self.colors) != len(self.names):
             colors = tuple(COLORS[at % len(COLORS)] for at in range(len(self.names)))
             object.__setattr__(self, "colors", colors)
 

@@ -40,24 +40,26 @@ def write_yolo(folder: Path, items: Iterable[Masks]) -> None:
     """
     import yaml
 
-    names: list[str] = []
+    colors: dict[str, str] = {}  # of each name, in order of their numbers
     texts: dict[str, str] = {}
     images = []
     for masks in items:
-        names += [name for name in masks.names if name not in names]
+        for name, color in zip(masks.names, masks.colors, strict=True):
+            colors.setdefault(name, color)
         stem = PurePath(masks.image).stem
         if stem in texts:
             raise ValueError(f"two of the images have the same name, {stem}; rename one")
-        texts[stem] = "".join(line + "\n" for line in _lines(masks, names))
+        texts[stem] = "".join(line + "\n" for line in _lines(masks, list(colors)))
         objects = masks.instances is not None
         images.append({"file_name": masks.image, "size": list(masks.labels.shape), "objects": objects})
     (folder / "labels").mkdir(parents=True, exist_ok=True)
     for stem, text in texts.items():
         with replacing(folder / "labels" / f"{stem}.txt") as file:
             file.write_text(text, encoding="ascii")
-    about = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(names))}
+    about = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(colors))}
+    about |= {"colors": list(colors.values()), "annotated": images}
     with replacing(folder / _LIST) as file:
-        file.write_text(yaml.safe_dump({**about, "annotated": images}, allow_unicode=True, sort_keys=False), "utf-8")
+        file.write_text(yaml.safe_dump(about, allow_unicode=True, sort_keys=False), "utf-8")
 
 
 def _lines(masks: Masks, names: list[str]) -> list[str]:
@@ -106,7 +108,8 @@ def read_yolo(folder: Path) -> list[Masks]:
     try:
         about = yaml.safe_load(read_text(folder / _LIST, "the list"))
         names = [str(name) for _, name in sorted(dict(about["names"]).items())]
-        return [_read_image(folder, names, item) for item in about["annotated"]]
+        colors = tuple(map(str, about.get("colors", ())))
+        return [replace(_read_image(folder, names, item), colors=colors) for item in about["annotated"]]
     except yaml.YAMLError as error:
         raise ValueError(f"the list {folder / _LIST} is not YAML: {error}") from error
     except (KeyError, TypeError, IndexError) as error:

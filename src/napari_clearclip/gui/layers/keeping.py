@@ -12,11 +12,11 @@ from napari_clearclip.edits import Edits, Plane
 from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.jobs import Outcome
 from napari_clearclip.gui.images.sources import key_of, placement, shape_of
+from napari_clearclip.gui.layers.gathering import fill, planes_of
 from napari_clearclip.gui.layers.shelf import Sheet, Shelf
 from napari_clearclip.gui.layers.styles import LABELS, frozen_layer
 from napari_clearclip.gui.layers.writing import Writer
 from napari_clearclip.gui.prompts import listing
-from napari_clearclip.tally import whole
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -75,7 +75,7 @@ class Keeper:
         key = str(self._controller.key)
         self._controller.update(edits=self._writer.collected(key), key=key)
         image, settings = self._shelf.image(key), self._controller.settings
-        known = {id_ for plane in self._planes(key) for id_ in self._writer.outcomes[key, plane].coverage}
+        known = {id_ for plane in planes_of(self._writer, key) for id_ in self._writer.outcomes[key, plane].coverage}
         wanted = [item for item in settings.objects if item.id in self._ids(prompt) and (prompt or item.visible)]
         if image is None or known.isdisjoint(item.id for item in wanted):
             self.said.emit(NOTHING_TO_ACCEPT)
@@ -93,17 +93,14 @@ class Keeper:
 
     def _add_copy(self, image: Image, sheet: Sheet) -> None:
         key, data = key_of(image), np.zeros(shape_of(image), np.uint8)
-        for plane in self._planes(key):
-            content = self._writer.content(key, plane, sheet)
-            for box in whole(data.shape[-2:]):
-                data[plane][box] = content.part(box)
+        fill(data, self._writer, key, planes_of(self._writer, key), sheet)
         with self._shelf.same_selection():
             self._viewer.layers.append(frozen_layer(image, sheet.prompts, sheet.shown, data, placement(image)))
 
     def _frozen(self, key: str, edits: Edits, prompts: Collection[str], planes: list[Plane] | None = None) -> Edits:
         """Edits in which the masks of prompts are frozen as they are, on all planes that were run."""
         image = self._shelf.image(key)
-        for plane in self._planes(key) if planes is None else planes:
+        for plane in planes_of(self._writer, key) if planes is None else planes:
             for prompt in self._writer.outcomes[key, plane].segmentation.settings.objects:
                 if image is not None and prompt.id in prompts and edits.lock_of(prompt.id, plane) is None:
                     content = self._writer.content(key, plane, Sheet(LABELS, (prompt,), {prompt.id: 1}))
@@ -113,11 +110,7 @@ class Keeper:
     def outcomes(self, key: str) -> list[Outcome]:
         """The results of the planes that were run, with all that was done by hand."""
         self._controller.update(edits=self._writer.collected(key), key=key)
-        return [self._writer.outcomes[key, plane] for plane in self._planes(key)]
-
-    def _planes(self, key: str) -> list[Plane]:
-        """The planes that were run."""
-        return [spot[1] for spot in self._writer.spots(key) if not self._writer.outcomes[spot].preview]
+        return [self._writer.outcomes[key, plane] for plane in planes_of(self._writer, key)]
 
     def _ids(self, prompt: str | None) -> list[str]:
         return [item.id for item in self._controller.settings.objects if prompt in (None, item.id)]

@@ -12,6 +12,7 @@ from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.history import State
 from napari_clearclip.gui.control.jobs import Outcome, Spot
 from napari_clearclip.gui.images.sources import KEY, apply_placement, is_source, key_of, placement, shape_of
+from napari_clearclip.gui.layers.gathering import gathered
 from napari_clearclip.gui.layers.keeping import Keeper
 from napari_clearclip.gui.layers.shelf import Shelf, sheets
 from napari_clearclip.gui.layers.strokes import Strokes
@@ -29,6 +30,7 @@ from napari_clearclip.gui.layers.styles import (
 from napari_clearclip.gui.layers.undo_keys import UndoKeys
 from napari_clearclip.gui.layers.writing import Writer
 from napari_clearclip.gui.prompts import listing
+from napari_clearclip.io.masks import Masks
 from napari_clearclip.result import IdArray
 from napari_clearclip.settings import Settings
 
@@ -101,6 +103,12 @@ class Results:
     def outcome(self, spot: Spot) -> Outcome | None:
         """What is shown of a plane, or None."""
         return self._writer.outcomes.get(spot)
+
+    def masks(self, key: str) -> Masks | None:
+        """The masks of all prompts of an image on all its planes, as they stand; None if there are none."""
+        self.collect(key)
+        image = self._shelf.image(key)
+        return None if image is None else gathered(image, key, self._controller.state_of(key), self._writer)
 
     def shows(self, key: str) -> bool:
         """Whether there are results for an image."""

@@ -1,0 +1,1 @@
+"""Masks as files of other programs, and back."""
