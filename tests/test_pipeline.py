@@ -262,7 +262,7 @@ def test_what_a_change_runs_where_masks_are_cleaned(
     settings = settings.replace(cleaning=Cleaning(edges="slic", smallest=6, closing=2))
     pipeline = Pipeline(runtime)
     first = pipeline.run(IMAGE, settings, RGB)
-    assert calls["clean"] == 1
+    assert calls["clean"] == 2  # neighbourhoods, then objects
     calls.clear()
     make, view, stages = CLEANED[change]
     changed = pipeline.run(IMAGE, make(settings), view)
@@ -1001,6 +1001,25 @@ def test_outlines_stay_where_there_are_no_data_and_where_an_index_is(
     assert after.valid is not None
     for id_ in ("cat", "dog", "bright"):
         assert not after.mask(id_)[~after.valid].any()
+
+
+def test_a_least_area_does_not_smooth_anew(
+    settings: Settings, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean, smoothed = import_module("napari_clearclip.engine.clean"), []
+    smooth = clean.smooth_labels
+
+    def counted(labels: Any, deviation: float, *args: Any) -> Any:
+        smoothed.append(deviation)
+        return smooth(labels, deviation, *args)
+
+    monkeypatch.setattr(clean, "smooth_labels", counted)
+    pipeline = Pipeline(runtime)
+    for smallest in (5, 9):
+        result = pipeline.run(IMAGE, cleaning(settings, smooth=1.5, smallest=smallest), RGB)
+    assert smoothed == [1.5]
+    smooth_first = pipeline.run(IMAGE, cleaning(settings, smooth=1.5), RGB)
+    assert not np.array_equal(result.labels, smooth_first.labels)
 
 
 def test_superpixels_are_kept_when_a_threshold_moves_and_dropped_with_the_look(

@@ -489,6 +489,13 @@ class Cleaning(Value):
         return parts if any(parts) else ()
 
     @property
+    def parts(self) -> tuple[Cleaning, Cleaning]:
+        """What looks at the surroundings of each pixel, and after it what looks at objects and holes."""
+        objects = {name: getattr(self, name) for name in ("smallest", "largest", "hole")}
+        near = {name: getattr(self, name) for name in ("opening", "closing", "smooth")}
+        return Cleaning(**near), Cleaning(**objects)
+
+    @property
     def is_idle(self) -> bool:
         """Whether masks stay as they are."""
         return not self.moved and not self.shaped

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_clearclip.edits import Mask
     from napari_clearclip.engine.edges import Heights, Segments
     from napari_clearclip.engine.tiles import Tile
+    from napari_clearclip.settings import Cleaning
 
 MOVING = "Moving outlines to edges"
 CLEANING = "Cleaning masks"
@@ -83,7 +84,9 @@ class Tidying:
             Finds the pixels that could easily belong to others, packed: (1, H, ceil(W / 8)), or as ``masks.overlaps``.
         """
         masks = yield from self._moved(job, masks, doubt)
-        return (yield from self._cleaned(job, masks))
+        for part in job.settings.cleaning.parts:  # kept apart: moving a least area does not smooth anew
+            masks = yield from self._cleaned(job, masks, part)
+        return masks
 
     def kept(self, masks: Masks) -> Masks:
         """The same, kept."""
@@ -150,13 +153,13 @@ class Tidying:
         )
         return found
 
-    def _cleaned(self, job: Job, masks: Masks) -> Generator[Progress, None, Masks]:
+    def _cleaned(self, job: Job, masks: Masks, cleaning: Cleaning) -> Generator[Progress, None, Masks]:
         """Masks without specks, gaps and rough outlines."""
         from napari_clearclip.engine.clean import clean_overlap_steps, clean_steps
 
-        cleaning, pixel = job.settings.cleaning, job.view.pixel
         if not cleaning.shaped:
             return masks
+        pixel = job.view.pixel
         key = key_of("cleaned", masks.key, cleaning.shaped, pixel)
         found: Masks | None = self._cache.get(key)
         if found is not None:
@@ -168,7 +171,7 @@ class Tidying:
         else:
             steps = clean_overlap_steps(masks.overlaps, job.frame.image[1], cleaning, pixel, job.valid)
         changed = yield from counted(steps, state)
-        return self._after("cleaned", job, masks, key, changed)
+        return self._after("shaped" if any(cleaning.lengths) else "cleaned", job, masks, key, changed)
 
 
 def _seen(job: Job, tile: Tile) -> npt.NDArray[np.float32]:
