@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pydantic import ValidationError
 
-from napari_clearclip.edits import Edits, Lock, Painted, Region, View
+from napari_clearclip.edits import Edits, Exemplar, Lock, Painted, Region, Strokes, View
 from napari_clearclip.engine.apply import apply_edits, combine
 from napari_clearclip.settings import Prompt
 
@@ -227,10 +227,55 @@ def test_locking_replaces_and_unlocking_forgets() -> None:
     assert [item.prompt for item in edits.unlock("a").locked] == ["b"]
 
 
-@pytest.mark.parametrize("kind", [Edits, Painted, Lock, Region])
+@run(deadline=None, max_examples=50)
+@given(strokes)
+def test_what_was_taught_survives_json_and_the_last_stroke_wins(found: list[Any]) -> None:
+    edits = Edits()
+    state: dict[tuple[str, tuple[int, ...]], Any] = {}
+    for prompt, plane, stroke, positive in found:
+        edits = edits.teach(prompt, plane, stroke, positive)
+        state.setdefault((prompt, plane), np.zeros(SHAPE, int))[stroke] = 1 if positive else -1
+    assert Edits.model_validate_json(edits.model_dump_json()) == edits
+    for (prompt, plane), expected in state.items():
+        drawn = edits.strokes_of(prompt, plane)
+        assert np.array_equal(drawn.positive.mask(SHAPE), expected == 1)
+        assert np.array_equal(drawn.negative.mask(SHAPE), expected == -1)
+
+
+def test_what_was_taught_counts_on_every_plane_and_changes_no_pixel() -> None:
+    stroke = mask_of("#.", "..")
+    edits = Edits().teach("a", (1,), stroke, True).find_similar("b", (2,), stroke).paint("c", (3,), stroke, True)
+    assert edits.planes == {(3,)}
+    assert edits.changed_tiles(Edits().paint("c", (3,), stroke, True)) == set()
+    assert edits.at((9,)) == Edits(strokes=edits.strokes, exemplars=edits.exemplars)
+    assert edits.at((3,)) == edits
+    assert edits.teach("a", (1,), stroke, True) is edits
+    assert edits.of("a") == Edits(strokes=edits.strokes)
+    assert edits.of("b") == Edits(exemplars=edits.exemplars)
+    assert edits.clear("a") == edits.clear("b") == edits
+    assert edits.forget("a") == Edits(painted=edits.painted, exemplars=edits.exemplars)
+    assert edits.forget("b") == Edits(painted=edits.painted, strokes=edits.strokes)
+
+
+def test_a_prompt_has_one_exemplar() -> None:
+    first, second = mask_of("#.", ".."), mask_of("..", ".#")
+    edits = Edits().find_similar("a", (), first).find_similar("b", (), first).find_similar("a", (4,), second)
+    assert edits.exemplar_of("a") == Exemplar(prompt="a", plane=(4,), region=Region.of(second))
+    assert edits.exemplar_of("c") is None
+    assert len(edits.exemplars) == 2
+    with pytest.raises(ValueError, match="an example has no pixels; click or paint inside the image"):
+        edits.find_similar("a", (), np.zeros((2, 2), bool))
+
+
+def test_edits_of_earlier_versions_still_load() -> None:
+    old = {"painted": [{"prompt": "a", "plane": [1], "on": {"tiles": []}, "off": {"tiles": []}}], "locked": []}
+    assert Edits.model_validate(old) == Edits(painted=(Painted(prompt="a", plane=(1,)),))
+
+
+@pytest.mark.parametrize("kind", [Edits, Painted, Lock, Strokes, Exemplar, Region])
 def test_unknown_keys_are_refused(kind: type[Any]) -> None:
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
-        kind(**({"prompt": "a"} if kind in (Painted, Lock) else {}), colour="red")
+        kind(**({} if kind in (Edits, Region) else {"prompt": "a"}), colour="red")
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -78,6 +78,8 @@ STAGES = {
     "improbable": "compare.improbable",
     "smooth": "compare.smooth_by_keys",
     "refine": "refinement.refine_steps",
+    "learn": "correct.learn",
+    "liken": "correct.liken",
     "score": "decide.score_cells",
     "assign": "decide.assign_steps",
     "overlap": "decide.overlap_steps",
@@ -97,7 +99,7 @@ OF_INDICES = {"range", "measure", "count", "average", "take", "pack"}
 OF_WORDS = {"load", "embed", "encode", "project", "compare", "assign", "overlap", "threshold"}
 
 # Stages that nothing asks for by itself.
-OPTIONAL = {"overlap", "improbable", "smooth", "refine", "outline", "segment", "clean", *OF_INDICES}
+OPTIONAL = {"overlap", "improbable", "smooth", "refine", "learn", "liken", "outline", "segment", "clean", *OF_INDICES}
 
 
 @pytest.fixture
@@ -503,6 +505,45 @@ def test_work_by_hand_runs_no_stage_of_the_model(
     assert np.array_equal(after.labels[~stroke] == 1, before.labels[~stroke] == 1)
     if edit == "lock":
         assert np.array_equal(after.mask("dog"), stroke)
+
+
+STROKE = np.zeros(IMAGE.shape[:2], bool)
+STROKE[3:9, 5:12] = True
+TAUGHT = Edits().teach("dog", (), STROKE, True).find_similar("cat", (), STROKE[::-1])
+LEARNED = {"learn", "liken", "compare"} | MASKS
+TAUGHT_TABLE: dict[str, tuple[Callable[[Settings], Settings], Edits, set[str]]] = {
+    "nothing": (lambda s: s, TAUGHT, set()),
+    "recolours a prompt": (lambda s: prompt(s, "dog", color="#123456"), TAUGHT, set()),
+    "moves a threshold": (lambda s: prompt(s, "dog", threshold=0.7), TAUGHT, {"threshold"}),
+    "changes the scale": (lambda s: deciding(s, scale=50), TAUGHT, MASKS),
+    "paints": (lambda s: s, TAUGHT.paint("cat", (), STROKE, True), set()),
+    "draws a corrective stroke": (lambda s: s, TAUGHT.teach("dog", (), STROKE[:, ::-1], False), LEARNED),
+    "teaches a prompt that is gone": (lambda s: s, TAUGHT.teach("emu", (), STROKE, True), set()),
+    "shows another example": (lambda s: s, TAUGHT.find_similar("cat", (), STROKE), LEARNED),
+    "moves the mix": (lambda s: prompt(s, "cat", mix=0.8), TAUGHT, LEARNED),
+    "moves a mix without an example": (lambda s: prompt(s, "dog", mix=0.8), TAUGHT, set()),
+    "forgets": (lambda s: s, Edits(), {"compare"} | MASKS),
+    "switches to SCLIP": (lambda s: s.replace(attention=variant("sclip")), TAUGHT, {"project"} | LEARNED),
+}
+
+
+@pytest.mark.parametrize("change", TAUGHT_TABLE)
+def test_what_a_change_runs_where_prompts_were_taught(
+    change: str, settings: Settings, runtime: Runtime, calls: Counter[str]
+) -> None:
+    pipeline = Pipeline(runtime)
+    first = pipeline.run(IMAGE, settings, RGB, TAUGHT)
+    assert (calls["learn"], calls["liken"]) == (1, 1)
+    calls.clear()
+    make, edits, stages = TAUGHT_TABLE[change]
+    changed = pipeline.run(IMAGE, make(settings), RGB, edits)
+    assert set(calls) - {"windows"} == stages
+    alone = Pipeline(runtime.replace(cache_folder=f"{runtime.cache_folder}-other"))
+    assert np.array_equal(changed.scores.values, alone.run(IMAGE, make(settings), RGB, edits).scores.values)
+    calls.clear()
+    again = pipeline.run(IMAGE, settings, RGB, TAUGHT)  # back to where we were
+    assert not calls
+    assert np.array_equal(again.labels, first.labels)
 
 
 def test_what_is_painted_or_locked_is_split_as_it_is_seen(settings: Settings, runtime: Runtime) -> None:

@@ -216,26 +216,53 @@ class Lock(Value):
     mask: Region = Region()
 
 
+class Strokes(Value):
+    """Pixels of a plane from which a prompt learns, on all planes of the image: some are it, some are not."""
+
+    prompt: str
+    plane: Plane = ()
+    positive: Region = Region()
+    negative: Region = Region()
+
+
+class Exemplar(Value):
+    """Pixels of a plane that show what a prompt means, on all planes of the image."""
+
+    prompt: str
+    plane: Plane = ()
+    region: Region = Region()
+
+
 class Edits(Value):
-    """Everything done by hand, by prompt id and plane; of two, the later comes later."""
+    """Everything done by hand, by prompt id and plane; of two, the later comes later.
+
+    What is painted or locked changes pixels of its plane. Strokes and exemplars change what a prompt looks for, on all
+    planes; a prompt has at most one exemplar.
+    """
 
     painted: tuple[Painted, ...] = ()
     locked: tuple[Lock, ...] = ()
+    strokes: tuple[Strokes, ...] = ()
+    exemplars: tuple[Exemplar, ...] = ()
 
     @property
     def planes(self) -> frozenset[Plane]:
-        """The planes on which anything was done."""
+        """The planes on which pixels were changed."""
         return frozenset(item.plane for item in self.painted) | frozenset(item.plane for item in self.locked)
 
     def at(self, plane: Plane) -> Edits:
-        """What was done by hand on one plane."""
+        """What counts on one plane: the pixels that were changed there, and what was taught anywhere."""
         painted = tuple(item for item in self.painted if item.plane == plane)
-        return Edits(painted=painted, locked=tuple(item for item in self.locked if item.plane == plane))
+        return self.replace(painted=painted, locked=tuple(item for item in self.locked if item.plane == plane))
 
     def of(self, prompt: str) -> Edits:
         """What was done by hand for one prompt."""
-        painted = tuple(item for item in self.painted if item.prompt == prompt)
-        return Edits(painted=painted, locked=tuple(item for item in self.locked if item.prompt == prompt))
+        return Edits(
+            painted=tuple(item for item in self.painted if item.prompt == prompt),
+            locked=tuple(item for item in self.locked if item.prompt == prompt),
+            strokes=tuple(item for item in self.strokes if item.prompt == prompt),
+            exemplars=tuple(item for item in self.exemplars if item.prompt == prompt),
+        )
 
     def painting(self, prompt: str, plane: Plane) -> Painted:
         """What was painted for a prompt on a plane; empty if nothing was."""
@@ -275,6 +302,57 @@ class Edits(Value):
         kept = tuple(item for item in items if item.on.tiles or item.off.tiles)
         return self if kept == self.painted else self.replace(painted=kept)
 
+    def strokes_of(self, prompt: str, plane: Plane) -> Strokes:
+        """What was drawn to teach a prompt on a plane; empty if nothing was."""
+        found = [item for item in self.strokes if (item.prompt, item.plane) == (prompt, plane)]
+        return found[0] if found else Strokes(prompt=prompt, plane=plane)
+
+    def exemplar_of(self, prompt: str) -> Exemplar | None:
+        """What shows a prompt, or None."""
+        return next((item for item in self.exemplars if item.prompt == prompt), None)
+
+    def teach(self, prompt: str, plane: Plane, region: Region | Mask, positive: bool) -> Edits:
+        """Edits after a stroke from which a prompt learns; a later stroke wins over an earlier one of the prompt.
+
+        Parameters
+        ----------
+        prompt : str
+            Id of the prompt.
+        plane : tuple of int
+            Index of the plane that was drawn on; the prompt learns from it on all planes.
+        region : Region or (H, W) bool array
+            The stroke's pixels.
+        positive : bool
+            Whether they are what the prompt means, or are not.
+        """
+        region = region if isinstance(region, Region) else Region.of(region)
+        old = self.strokes_of(prompt, plane)
+        positives = old.positive | region if positive else old.positive - region
+        negatives = old.negative - region if positive else old.negative | region
+        if positives is old.positive and negatives is old.negative:
+            return self
+        new = Strokes.model_construct(prompt=prompt, plane=plane, positive=positives, negative=negatives)
+        return self.replace(strokes=(*(item for item in self.strokes if item is not old), new))
+
+    def find_similar(self, prompt: str, plane: Plane, region: Region | Mask) -> Edits:
+        """Edits in which some pixels show what a prompt means, in place of what showed it before.
+
+        Raises
+        ------
+        ValueError
+            If there are no pixels.
+        """
+        region = region if isinstance(region, Region) else Region.of(region)
+        if not region.tiles:
+            raise ValueError("an example has no pixels; click or paint inside the image")
+        others = tuple(item for item in self.exemplars if item.prompt != prompt)
+        return self.replace(exemplars=(*others, Exemplar(prompt=prompt, plane=plane, region=region)))
+
+    def forget(self, prompt: str) -> Edits:
+        """Edits without anything that was taught to the prompt: neither strokes nor an exemplar."""
+        strokes = tuple(item for item in self.strokes if item.prompt != prompt)
+        return self.replace(strokes=strokes, exemplars=tuple(item for item in self.exemplars if item.prompt != prompt))
+
     def lock(self, prompt: str, plane: Plane, mask: Region | Mask) -> Edits:
         """Edits in which the prompt's mask (H, W) on the plane is frozen."""
         mask = mask if isinstance(mask, Region) else Region.of(mask)
@@ -290,7 +368,7 @@ class Edits(Value):
         return self.replace(painted=tuple(item for item in self.painted if item.prompt != prompt))
 
     def changed_tiles(self, other: Edits) -> set[tuple[int, int]]:
-        """Row and column of the tiles in which these edits are not the same as others."""
+        """Row and column of the tiles in which other pixels were changed by hand."""
         return {(row, col) for *_, row, col, _ in self._tiles() ^ other._tiles()}
 
     def _tiles(self) -> set[tuple[str, Plane, str, int, int, bytes]]:

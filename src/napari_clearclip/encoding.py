@@ -26,6 +26,7 @@ Show = Callable[[Cosines], Generator[Progress, None, None]]
 
 READING = "Reading windows"
 SMOOTHING = "Smoothing windows"
+LEARNING = "Learning from strokes"
 
 
 class Encoding:
@@ -99,6 +100,19 @@ class Encoding:
                 scores = smooth_by_keys(maps, item, comparing.smooth, comparing.smooth_axis)
                 parts[number] = {phrase: map_ / map_.numel() for phrase, map_ in zip(vectors, scores, strict=True)}
         return stitch(job.frame, parts)
+
+    def visit(
+        self, job: Job, numbers: Sequence[int], use: Callable[[int, Features], None]
+    ) -> Generator[Progress, None, None]:
+        """Call `use` with the number and the features of each of some windows."""
+        boxes, done = job.frame.boxes, 0
+        for chunk in _chunks(numbers, self._batch(job)):
+            state = Progress(LEARNING, done, len(numbers), "windows")
+            yield state
+            features = yield from self._features(job, [boxes[number] for number in chunk], state)
+            for number, item in zip(chunk, features, strict=True):
+                use(number, item)
+            done += len(chunk)
 
     def is_long(self, job: Job) -> bool:
         """Whether so much is to be read that a first look is worth having: many windows, and more than two steps."""

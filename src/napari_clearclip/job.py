@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_clearclip.cache import key_of
+from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Settings, Tiling
 from napari_clearclip.stack import Stack
 
 if TYPE_CHECKING:
-    from napari_clearclip.edits import Edits, Mask, View
+    from napari_clearclip.edits import Edits, Mask, Plane, View
     from napari_clearclip.engine.model import Clip
     from napari_clearclip.engine.windows import Box, Frame, Region
 
+    Elsewhere = Callable[[Plane], Generator[Progress, None, "Job"]]
 
 # Work that a CPU does in about half a second, in floating point operations; a step between two yields is about that.
 _CPU_STEP = 2e10
@@ -66,7 +68,7 @@ class Job:
 
     `valid` is (H, W) bool, or None where all pixels have data; `key` names image, view, weights and all else that
     changes what a window's tokens are, except the window itself; `content` names the pixels of the plane. `loaded` is
-    None where no prompt is a phrase.
+    None where no prompt is a phrase. `elsewhere` prepares the same on another plane.
     """
 
     image: Any
@@ -79,6 +81,14 @@ class Job:
     key: str
     content: str
     bands: Bands
+    elsewhere: Elsewhere | None = field(default=None, compare=False, repr=False)
+
+    def at(self, plane: Plane) -> Generator[Progress, None, Job]:
+        """The job on another plane of the same image, read in the same way; itself where it is that plane's."""
+        if plane == self.view.plane or self.elsewhere is None:
+            return self
+        yield Progress("Looking at the image")
+        return (yield from self.elsewhere(plane))
 
     @property
     def valid_key(self) -> str:

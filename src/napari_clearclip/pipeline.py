@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from napari_clearclip import domains
 from napari_clearclip.cache import Cache, Folder, cache_folder, key_of
-from napari_clearclip.edits import Edits, View
+from napari_clearclip.edits import Edits, Plane, View
 from napari_clearclip.encoding import READING, Cosines, Encoding, Show
 from napari_clearclip.job import Bands, Job, coarser, filled_in, frame_of, image_key, plain_frame, valid_pixels
 from napari_clearclip.loading import Loader
@@ -25,6 +25,7 @@ from napari_clearclip.settings import Refining, Runtime, Settings
 from napari_clearclip.splitting import Splitter
 from napari_clearclip.stack import Stack
 from napari_clearclip.stepping import Stepping
+from napari_clearclip.teaching import Teaching
 from napari_clearclip.tidying import Masks
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Pipeline:
         self._texts = Folder(cache_folder(self.runtime) / "text")
         self._loader = Loader()
         self._encoding = Encoding(self._cache, self.runtime)
+        self._teaching = Teaching(self._cache, self._encoding)
         self._measuring = Measuring(self._cache)
         self._stepping = Stepping(self._cache)
         self._masking = Masking(self._cache, self._measuring, self._stepping)
@@ -130,6 +132,7 @@ class Pipeline:
         preview: bool = False,
         first: Region | None = None,
         bands: Stack | None = None,
+        read: Callable[[Plane], Any] | None = None,
     ) -> Generator[Progress, None, Segmentation]:
         """A run in steps of about a second of work, returning the `Segmentation`.
 
@@ -153,6 +156,9 @@ class Pipeline:
             The part of the image (y0, x0, y1, x1) that is computed first; the result does not depend on it.
         bands : Stack, optional
             What band expressions are computed from; the image's own channels by default.
+        read : callable, optional
+            Takes a plane and returns the image as stored, for planes with strokes from which prompts learn; by default
+            `image` holds them all.
 
         Yields
         ------
@@ -166,8 +172,14 @@ class Pipeline:
         napari_clearclip.engine.model.ModelError
             If the model cannot be loaded.
         """
-        job = yield from self._prepare(image, settings, view or View(), edits or Edits(), bands)
-        show = None
+        view, edits = view or View(), edits or Edits()
+
+        def elsewhere(plane: Plane) -> Generator[Progress, None, Job]:
+            stored = image if read is None else read(plane)
+            return self._prepare(stored, settings, view.replace(plane=plane), edits, bands)
+
+        job = yield from self._prepare(image, settings, view, edits, bands)
+        job, show = replace(job, elsewhere=elsewhere), None
         if preview and job.phrases and self._encoding.is_long(job):
             rough = yield from self._rough(job)
             show = partial(self._show, job, rough)
@@ -295,6 +307,11 @@ class Pipeline:
         return dict(zip(vectors, found, strict=True))
 
     def _vectors(self, job: Job) -> Generator[Progress, None, dict[str, FloatArray]]:
+        """Each phrase's vector (D,), with what its prompt was taught by hand."""
+        words = yield from self._words(job)
+        return (yield from self._teaching.steps(job, words))
+
+    def _words(self, job: Job) -> Generator[Progress, None, dict[str, FloatArray]]:
         """Each phrase's unit vector (D,), from memory or disk or the text tower."""
         from napari_clearclip.engine.text import embed_steps, sentences
 

@@ -234,6 +234,14 @@ class Prompt(Value):
     visible: bool = Field(True, description="Whether its layers are shown.")
     locked: bool = Field(False, description="Whether its mask is kept as it is.")
     muted: bool = Field(False, description="A muted distractor does not compete.")
+    mix: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        title="Words or example",
+        description="How much the example counts that was given with Find similar: 0 = words only, 1 = example only. "
+        "Without an example it changes nothing.",
+    )
     index: Index | None = Field(
         None, description="Band expression that is looked for instead of the phrase, which is its name then."
     )

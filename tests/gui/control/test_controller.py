@@ -692,7 +692,7 @@ def test_what_is_in_sight_goes_along_and_changes_no_question(bench: Bench, pipel
     controller.look_at(seen)
     controller.run()
     bench.drain()
-    assert pipeline.hints == [{"preview": True, "first": (0.0, 0.0, 8.0, 8.0), "bands": None}]
+    assert pipeline.hints == [{"preview": True, "first": (0.0, 0.0, 8.0, 8.0), "bands": None, "read": seen.read}]
     controller.look_at(replace(seen, region=(8.0, 8.0, 16.0, 16.0)))
     assert not controller.stale
     assert not bench.waiting

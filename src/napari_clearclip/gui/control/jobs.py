@@ -164,6 +164,8 @@ class Job:
 
 def question(settings: Settings, edits: Edits, reading: Reading) -> Hashable:
     """What a result depends on: what is shown is fresh while this is the same."""
-    prompts = tuple((p.id, p.phrases, p.kind, p.fixed_threshold, p.locked, p.muted, p.index) for p in settings.prompts)
+    prompts = tuple(
+        (p.id, p.phrases, p.kind, p.fixed_threshold, p.locked, p.muted, p.mix, p.index) for p in settings.prompts
+    )
     stages = (settings.comparing, settings.refining.key, settings.deciding, settings.cleaning, settings.splitting)
     return settings.attention.replace(blocks=1), *stages, prompts, edits, reading

@@ -98,7 +98,14 @@ class Runner:
             source = job.source
             bands = None if source.bands is None else source.bands.at(source.view.plane)
             steps = pipeline.steps(
-                image, job.settings, source.view, job.edits, preview=job.preview, first=source.region, bands=bands
+                image,
+                job.settings,
+                source.view,
+                job.edits,
+                preview=job.preview,
+                first=source.region,
+                bands=bands,
+                read=source.read,
             )
             try:
                 while not job.stop.is_set():
