@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from scipy import ndimage
 
 from napari_clearclip.engine.instances import id_type, position_of, split
+from napari_clearclip.evaluate.metrics import match_instances
 from napari_clearclip.settings import Splitting
 
 COMPONENTS = Splitting(method="components")
@@ -188,3 +191,11 @@ def test_nothing_has_no_instances() -> None:
     ids = split(np.zeros((4, 5), np.uint8), of(np.zeros((1, 4, 5))), SHAPE)
     assert ids.dtype == np.int32
     assert not ids.any()
+
+
+def test_nuclei_that_touch_are_told_apart(test_data: Path) -> None:
+    truth = tifffile.imread(test_data / "microscopy" / "nuclei_2d_labels.tif")
+    flat = of(np.ones((1, *truth.shape)))
+    by_shape = match_instances(truth, split((truth > 0).astype(np.uint8), flat, SHAPE)).f1
+    assert by_shape > 0.97
+    assert by_shape > match_instances(truth, split((truth > 0).astype(np.uint8), flat, COMPONENTS)).f1 + 0.05

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_clearclip.gui.objects.section import NOTHING, WAITING
 from napari_clearclip.io.tables import read_objects
@@ -93,6 +93,27 @@ def test_while_a_slider_is_dragged_nothing_is_measured(counted: Opened, monkeypa
     assert measured == []
     counted.settle()
     assert measured == [0.8]
+
+
+def test_objects_of_an_older_result_are_dropped(counted: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    show = counted.panel.results.show_objects
+
+    def noting(spot: Any, ids: Any) -> Any:
+        written.append(int((ids > 0).sum()))
+        return show(spot, ids)
+
+    monkeypatch.setattr(counted.panel.results, "show_objects", noting)
+    (prompt,) = counted.controller.settings.objects
+    counted.controller.update(counted.controller.settings.replace(prompts=(prompt.replace(threshold=0.7),)))
+    counted.bench.drain()
+    while not counted.bench.waiting:  # its objects are being made
+        QApplication.processEvents()
+    counted.controller.update(counted.controller.settings.replace(prompts=(prompt.replace(threshold=0.9),)))
+    counted.bench.waiting.reverse()  # the next result comes before they are ready
+    counted.settle()
+    assert written == [64]
+    assert counted.cells()[0][2] == "64"
 
 
 def test_no_more_objects_takes_the_layer_away_and_deleting_the_layer_wants_none(counted: Opened) -> None:
