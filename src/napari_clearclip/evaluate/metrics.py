@@ -257,9 +257,9 @@ def boundary_f(
 
 def _outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """The pixels of a mask beside one that is not of it."""
-    from skimage.segmentation import find_boundaries
+    from scipy.ndimage import binary_erosion
 
-    outline: npt.NDArray[np.bool_] = find_boundaries(mask, connectivity=1, mode="inner", background=0)
+    outline: npt.NDArray[np.bool_] = mask & ~binary_erosion(mask, border_value=1)
     return outline
 
 
