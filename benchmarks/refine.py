@@ -52,11 +52,10 @@ STEPS: dict[str, Change] = {
     "smooth": lambda settings: settings.replace(comparing=settings.comparing.replace(smooth=1)),
     "pamr": CHAINS["naclip"].on,
     "pamr_figures": CHAINS["naclip_figures"].on,
-    "slic": _part("cleaning", Cleaning(edges="slic")),
     "felzenszwalb": _part("cleaning", Cleaning(edges="felzenszwalb")),
     "watershed": _part("cleaning", Cleaning(edges="watershed")),
-    "clean": _part("cleaning", CHAINS[DEFAULT].cleaning.replace(edges="none")),
-    "default": CHAINS[DEFAULT].on,
+    "clean": _part("cleaning", Cleaning(smallest=64, hole=64)),
+    "default": CHAINS[DEFAULT].on,  # superpixels of slic
 }
 
 
