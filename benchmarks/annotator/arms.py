@@ -1,20 +1,98 @@
-"""Ways to begin a mask, and how many actions each leaves to do: thresholds, and strokes from which something learns."""
+"""Ways to begin masks, each with the actions until all are good: sums over the prompts of an image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.annotator.strokes import GOAL, Brush, Mask, Stroke, iou, next_stroke, strokes_until
+from benchmarks.annotator.forest import Forest
+from benchmarks.annotator.lessons import State, Teacher
+from benchmarks.annotator.strokes import GOAL, Brush, Mask, iou, next_stroke, strokes_until
+from benchmarks.annotator.tasks import Task, Words
+from napari_clearclip.chains import CHAINS, DEFAULT
+from napari_clearclip.pipeline import Pipeline
+from napari_clearclip.settings import Settings
 
-# What all strokes so far, each with the position of its prompt, make of the image: one mask a prompt.
-Learn = Callable[[Sequence[tuple[int, Stroke]]], list[Mask]]
+
+def brush_only(pipeline: Pipeline, task: Task) -> float:
+    """Actions from empty masks."""
+    return sum(strokes_left([np.zeros_like(truth) for truth in task.truths], task))
+
+
+def threshold_then_brush(pipeline: Pipeline, task: Task) -> float:
+    """Actions with phrases and thresholds only."""
+    words = Words(pipeline, task, Settings())
+    moves, masks = thresholds_moved(words.masks(), words.slide(), task)
+    return moves + sum(strokes_left(masks, task))
+
+
+def words_then_lessons(pipeline: Pipeline, task: Task) -> float:
+    """Actions with phrases, the default chain, lessons, and thresholds where they are still needed."""
+    words = Words(pipeline, task, CHAINS[DEFAULT].on(Settings()))
+    teacher = Teacher(task.truths, task.brushes, words.learn)
+    state = teacher.correct_each(teacher.correct_all(State(words.masks())))
+    moves, masks = thresholds_moved(state.masks, words.slide(state.lessons), task)
+    return state.actions + moves + sum(strokes_left(masks, task))
+
+
+def without_words(pipeline: Pipeline, task: Task) -> float:
+    """Actions with, prompt by prompt, the better of Otsu's threshold and a random forest."""
+    otsu = [best_mask(otsu_masks(task.channels), truth) for truth in task.truths]
+    by_otsu = [1 + left for left in strokes_left(otsu, task)]
+    teacher = Teacher(task.truths, task.brushes, Forest(task.channels, len(task.names)).learn)
+    state = teacher.correct_each(teacher.begin())
+    shared = state.actions / len(task.names)
+    by_forest = [shared + left for left in strokes_left(state.masks, task)]
+    return sum(min(pair) for pair in zip(by_otsu, by_forest, strict=True))
+
+
+def strokes_left(masks: Sequence[Mask], task: Task) -> list[int]:
+    """For each prompt, the strokes of the brush that take its mask to the goal.
+
+    Raises
+    ------
+    RuntimeError
+        If a mask cannot be brought there, which would make counts of strokes meaningless.
+    """
+    counts = []
+    for mask, truth, brush in zip(masks, task.truths, task.brushes, strict=True):
+        count, reached = strokes_until(mask, truth, brush)
+        if not reached:
+            raise RuntimeError(f"no stroke of a brush of {brush.diameter:.1f} pixels makes the mask better")
+        counts.append(count)
+    return counts
+
+
+def thresholds_moved(masks: Sequence[Mask], moved: Sequence[Sequence[Mask]], task: Task) -> tuple[int, list[Mask]]:
+    """How many thresholds are moved, and the masks (H, W) by prompt after that.
+
+    Parameters
+    ----------
+    masks : sequence of (H, W) bool array
+        By prompt, at the thresholds where they are.
+    moved : sequence of sequences of (H, W) bool array
+        By position of the slider and by prompt.
+    task : Task
+        What should be there. The best position is taken where a mask is not good enough and that does more than a
+        stroke would.
+    """
+    count, chosen = 0, list(masks)
+    for prompt, (mask, truth, brush) in enumerate(zip(masks, task.truths, task.brushes, strict=True)):
+        best = best_mask([position[prompt] for position in moved], truth)
+        if iou(mask, truth) < GOAL and iou(best, truth) > _painted_iou(mask, truth, brush):
+            count, chosen[prompt] = count + 1, best
+    return count, chosen
+
+
+def _painted_iou(mask: Mask, truth: Mask, brush: Brush) -> float:
+    stroke = next_stroke(mask, truth, brush)
+    return iou(mask if stroke is None else stroke.painted(mask), truth)
 
 
 def best_mask(masks: Sequence[Mask], truth: Mask) -> Mask:
-    """The mask that the eye finds best of those that a slider goes through; of equals, the first."""
+    """The mask that the eye finds best of several; of equals, the first."""
     return max(masks, key=lambda mask: iou(mask, truth))
 
 
@@ -31,92 +109,4 @@ def otsu_masks(image: npt.NDArray[np.generic]) -> list[Mask]:
     return [*above, *(~mask for mask in above)]
 
 
-def actions_left(masks: Sequence[Mask], truths: Sequence[Mask], brushes: Sequence[Brush]) -> list[int]:
-    """For each prompt, the strokes of the brush that take its mask to the goal.
-
-    Raises
-    ------
-    RuntimeError
-        If a mask cannot be brought there, which would make counts of strokes meaningless.
-    """
-    counts = []
-    for mask, truth, brush in zip(masks, truths, brushes, strict=True):
-        count, reached = strokes_until(mask, truth, brush)
-        if not reached:
-            raise RuntimeError(f"no stroke of a brush of {brush.diameter:.1f} pixels makes the mask better")
-        counts.append(count)
-    return counts
-
-
-def taught(
-    masks: list[Mask],
-    truths: Sequence[Mask],
-    brushes: Sequence[Brush],
-    learn: Learn,
-    strokes: Sequence[tuple[int, Stroke]] = (),
-    most: int = 5,
-) -> tuple[list[int], list[Mask]]:
-    """Strokes from which something learns, one prompt after the other, as long as learning does more than painting.
-
-    Parameters
-    ----------
-    masks, truths : sequences of (H, W) bool array
-        What is there and what should be there, by prompt.
-    brushes : sequence of Brush
-        What is drawn with, by prompt.
-    learn : callable
-        Masks from all strokes so far.
-    strokes : sequence of (int, Stroke)
-        What was drawn before; not counted here.
-    most : int
-        Strokes that are tried for a prompt.
-
-    Returns
-    -------
-    actions : list of int
-        By prompt. A stroke is one action; one after which the masks' mean IoU is not higher than if it had only been
-        painted is taken back, which is another, and the prompt is taught no more.
-    masks : list of (H, W) bool array
-        What the strokes that were kept have led to.
-    """
-    kept, actions = list(strokes), [0] * len(masks)
-    for prompt, (truth, brush) in enumerate(zip(truths, brushes, strict=True)):
-        while actions[prompt] < most and iou(masks[prompt], truth) < GOAL:
-            stroke = next_stroke(masks[prompt], truth, brush)
-            if stroke is None:
-                break
-            actions[prompt] += 1
-            lesson = _lesson(prompt, stroke, truths)
-            found = learn([*kept, lesson])
-            painted = [lesson[1].painted(mask) if at == lesson[0] else mask for at, mask in enumerate(masks)]
-            painted[prompt] = stroke.painted(masks[prompt])
-            if _mean_iou(found, truths) <= _mean_iou(painted, truths):
-                actions[prompt] += 1
-                break
-            kept.append(lesson)
-            masks = found
-    return actions, masks
-
-
-def first_strokes(truths: Sequence[Mask], brushes: Sequence[Brush]) -> list[tuple[int, Stroke]]:
-    """A stroke on each prompt's largest object and one on what has no name, where there is any; -1 is its position."""
-    strokes = [
-        (prompt, next_stroke(np.zeros_like(truth), truth, brush))
-        for prompt, (truth, brush) in enumerate(zip(truths, brushes, strict=True))
-    ]
-    rest = ~np.any(truths, axis=0)
-    strokes.append((-1, next_stroke(np.zeros_like(rest), rest, max(brushes, key=lambda brush: brush.reach))))
-    return [(prompt, stroke) for prompt, stroke in strokes if stroke is not None]
-
-
-def _lesson(prompt: int, stroke: Stroke, truths: Sequence[Mask]) -> tuple[int, Stroke]:
-    """What is drawn: a stroke on what belongs to another prompt is drawn with that one, on its pixels only."""
-    shares = [np.count_nonzero(stroke.pixels & truth) for truth in truths]
-    owner = int(np.argmax(shares))
-    if stroke.on or 2 * shares[owner] <= np.count_nonzero(stroke.pixels):
-        return prompt, stroke
-    return owner, Stroke(stroke.pixels & truths[owner], True)
-
-
-def _mean_iou(masks: Sequence[Mask], truths: Sequence[Mask]) -> float:
-    return float(np.mean([iou(mask, truth) for mask, truth in zip(masks, truths, strict=True)]))
+ARMS = {"a": brush_only, "b": threshold_then_brush, "c": words_then_lessons, "d": without_words}

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.annotator.strokes import Mask, Stroke
+from benchmarks.annotator.lessons import Lesson
+from benchmarks.annotator.strokes import Mask
 
 
 class Forest:
@@ -31,8 +32,8 @@ class Forest:
         self._features = multiscale_basic_features(image, channel_axis=-1)
         self._prompts = prompts
 
-    def learn(self, strokes: Sequence[tuple[int, Stroke]]) -> list[Mask]:
-        """Each prompt's mask (H, W) after strokes with the position of their prompt; -1 is what has no name.
+    def learn(self, lessons: Sequence[Lesson]) -> list[Mask]:
+        """Each prompt's mask (H, W) after some lessons.
 
         A pixel that several strokes cover counts as the last one says. A stroke that takes something away from a prompt
         says that its pixels have no name.
@@ -40,7 +41,7 @@ class Forest:
         from sklearn.ensemble import RandomForestClassifier
 
         classes = np.full(self._features.shape[:2], -2)
-        for prompt, stroke in strokes:
+        for prompt, stroke in lessons:
             classes[stroke.pixels] = prompt if stroke.on else -1
         known = classes > -2
         forest = RandomForestClassifier(n_estimators=50, max_depth=10, random_state=0)  # as in scikit-image's example

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,15 +10,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.annotator.arms import best_mask
-from benchmarks.annotator.strokes import EVERY_NEIGHBOUR, GOAL, Brush, Mask, brush_for, iou
+from benchmarks.annotator.lessons import Lesson
+from benchmarks.annotator.strokes import EVERY_NEIGHBOUR, Brush, Mask, brush_for
 from napari_clearclip import domains
-from napari_clearclip.edits import View
+from napari_clearclip.edits import Edits, View
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.scenes import DISTRACTORS, make_scene
 from napari_clearclip.settings import Model, Prompt, Settings
 
-THRESHOLDS = np.linspace(0, 1, 41)  # what the eye tells apart on the slider
+THRESHOLD: float = Prompt.model_fields["threshold"].default
+POSITIONS = np.linspace(0, 1, 41)  # of the slider, which the eye tells apart
 
 
 @dataclass(frozen=True)
@@ -79,22 +81,21 @@ class Words:
     def __init__(self, pipeline: Pipeline, task: Task, settings: Settings) -> None:
         self._pipeline, self._task, self._settings = pipeline, task, settings
 
-    def masks(self, threshold: float) -> list[Mask]:
-        """Each name's mask (H, W) at one threshold."""
+    def masks(self, threshold: float = THRESHOLD, lessons: Sequence[Lesson] = ()) -> list[Mask]:
+        """Each name's mask (H, W) at one threshold after some lessons."""
         prompts = tuple(Prompt(id=name, phrase=name, threshold=threshold) for name in self._task.names)
         settings = self._settings.replace(prompts=prompts + domains.as_prompts(self._task.distractors))
+        edits = Edits()
+        for prompt, stroke in lessons:
+            edits = edits.teach(self._task.names[prompt], (), stroke.pixels, stroke.on)
         view = View(channel_axis=-1 if self._task.image.ndim == 3 else None)
-        found = self._pipeline.run(self._task.image, settings, view)
+        found = self._pipeline.run(self._task.image, settings, view, edits)
         return [found.mask(name) for name in self._task.names]
 
-    def chosen(self) -> tuple[list[int], list[Mask]]:
-        """For each name whether its threshold was moved, 0 or 1, and its mask (H, W).
+    def learn(self, lessons: Sequence[Lesson]) -> list[Mask]:
+        """Each name's mask (H, W) after some lessons, at the default threshold."""
+        return self.masks(lessons=lessons)
 
-        A mask that is good enough at the default threshold stays; of the others, each gets its best threshold.
-        """
-        start = self.masks(Prompt.model_fields["threshold"].default)
-        moved = list(zip(*(self.masks(float(threshold)) for threshold in THRESHOLDS), strict=True))
-        enough = [iou(mask, truth) >= GOAL for mask, truth in zip(start, self._task.truths, strict=True)]
-        best = [best_mask(masks, truth) for masks, truth in zip(moved, self._task.truths, strict=True)]
-        masks = [mask if good else other for good, mask, other in zip(enough, start, best, strict=True)]
-        return [int(not good) for good in enough], masks
+    def slide(self, lessons: Sequence[Lesson] = ()) -> list[list[Mask]]:
+        """Each name's mask (H, W) at each position of the slider."""
+        return [self.masks(float(threshold), lessons) for threshold in POSITIONS]

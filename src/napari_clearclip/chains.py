@@ -24,14 +24,13 @@ class Chain(Value):
 OFF = "off"
 DEFAULT = "clean_edges"
 
-# The defaults of the settings are `off`, so that the numbers of the papers stay as they are. `clean_edges` was the best
-# of those tried on scenes that no benchmark reports, see docs/refinement.md.
+# The defaults of the settings are `off`, so that the numbers of the papers stay as they are.
 CHAINS: dict[str, Chain] = {
     OFF: Chain(title="Off", summary="Masks as the scores give them, with the soft outlines of patches."),
     DEFAULT: Chain(
         title="Clean edges",
-        summary="Outlines move to edges of the image: each superpixel goes to whoever has most of it.",
-        cleaning=Cleaning(edges="slic"),
+        summary="Outlines move to the nearest edges of the image.",
+        refining=Refining(pamr=10, dilations=(1, 2, 4, 8)),
     ),
     "maskclip": Chain(
         title="MaskCLIP",
