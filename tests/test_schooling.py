@@ -16,6 +16,7 @@ from napari_clearclip.progress import Progress
 from napari_clearclip.schooling import Example
 from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings
 from napari_clearclip.study import Card, Study, read_card
+from napari_clearclip.training import student as training
 
 STUDY = Study(iterations=4, batch=2, crop=32, short_side=48)
 
@@ -205,3 +206,35 @@ def test_the_same_again_gives_the_same_file(pipeline: Pipeline, settings: Settin
 def test_a_study_that_makes_no_sense_is_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Study.model_validate(fields)
+
+
+def test_only_what_is_present_is_asked_for(pipeline: Pipeline, settings: Settings) -> None:
+    shown = example()
+    told = Example(shown.name, shown.image, shown.view, present=("bush", "sky"))
+    material = drained(schooling.material_steps(pipeline, [told, shown], settings, STUDY))
+    first, second = material.lessons
+    assert set(np.unique(first.pseudo)) <= {1, 3}
+    assert not set(np.unique(second.pseudo)) <= {1, 3}
+    with pytest.raises(ValueError, match="none of what is in 0.png is a phrase of the training"):
+        schooling.asked_of(Example("0.png", shown.image, shown.view, present=("house",)), material.phrases, (0, 1))
+
+
+def test_minutes_decide_once_how_many_steps(
+    pipeline: Pipeline, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paces = iter([5, 50])
+    monkeypatch.setattr(training, "paced", lambda study, *_: study.replace(iterations=next(paces)))
+    steps = schooling.train_steps(pipeline, [example()], settings, STUDY, tmp_path / "s", minutes=2)
+    while (state := next(steps)).stage != schooling.TRAINING or state.done < 2:
+        pass
+    assert state.total == 5
+    steps.close()
+    card = drained(schooling.train_steps(pipeline, [example()], settings, STUDY, tmp_path / "s", True, minutes=9))
+    assert card.study.iterations == 5
+
+
+def test_deeplab_is_recommended_as_in_the_paper() -> None:
+    study = Study.of("deeplab101", iterations=20_000)
+    assert (study.optimizer, study.rate, study.momentum, study.decay) == ("sgd", 0.01, 0.9, 5e-4)
+    assert (study.batch, study.crop, study.zoom, study.loss_step, study.iterations) == (4, 512, (0.5, 2.0), 1, 20_000)
+    assert Study.of("small").architecture == "small"

@@ -83,7 +83,7 @@ def train_steps(
     Parameters
     ----------
     pipeline : Pipeline
-        Labels the images; its device is used for the training too.
+        Labels the images; its device is used for the training too, before which it forgets what it has kept.
     examples : sequence of Example
         The images.
     settings : Settings
@@ -113,6 +113,7 @@ def train_steps(
     out = out.expanduser().with_suffix(".safetensors")
     checkpoint = out.with_suffix(".checkpoint")
     material = yield from material_steps(pipeline, examples, settings, study)
+    pipeline.release()
     yield Progress(TRAINING, 0, study.iterations)
     known = resume and checkpoint.is_file()
     if minutes is not None:
@@ -310,6 +311,7 @@ def _card(
         phrases=material.phrases,
         images=tuple(names),
         study=study,
+        start="ImageNet" if learning.known else "nothing",
         figures={
             "loss": round(learning.loss, 4),
             "agreement": round(examined.agreement, 4),

@@ -119,6 +119,7 @@ class Card(Value):
     phrases : what it was trained with
     images : names of the training images
     study : how it was trained
+    start : what it knew before
     figures : what was measured at the end of the training
     licence : a note on whose rights the weights touch
     clearclip : what is recommended, as in the configuration of any model
@@ -131,6 +132,7 @@ class Card(Value):
     phrases: tuple[str, ...]
     images: tuple[str, ...]
     study: Study
+    start: Literal["nothing", "ImageNet"] = "nothing"
     figures: dict[str, float] = Field(default_factory=dict)
     licence: str = LICENCE_NOTE
     clearclip: dict[str, Any] = Field(default_factory=dict)

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
 from napari_clearclip.engine.encoder import embed_images, encode, prepare, project
 from napari_clearclip.engine.model import ModelError, load
 from napari_clearclip.engine.sizes import sizes_of
-from napari_clearclip.engine.student import DILATIONS, build_student, classify
+from napari_clearclip.engine.student import DILATIONS, build_student, classify, load_imagenet
 from napari_clearclip.engine.text import embed
 from napari_clearclip.job import filled_in
 from napari_clearclip.settings import Attention, Model, Settings, Tiling
@@ -100,6 +102,26 @@ def test_deeplab_has_a_vector_every_eight_pixels() -> None:
     student = build_student("deeplab50", 6).eval()
     with torch.no_grad():
         assert student(torch.rand(1, 3, 64, 72)).shape == (1, 8, 9, 6)
+
+
+def test_deeplab_starts_from_imagenet_where_its_weights_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    student = build_student("deeplab50", 6)
+    monkeypatch.setattr("napari_clearclip.engine.student.downloaded", lambda *_: None)
+    assert not load_imagenet(student, "deeplab50")
+    torch.manual_seed(9)
+    published = timm.create_model("resnet50c")
+    save_file(published.state_dict(), tmp_path / "model.safetensors")
+    asked = []
+    monkeypatch.setattr(
+        "napari_clearclip.engine.student.downloaded",
+        lambda name, _: asked.append(name) or tmp_path / "model.safetensors",
+    )
+    assert load_imagenet(student, "deeplab50")
+    assert asked == ["timm/resnet50c.gluon_in1k"]
+    found = student.body.trunk.state_dict()
+    for name, value in published.state_dict().items():
+        assert name.startswith("fc.") or torch.equal(found[name], value)
+    assert not load_imagenet(build_student("small", 6), "small")
 
 
 class _Fixed(nn.Module):

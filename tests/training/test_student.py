@@ -148,6 +148,25 @@ def test_text_vectors_are_frozen_and_all_else_learns() -> None:
     assert still == []
 
 
+def test_every_phrase_starts_with_logits_of_the_same_spread() -> None:
+    """Phrases that are nearly alike, too: what parts them is not small at the start."""
+    torch.manual_seed(2)
+    alike = torch.nn.functional.normalize(torch.ones(4, 16) + 0.4 * torch.randn(4, 16), dim=1)
+    assert (alike @ alike.T).min() > 0.7
+    learning = Learning.start(STUDY, Subject(alike, (0, 1, 2, 3), MEAN, STD))
+    weights = alike @ learning.student.last.weight
+    assert torch.corrcoef(weights).sub(torch.eye(4)).abs().max() < 0.5
+    assert weights.std(dim=1).max() < 1.5 * weights.std(dim=1).min()
+
+
+def test_adamw_is_another_way_to_learn() -> None:
+    study = STUDY.replace(optimizer="adamw", decay=0.05)
+    learning = Learning.start(study, subject())
+    learning.advance(study, subject(), LESSONS)
+    assert isinstance(learning.optimizer, torch.optim.AdamW)
+    assert learning.optimizer.param_groups[0]["weight_decay"] == 0.05
+
+
 def test_it_learns_colours() -> None:
     study = Study(iterations=60, batch=4, crop=32, rate=0.1, distortion=0.0, zoom=(1.0, 1.5))
     learning = Learning.start(study, subject())

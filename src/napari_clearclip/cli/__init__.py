@@ -243,8 +243,8 @@ def _train(
 ) -> int:
     """Train a small network on what CLIP says about images (MaskCLIP+).
 
-    The student knows words too: `segment --model student.safetensors --prompt ...` uses it, as the panel does. On
-    images like those it learned from it is faster than CLIP and its edges are sharper.
+    The student knows words too: `segment --model student.safetensors --prompt ...` uses it, as the panel does. It
+    takes many images and much time to come close to CLIP: compare both before you rely on it.
     """
     from napari_clearclip.cli.request import Flags
     from napari_clearclip.cli.train import Wishes, train_student

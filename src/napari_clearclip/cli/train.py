@@ -136,5 +136,6 @@ def _show_card(card: Card, path: Path) -> None:
     for name, value in card.figures.items():
         show(f"student_{name}: {value:g}")
     show(f"student_scale: {card.clearclip['scale']:g}")
+    show(f"student_started_from: {card.start}")
     show(f"Written to {path.resolve()}")
     tell(f"Use it with: napari-clearclip segment IMAGE... --model {path} --prompt ...")

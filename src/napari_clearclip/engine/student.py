@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_clearclip.engine.download import downloaded
+from napari_clearclip.engine.weights import fill, read_state
 from napari_clearclip.study import stride_of
 
 if TYPE_CHECKING:
@@ -113,6 +115,20 @@ class _DeepLab(nn.Module):
         for convolution in self.head[1:]:
             summed = summed + convolution(maps)
         return torch.as_tensor(summed)  # (B, D, H / 8, W / 8)
+
+
+def load_imagenet(student: Student, architecture: Architecture) -> bool:
+    """Start a DeepLab student's ResNet from ImageNet's weights where timm has them on this machine; whether it has."""
+    if architecture == "small":
+        return False
+    name = backbone(int(architecture.removeprefix("deeplab")))
+    path = downloaded(f"timm/{name}.gluon_in1k", ("model.safetensors", "pytorch_model.bin"))
+    if path is None:
+        return False
+    trunk: Any = student.body.trunk
+    state = read_state(path)
+    fill(trunk, {key: value for key, value in state.items() if not key.startswith("fc.")}, path)
+    return True
 
 
 def backbone(depth: int) -> str:

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from napari_clearclip.engine.student import Student, build_student, classify
+from napari_clearclip.engine.student import Student, build_student, classify, load_imagenet
 from napari_clearclip.io.files import replacing
 from napari_clearclip.study import Study
 from napari_clearclip.training.lessons import IGNORE, Batch, Lesson, deal
@@ -65,6 +65,7 @@ class Learning:
     student : being trained
     background : (D,) learned vector of what has no phrase, normalised when used
     optimizer : of both
+    known : whether it started from ImageNet's weights
     step : steps done
     loss : of the last step
     """
@@ -72,6 +73,7 @@ class Learning:
     student: Student
     background: nn.Parameter
     optimizer: torch.optim.Optimizer
+    known: bool = False
     step: int = 0
     loss: float = float("nan")
 
@@ -80,12 +82,13 @@ class Learning:
         """The untrained state; every phrase starts with logits of the same spread."""
         torch.manual_seed(study.seed)
         student = build_student(study.architecture, subject.texts.shape[1])
+        known = load_imagenet(student, study.architecture)
         if isinstance(student.last, nn.Linear):  # text vectors are much alike, and what parts them would start small
             spread = torch.randn(len(subject.texts), student.last.in_features) * student.last.in_features**-0.5
             student.last.weight.data.copy_(torch.linalg.pinv(subject.texts, rtol=_RANK) @ spread)
         student.to(device)
         background = nn.Parameter(torch.randn(subject.texts.shape[1]).to(device))
-        return cls(student, background, optimizer_of(study, [*student.parameters(), background]))
+        return cls(student, background, optimizer_of(study, [*student.parameters(), background]), known)
 
     def save(self, checkpoint: Path, name: str, study: Study) -> None:
         """Write a checkpoint, whole or not at all; `name` says what it is a training of."""

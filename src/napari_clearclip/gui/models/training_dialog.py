@@ -15,8 +15,8 @@ from napari_clearclip.gui.sections import GAP, Message, form_layout, hint, show_
 from napari_clearclip.progress import Progress
 
 ABOUT = (
-    "A small network learns from your images what the model finds in them, without any annotation. On images like "
-    "these it is faster than the model and can have sharper edges; the list of models shows it afterwards."
+    "A small network of your own learns from your images what the model finds in them, without any annotation. It "
+    "takes many images and much time to come close to the model: compare both before you rely on it."
 )
 NO_PROMPTS = "There is no prompt: type in the panel what is in the images."
 VIEWER, FOLDER = "Images of the viewer", "A folder…"
