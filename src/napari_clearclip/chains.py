@@ -34,7 +34,7 @@ CHAINS: dict[str, Chain] = {
     ),
     "maskclip": Chain(
         title="MaskCLIP",
-        summary="MaskCLIP's prompt denoising and key smoothing, for masks of patches.",
+        summary="Prompt denoising and key smoothing as in MaskCLIP; the bundled model does worse with them.",
         denoise=0.5,
         smooth=1.0,
     ),

@@ -324,6 +324,7 @@ class Comparing(Value):
         ge=0,
         le=1,
         title="Prompt denoising",
+        json_schema_extra={"zero": "off"},
         description="Prompts and distractors that are nowhere in the image as likely as this are dropped, and the rest "
         "compete without them (MaskCLIP: 0.5); 0 = none.",
     )
@@ -332,6 +333,7 @@ class Comparing(Value):
         ge=0,
         le=1,
         title="Key smoothing",
+        json_schema_extra={"zero": "off"},
         description="Patches where no phrase is as likely as this take what patches with similar keys have (MaskCLIP: "
         "1, all of them); 0 = none. What comes out is a score between -1 and 1 and no cosine.",
     )
@@ -367,6 +369,7 @@ class Refining(Value):
         ge=0,
         le=100,
         title="PAMR steps",
+        json_schema_extra={"zero": "off"},
         description="How often each pixel's cosines become the mean of its neighbours', those of like colour counting "
         "most; 0 = off, 10 as in NACLIP. More steps carry further and take longer.",
     )

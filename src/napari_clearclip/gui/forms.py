@@ -151,8 +151,8 @@ def _number(field: FieldInfo) -> Editor:
     step = 10.0 ** -box.decimals()
     box.setRange(low + step * open_, high)
     box.setSingleStep(0.05 if high <= 100 else 1.0)
+    box.setSpecialValueText(_extra(field).get("zero", ""))
     if isinstance(box, Measure):
-        box.setSpecialValueText(_extra(field)["zero"])
         box.set_unit(PIXELS, 1.0)
     box.setKeyboardTracking(False)
     box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)

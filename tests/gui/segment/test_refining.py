@@ -73,3 +73,11 @@ def test_sizes_are_in_the_unit_of_the_image(section: RefineSection) -> None:
     ):
         section.show_pixel(view)
         assert smallest.text() == text
+
+
+def test_what_does_nothing_says_so(section: RefineSection) -> None:
+    for part, field in (("refining", "pamr"), ("comparing", "smooth"), ("comparing", "denoise")):
+        box = section.forms[part].editors[field].inner
+        assert box.text() == "off"
+        box.setValue(1)
+        assert box.text() != "off"
