@@ -27,4 +27,4 @@ def test_the_papers_settings() -> None:
     assert CHAINS["naclip"].refining == Refining(pamr=10, dilations=(8, 16))
     assert CHAINS["naclip_figures"].refining == Refining(pamr=50, dilations=(1, 2, 4, 8, 12, 24))
     assert (CHAINS["maskclip"].denoise, CHAINS["maskclip"].smooth) == (0.5, 1)
-    assert not CHAINS[DEFAULT].refining.is_idle
+    assert CHAINS[DEFAULT].on(Settings()) != Settings()

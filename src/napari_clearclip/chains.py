@@ -24,13 +24,14 @@ class Chain(Value):
 OFF = "off"
 DEFAULT = "clean_edges"
 
-# The defaults of the settings are `off`, so that the numbers of the papers stay as they are.
+# The defaults of the settings are `off`, so that the numbers of the papers stay as they are. `clean_edges` was the best
+# of those tried on scenes that no benchmark reports, see docs/refinement.md.
 CHAINS: dict[str, Chain] = {
     OFF: Chain(title="Off", summary="Masks as the scores give them, with the soft outlines of patches."),
     DEFAULT: Chain(
         title="Clean edges",
-        summary="Outlines move to the nearest edges of the image.",
-        refining=Refining(pamr=10, dilations=(1, 2, 4, 8)),
+        summary="Outlines move to edges of the image: each superpixel goes to whoever has most of it.",
+        cleaning=Cleaning(edges="slic"),
     ),
     "maskclip": Chain(
         title="MaskCLIP",

@@ -8,7 +8,15 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from napari_clearclip.evaluate.metrics import Matches, accuracy, confusion_matrix, iou, match_instances, mean_iou
+from napari_clearclip.evaluate.metrics import (
+    Matches,
+    accuracy,
+    boundary_f,
+    confusion_matrix,
+    iou,
+    match_instances,
+    mean_iou,
+)
 
 
 def naive_confusion(truth, predicted, classes, ignore):
@@ -141,3 +149,54 @@ def test_pairs_are_as_many_as_a_search_over_all_pairings_finds() -> None:
         ]
         best = max(sum(ious[a][b] >= least for a, b in enumerate(order)) for order in permutations(range(4)))
         assert match_instances(truth, predicted, least).found == best
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Outlines
+
+HALVES = np.zeros((10, 20), np.uint8)
+HALVES[:, 10:] = 1
+
+
+@pytest.mark.parametrize(
+    ("shift", "tolerance", "value"),
+    [(0, 2, 1.0), (1, 2, 1.0), (2, 2, 1.0), (3, 2, 0.0), (3, 3, 1.0), (1, 0.5, 0.0), (0, 0, 1.0)],
+)
+def test_an_outline_is_right_up_to_the_tolerance(shift: int, tolerance: float, value: float) -> None:
+    predicted = np.zeros_like(HALVES)
+    predicted[:, 10 + shift :] = 1
+    assert boundary_f(HALVES, predicted, 2, tolerance).tolist() == [value, value]
+
+
+def test_precision_and_recall_of_an_outline() -> None:
+    """A mask that ends too early finds half of the outline and gives a side that is none."""
+    predicted = np.full_like(HALVES, 2)
+    predicted[:5, 10:] = 1
+    predicted[:5, :10] = 0
+    values = boundary_f(HALVES, predicted, 3, tolerance=0)
+    # The true outline is a column of 10 pixels; the given one is 5 of these and 10 of a row, with a corner in common.
+    assert values[1] == pytest.approx(2 * (5 / 14) * (5 / 10) / (5 / 14 + 5 / 10))
+    assert values[2] == 0
+
+
+def test_classes_without_outlines() -> None:
+    nothing = np.zeros_like(HALVES)
+    assert np.isnan(boundary_f(nothing, nothing, 2)).all()
+    assert boundary_f(HALVES, nothing, 3)[:2].tolist() == [0, 0]
+    assert boundary_f(nothing, HALVES, 3)[:2].tolist() == [0, 0]
+    assert np.isnan(boundary_f(HALVES, nothing, 3)[2])
+
+
+def test_outlines_at_pixels_that_are_ignored_do_not_count() -> None:
+    truth = HALVES.copy()
+    truth[:, 14:] = 255
+    assert boundary_f(truth, HALVES, 2, ignore=255).tolist() == [1, 1]
+    wrong = HALVES.copy()
+    wrong[:, 17:] = 0
+    assert boundary_f(truth, wrong, 2, ignore=255).tolist() == [1, 1]
+    assert (boundary_f(HALVES, wrong, 2) < 1).all()
+
+
+def test_outlines_need_one_shape() -> None:
+    with pytest.raises(ValueError, match=r"predicted has \(10, 19\); they must be the same"):
+        boundary_f(HALVES, HALVES[:, 1:], 2)

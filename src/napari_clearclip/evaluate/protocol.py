@@ -8,12 +8,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from napari_clearclip import domains
-from napari_clearclip.edits import View
+from napari_clearclip.evaluate.cases import scene_case
 from napari_clearclip.evaluate.metrics import Counts, confusion_matrix
 from napari_clearclip.pipeline import Pipeline
-from napari_clearclip.scenes import DISTRACTORS, Scene, vocabulary
-from napari_clearclip.settings import Attention, Model, Prompt, Settings
+from napari_clearclip.scenes import Scene
+from napari_clearclip.settings import Attention, Model
 
 # ClearCLIP's Table 1 (query-query attention with and without residual and feed-forward network), and other attentions.
 ABLATION: dict[str, Attention] = {
@@ -62,19 +61,9 @@ def scene_confusions(
     """
     rows = list(rows)
     for scene in scenes:
-        known = vocabulary(scene.kind)
-        names = scene.names if candidates == "scene" else known
-        truth = np.array([0, *(known.index(name) + 1 for name in scene.names)])[scene.truth]
-        classes = np.array([0, *(known.index(name) + 1 for name in names)])
-        prompts = tuple(Prompt(id=f"object-{i}", phrase=name, threshold=0) for i, name in enumerate(names))
-        prompts += domains.as_prompts(DISTRACTORS[scene.kind])
-        settings = Settings(model=model or Model(), prompts=prompts)
+        case = scene_case(scene, candidates, model)
         yield [
-            confusion_matrix(
-                truth,
-                classes[pipeline.run(scene.image, settings.replace(attention=row), View(channel_axis=-1)).labels],
-                len(known) + 1,
-            )
+            confusion_matrix(case.truth, case.predicted(pipeline, case.settings.replace(attention=row)), case.classes)
             for row in rows
         ]
 

@@ -1,0 +1,70 @@
+"""Images with known truth, ready to be run and compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clearclip import domains
+from napari_clearclip.edits import View
+from napari_clearclip.evaluate.metrics import Labels
+from napari_clearclip.pipeline import Pipeline
+from napari_clearclip.scenes import DISTRACTORS, Scene, vocabulary
+from napari_clearclip.settings import Model, Prompt, Settings
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image with known truth, and what is asked of it.
+
+    Attributes
+    ----------
+    image : (H, W, 3) array
+    settings : Settings
+        The prompts, without thresholds, so that the best candidate has the pixel.
+    truth : (H, W) integer array
+        Classes from 0, which has no name, to ``classes - 1``; or `ignore`.
+    found : (1 + P,) integer array
+        The class of each label: of nothing, and of each object prompt.
+    classes : int
+        Number of classes.
+    ignore : int or None
+        The truth of pixels that are not compared.
+    """
+
+    image: npt.NDArray[np.generic]
+    settings: Settings
+    truth: Labels
+    found: Labels
+    classes: int
+    ignore: int | None = None
+
+    def predicted(self, pipeline: Pipeline, settings: Settings) -> Labels:
+        """The class (H, W) that each pixel is given with some settings."""
+        labels = pipeline.run(self.image, settings, View(channel_axis=-1)).labels
+        classes: Labels = self.found[labels]
+        return classes
+
+
+def scene_case(scene: Scene, candidates: Literal["scene", "kind"] = "scene", model: Model | None = None) -> Case:
+    """A procedural scene; class i + 1 is ``vocabulary(kind)[i]``.
+
+    Parameters
+    ----------
+    scene : Scene
+        With truth.
+    candidates : {"scene", "kind"}
+        What competes beside the kind's distractors: the names that the scene shows, or all names of its kind.
+    model : Model, optional
+        The model; the bundled one if left out.
+    """
+    known = vocabulary(scene.kind)
+    names = scene.names if candidates == "scene" else known
+    truth = np.array([0, *(known.index(name) + 1 for name in scene.names)])[scene.truth]
+    found = np.array([0, *(known.index(name) + 1 for name in names)])
+    prompts = tuple(Prompt(id=f"object-{i}", phrase=name, threshold=0) for i, name in enumerate(names))
+    prompts += domains.as_prompts(DISTRACTORS[scene.kind])
+    return Case(scene.image, Settings(model=model or Model(), prompts=prompts), truth, found, len(known) + 1)
