@@ -1,0 +1,119 @@
+"""How phrases are compared with the image, and how scores become masks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from napari_clearclip.settings.value import Value
+
+TemplateSet = Literal["imagenet", "single", "microscopy", "aerial"]
+
+
+class Comparing(Value):
+    """How phrases are put into words and compared with patches."""
+
+    templates: TemplateSet | tuple[str, ...] | None = Field(
+        None, description="Named template set or your own sentences with {} for the phrase; empty = the model's own."
+    )
+    cell: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Side of an output cell in resized pixels; empty = one patch, 1 = as in the papers.",
+    )
+    denoise: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        title="Prompt denoising",
+        json_schema_extra={"zero": "off"},
+        description="Prompts and distractors that are nowhere in the image as likely as this are dropped, and the rest "
+        "compete without them (MaskCLIP: 0.5); 0 = none.",
+    )
+    smooth: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        title="Key smoothing",
+        json_schema_extra={"zero": "off"},
+        description="Patches where no phrase is as likely as this take what patches with similar keys have (MaskCLIP: "
+        "1, all of them); 0 = none. What comes out is a score between -1 and 1 and no cosine.",
+    )
+    smooth_axis: Literal["channels", "tokens"] = Field(
+        "channels",
+        title="Keys of length 1",
+        description="Along which axis keys are normalised for smoothing: the channels of each patch, as in MaskCLIP's "
+        "paper, or the tokens of each channel, as its published code does.",
+    )
+
+    @property
+    def smoothing(self) -> tuple[object, ...]:
+        """All that key smoothing reads; empty where nothing is smoothed."""
+        return (self.smooth, self.smooth_axis) if self.smooth else ()
+
+    @field_validator("templates")
+    @classmethod
+    def _have_a_place(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if isinstance(value, tuple):
+            if not value:
+                raise ValueError("templates is an empty list; give at least one sentence with {} in it")
+            for template in value:
+                if template.count("{}") != 1:
+                    raise ValueError(f"template {template!r} needs exactly one {{}} where the phrase goes")
+        return value
+
+
+class Refining(Value):
+    """How maps that are as coarse as a patch take on the edges of the image, before anything is decided."""
+
+    pamr: int = Field(
+        0,
+        ge=0,
+        le=100,
+        title="PAMR steps",
+        json_schema_extra={"zero": "off"},
+        description="How often each pixel's cosines become the mean of its neighbours', those of like colour counting "
+        "most; 0 = off, 10 as in NACLIP. More steps carry further and take longer.",
+    )
+    dilations: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(
+        (8, 16),
+        min_length=1,
+        max_length=8,
+        title="PAMR distances",
+        description="How far away these neighbours are, in pixels of the image: eight around each pixel for a number.",
+    )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether maps stay as they are."""
+        return not self.pamr
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """All that is read."""
+        return () if self.is_idle else (self.pamr, self.dilations)
+
+
+class Deciding(Value):
+    """How cosines become scores and scores become masks."""
+
+    competitors: Literal["distractors", "all"] = Field(
+        "distractors",
+        description="What a prompt competes with in the softmax: the distractors only, "
+        "or all phrases of all prompts as in the papers.",
+    )
+    scale: float = Field(50.0, gt=0, le=1000, description="Factor on the cosines before the softmax.")
+    exclusive: bool = Field(True, description="Each pixel belongs to at most one prompt.")
+    lead: float = Field(
+        0.0, ge=0, le=1, description="Smallest lead over the second best: tanh(scale * difference of cosines / 2)."
+    )
+    area: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        title="Least area",
+        description="Prompts that win at most this share of the labelled area are dropped (SCLIP). "
+        "Masks that may overlap are not touched by it.",
+    )

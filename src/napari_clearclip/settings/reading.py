@@ -1,0 +1,146 @@
+"""How the image is read: which model, how its last block attends, and in which windows."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from napari_clearclip.settings.value import Value
+
+Term = Literal["qk", "qq", "kk", "vv", "identity"]
+
+
+class Model(Value):
+    """Which CLIP to use."""
+
+    name: str = Field(
+        "demo",
+        description="open_clip architecture (ViT-B-16), hf-hub:ORGANISATION/NAME, or demo. "
+        "Empty for a local file with its configuration beside it.",
+    )
+    pretrained: str = Field("", description="Published tag (openai, laion2b_s34b_b88k, ...) or a local weights file.")
+    precision: Literal["float32", "float16", "bfloat16"] = Field(
+        "float32", description="Arithmetic on a GPU; a CPU always computes in float32."
+    )
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if not self.name and not self.pretrained:
+            raise ValueError("model needs a name or a weights file in `pretrained`")
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> Model:
+        """The model that a short text names.
+
+        Parameters
+        ----------
+        text : str
+            ``demo``, ``ViT-B-16/openai`` (architecture/tag), ``hf-hub:ORGANISATION/NAME``, a weights file, or
+            ``ViT-B-32/weights.pt`` (architecture/file, for a bare state dict).
+
+        Raises
+        ------
+        ValueError
+            If the text is empty.
+        """
+        text = text.strip()
+        if not text:
+            raise ValueError("model is empty; give demo, ARCHITECTURE/TAG, hf-hub:ORGANISATION/NAME or a weights file")
+        if text == "demo" or text.startswith("hf-hub:"):
+            return cls(name=text)
+        is_file = re.search(r"\.(pt|pth|bin|ckpt|safetensors|json)$", text, re.IGNORECASE) is not None
+        head, slash, tail = text.partition("/")
+        if is_file and not (slash and re.fullmatch(r"(roberta-|xlm-roberta-.*|nllb-.*)?ViT-[\w.-]+", head)):
+            return cls(name="", pretrained=text)
+        return cls(name=head, pretrained=tail)
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.name, self.pretrained) if part)
+
+
+class Attention(Value):
+    """How the last block looks at the image: one row of the table of variants.
+
+    The last block's output is ``z = residual * x + alpha * O(A v)``, then ``z + ffn * MLP(LN(z))``, with
+    ``A = gain * sum of softmax(a b^T / (temperature * sqrt(d)))`` over the pairs ``ab`` in `terms`.
+    """
+
+    terms: tuple[Term, ...] = Field(
+        ("qq",),
+        min_length=1,
+        description="What attends to what in the last block: queries (q), keys (k) or values (v) of each patch to "
+        "those of the others. Several are summed; identity lets each patch keep its own value.",
+    )
+    gain: float = Field(1.0, gt=0, le=100, description="Factor on the summed attention; 1 leaves it as it is.")
+    temperature: float = Field(
+        1.0, gt=0, le=100, description="Below 1, each patch attends to fewer others; above 1, to more."
+    )
+    residual: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        title="RC (residual)",
+        description="Weight of the residual connection, which carries what was known before the last block: 1 as in "
+        "CLIP, 0 drops it, which makes masks cleaner.",
+    )
+    ffn: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        title="FFN",
+        description="Weight of the feed-forward network of the last block: 1 as in CLIP, 0 drops it.",
+    )
+    alpha: float = Field(
+        1.0,
+        ge=0,
+        le=1000,
+        description="Weight of what attention gives against the residual connection; without that it changes nothing.",
+    )
+    blocks: int = Field(
+        1,
+        ge=1,
+        le=6,
+        description="Attention outputs of this many last blocks are summed; the path itself is unchanged.",
+    )
+    bias: float = Field(
+        0.0, ge=0, le=100, description="Gaussian neighbourhood bias (NACLIP): standard deviation in patches, 0 = none."
+    )
+
+
+class Tiling(Value):
+    """At which size and in which windows the image is read; empty fields take what the model recommends."""
+
+    short_side: int | Literal["native"] | None = Field(
+        None, description="The image's shorter side in pixels when the model reads it; native = not resized."
+    )
+    window: int | None = Field(
+        None, ge=8, le=4096, description="Side of the square windows in which the resized image is read, in pixels."
+    )
+    stride: int | None = Field(
+        None,
+        ge=4,
+        le=4096,
+        description="Step from window to window in pixels; half a window smooths the seams, a whole one is four times "
+        "as fast.",
+    )
+    positions: Literal["dino_scale", "size", "size_antialias", "bilinear"] = Field(
+        "dino_scale", description="How position embeddings are resampled to another grid; dino_scale as in the papers."
+    )
+
+    @field_validator("short_side")
+    @classmethod
+    def _is_sensible(cls, value: int | str | None) -> int | str | None:
+        if isinstance(value, int) and not 8 <= value <= 65536:
+            raise ValueError(f"short_side is {value}; it must be from 8 to 65536 pixels, or native")
+        return value
+
+    @model_validator(mode="after")
+    def _covers(self) -> Self:
+        if self.window is not None and self.stride is not None and self.stride > self.window:
+            raise ValueError(
+                f"stride {self.stride} is larger than the window of {self.window}: pixels between windows would be lost"
+            )
+        return self
