@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,9 +14,11 @@ import numpy as np
 import pytest
 
 from napari_clearclip import __version__
+from napari_clearclip.cli.console import follow, interruptible, meter
 from napari_clearclip.cli.request import prompts_of
 from napari_clearclip.cli.selftest import photographs, scenes
 from napari_clearclip.io.images import read_image
+from napari_clearclip.progress import Progress
 from napari_clearclip.scenes import KINDS
 
 
@@ -152,3 +155,16 @@ def test_ctrl_c_ends_a_run_with_130_and_nothing_half_written(photo, tiny, tmp_pa
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert list(Path("out").iterdir()) == []
+
+
+def test_ctrl_c_is_not_lost_where_a_library_swallows_it():
+    def steps():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        yield Progress("Reading")
+        raise AssertionError("it went on")
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interruptible(), meter() as bar:
+        follow(bar, "photo", steps())
+    assert signal.getsignal(signal.SIGINT) is before

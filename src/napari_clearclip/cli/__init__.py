@@ -43,11 +43,12 @@ def _told(command: Callable[P, int]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        from napari_clearclip.cli.console import UsageError, quiet_libraries, sentence, tell
+        from napari_clearclip.cli.console import UsageError, interruptible, quiet_libraries, sentence, tell
 
         quiet_libraries()
         try:
-            code = command(*args, **kwargs)
+            with interruptible():
+                code = command(*args, **kwargs)
         except KeyboardInterrupt:
             tell("Stopped. Files that were finished are kept.")
             code = INTERRUPTED

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+import signal
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
@@ -12,6 +15,8 @@ from rich.console import Console
 from napari_clearclip.io.session import explain
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from rich.progress import Progress as Bar
     from rich.table import Table
 
@@ -72,6 +77,25 @@ def meter() -> Bar:
     return bar
 
 
+_INTERRUPTED = threading.Event()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """While this lasts, Ctrl-C ends what `follow` runs even where a library swallows it, as some do when imported."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        _INTERRUPTED.set()
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        _INTERRUPTED.clear()
+
+
 def follow(bar: Bar, name: str, steps: Generator[Progress, None, T]) -> T:
     """Run `steps` to their end, showing `name` and how far they are; their result is returned."""
     (task,) = bar.task_ids
@@ -82,6 +106,8 @@ def follow(bar: Bar, name: str, steps: Generator[Progress, None, T]) -> T:
         except StopIteration as stop:
             result: T = stop.value
             return result
+        if _INTERRUPTED.is_set():
+            raise KeyboardInterrupt
         if state.stage != stage:
             stage = state.stage
             bar.reset(task, description=f"{name} · {stage}", total=state.total or None)
