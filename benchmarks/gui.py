@@ -35,7 +35,7 @@ MORE = ("field", "house", "car", "meadow", "bridge")
 def main(_: list[str]) -> None:
     """Print the figures."""
     with tempfile.TemporaryDirectory() as folder:
-        weights = _random_weights(Path(folder))
+        weights = random_weights(Path(folder))
         for figure in (_gap_ratio, _threshold_ratio, _question_ratios, _cancel_seconds):
             bench = _Bench(weights, Path(folder))
             for name, value, unit in figure(bench):
@@ -43,7 +43,7 @@ def main(_: list[str]) -> None:
             bench.viewer.close()
 
 
-def _random_weights(folder: Path) -> Path:
+def random_weights(folder: Path) -> Path:
     """A ViT-B/16 with random weights and its configuration."""
     import open_clip
     import torch

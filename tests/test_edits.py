@@ -257,6 +257,16 @@ def test_what_was_taught_counts_on_every_plane_and_changes_no_pixel() -> None:
     assert edits.forget("b") == Edits(painted=edits.painted, strokes=edits.strokes)
 
 
+def test_strokes_are_erased_pixel_by_pixel() -> None:
+    edits = Edits().teach("a", (), mask_of("##", ".."), True).teach("a", (), mask_of("..", "#."), False)
+    erased = edits.unteach("a", (), mask_of("#.", "#."))
+    assert np.array_equal(erased.strokes_of("a", ()).positive.mask((2, 2)), mask_of(".#", ".."))
+    assert not erased.strokes_of("a", ()).negative.tiles
+    assert erased.unteach("a", (), mask_of(".#", "..")) == Edits()
+    assert erased.unteach("a", (), mask_of("..", "##")) is erased
+    assert erased.unteach("b", (), mask_of("##", "##")) is erased
+
+
 def test_a_prompt_has_one_exemplar() -> None:
     first, second = mask_of("#.", ".."), mask_of("..", ".#")
     edits = Edits().find_similar("a", (), first).find_similar("b", (), first).find_similar("a", (4,), second)

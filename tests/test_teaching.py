@@ -125,14 +125,15 @@ def test_nothing_is_learned_where_nothing_competes(settings: Settings, runtime: 
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
-def test_what_is_one_prompts_is_not_another_s_unless_masks_overlap(
+def test_what_one_prompt_learns_leaves_the_scores_of_others(
     exclusive: bool, settings: Settings, runtime: Runtime
 ) -> None:
     settings = settings.replace(deciding=settings.deciding.replace(exclusive=exclusive))
-    pipeline, edits = Pipeline(runtime), Edits().teach("cat", (0,), STROKE, True)
+    pipeline, edits = Pipeline(runtime), Edits().teach("cat", (0,), STROKE, True).find_similar("cat", (1,), STROKE)
     before = pipeline.run(STACK, settings, at(0), edits)
-    after = pipeline.run(STACK, settings, at(0), edits.teach("dog", (0,), STROKE[::-1], True))
-    assert np.array_equal(after.scores.of("cat"), before.scores.of("cat")) is not exclusive
+    after = pipeline.run(STACK, settings, at(0), edits.teach("dog", (2,), STROKE[::-1], True))
+    assert np.array_equal(after.scores.of("cat"), before.scores.of("cat"))
+    assert not np.array_equal(after.scores.of("dog"), before.scores.of("dog"))
 
 
 # ----------------------------------------------------------------------------------------------------------------------

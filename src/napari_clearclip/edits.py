@@ -334,6 +334,16 @@ class Edits(Value):
         new = Strokes.model_construct(prompt=prompt, plane=plane, positive=positives, negative=negatives)
         return self.replace(strokes=(*(item for item in self.strokes if item is not old), new))
 
+    def unteach(self, prompt: str, plane: Plane, region: Region | Mask) -> Edits:
+        """Edits in which a prompt learns nothing from some pixels of a plane."""
+        region = region if isinstance(region, Region) else Region.of(region)
+        old = self.strokes_of(prompt, plane)
+        new = old.replace(positive=old.positive - region, negative=old.negative - region)
+        if new == old:
+            return self
+        items = [new if item is old else item for item in self.strokes]
+        return self.replace(strokes=tuple(item for item in items if item.positive.tiles or item.negative.tiles))
+
     def find_similar(self, prompt: str, plane: Plane, region: Region | Mask) -> Edits:
         """Edits in which some pixels show what a prompt means, in place of what showed it before.
 

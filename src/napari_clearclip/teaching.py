@@ -152,30 +152,23 @@ def _taught(job: Job, place: int, vectors: Vectors, lesson: _Lesson, seen: _Seen
     everyone = job.settings.deciding.exclusive or job.settings.deciding.competitors == "all"
     rivals = [phrase for owner, phrase in job.phrases if owner != place and (everyone or owner >= count)]
     shown = [(item.plane, item.region) for item in lesson.exemplars if item.prompt == prompt.id]
-    said = _said(prompt.id, lesson, everyone)
+    said = _said(prompt.id, lesson)
     shown, drawn = ([at for at in part if len(seen.features[at].signs)] for part in (shown, said))
     if not rivals or not (shown or drawn):
         return {}
-    base, against = (np.stack([vectors[phrase] for phrase in part]).astype(np.float64) for part in (own, rivals))
+    others = [phrase for owner, phrase in job.phrases if owner >= count] or rivals  # the same for all prompts
+    parts = (np.stack([vectors[phrase] for phrase in part]).astype(np.float64) for part in (own, rivals, others))
+    base, against, beside = parts
     around = seen.around([*shown, *drawn])
     for at in shown:
-        base = liken(base, against, seen.features[at].features, around, prompt.mix)
+        base = liken(base, beside, seen.features[at].features, around, prompt.mix)
     if drawn:
         base = base + learn(base, against, Evidence.join([seen.features[at].signed(said[at]) for at in drawn]), around)
     return {phrase: vector.astype(np.float32) for phrase, vector in zip(own, base, strict=True)}
 
 
-def _said(prompt: str, lesson: _Lesson, exclusive: bool) -> dict[tuple[Plane, Region], int]:
-    """By plane and region, whether strokes say of it that it is a prompt (1) or is not (-1); empty if it has none.
-
-    What is another's is not its own, where a pixel has one prompt only.
-    """
-    said = {}
-    if any(item.prompt == prompt for item in lesson.strokes):
-        for item in lesson.strokes:
-            if exclusive and item.prompt != prompt:
-                said[item.plane, item.positive] = -1
-        for item in lesson.strokes:
-            if item.prompt == prompt:
-                said |= {(item.plane, item.positive): 1, (item.plane, item.negative): -1}
-    return {at: sign for at, sign in said.items() if at[1].tiles}
+def _said(prompt: str, lesson: _Lesson) -> dict[tuple[Plane, Region], int]:
+    """By plane and region, whether strokes say of it that it is a prompt (1) or is not (-1)."""
+    mine = [item for item in lesson.strokes if item.prompt == prompt]
+    positive = {(item.plane, item.positive): 1 for item in mine if item.positive.tiles}
+    return positive | {(item.plane, item.negative): -1 for item in mine if item.negative.tiles}

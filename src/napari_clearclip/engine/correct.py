@@ -203,7 +203,7 @@ def liken(own: Array, rivals: Array, example: FloatArray, surroundings: Surround
     own : (K, D) float64 array
         The phrases' vectors.
     rivals : (R, D) float64 array
-        Those of what they compete with, at least one.
+        Those of the distractors, at least one; the same for all prompts, so that examples can be told apart.
     example : (n, D) float32 array
         Features of the example.
     surroundings : Surroundings

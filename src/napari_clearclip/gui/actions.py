@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QLabel, QVBox
 
 from napari_clearclip.gui.prompts import listing
 from napari_clearclip.gui.prompts.table import STEP
+from napari_clearclip.gui.teaching.pen import NEGATIVE, POSITIVE, SIMILAR
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -60,6 +61,9 @@ ACTIONS = {
         Action("lower_threshold", "Lower the prompt's threshold", "Ctrl+Shift+Left"),
         Action("toggle_masks", "Show or hide all masks", "Ctrl+Shift+M"),
         Action("toggle_heat_maps", "Show or hide the heat map", "Ctrl+Shift+H"),
+        Action("teach", "Teach the prompt what it is, by strokes", "Ctrl+Shift+Y"),
+        Action("teach_not", "Teach the prompt what it is not, by strokes", "Ctrl+Shift+N"),
+        Action("find_similar", "Find what is similar to an example", "Ctrl+Shift+E"),
         Action("accept", "Accept the prompt's mask as a layer of its own", "Ctrl+Shift+Return"),
         Action("help", "Show the shortcuts", "F1"),
     )
@@ -96,6 +100,9 @@ def callbacks(panel: Panel) -> dict[str, Callable[[], Any]]:
         "lower_threshold": partial(_move_threshold, panel, -STEP),
         "toggle_masks": partial(_toggle_masks, panel),
         "toggle_heat_maps": panel.results.toggle_heat_map,
+        "teach": panel.prompts.teaching.buttons[POSITIVE].toggle,
+        "teach_not": panel.prompts.teaching.buttons[NEGATIVE].toggle,
+        "find_similar": panel.prompts.teaching.buttons[SIMILAR].toggle,
         "accept": partial(_accept, panel),
         "help": lambda: Help(panel).show(),
     }

@@ -43,6 +43,7 @@ from napari_clearclip.gui.readout import Readout
 from napari_clearclip.gui.segment.refining import RefineSection
 from napari_clearclip.gui.segment.scope import Scope
 from napari_clearclip.gui.segment.section import SegmentSection
+from napari_clearclip.gui.teaching.lessons import Lessons
 from napari_clearclip.settings import Model, Runtime, Settings
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Panel(QWidget):
         self.objects = ObjectSection()
         self.census = Census(napari_viewer, self.controller, self.results, self.images, self.objects, executor)
         self.editor = Editor(napari_viewer, self.controller, self.results, self.objects, self.census, executor)
+        self.lessons = Lessons(napari_viewer, self.prompts, self.controller, self.images)
         self.exports = ExportSection()
         self.exporter = Exporter(self.exports, self.controller, self.results, self.images, executor)
         self.message = self.segment.message
@@ -110,8 +112,9 @@ class Panel(QWidget):
         self._connect_values()
         self._actions = callbacks(self)
         self._unbind = bind(napari_viewer, self, self._actions)
-        shown = (self._context, self.ruler, self.images, self.editor, self.census, self.results, self.readout)
-        parts = (*shown, self.equipment, self.tutor, self.controller)
+        drawn = (self._context, self.ruler, self.lessons)
+        shown = (self.images, self.editor, self.census, self.results, self.readout)
+        parts = (*drawn, *shown, self.equipment, self.tutor, self.controller)
         self._let_go = partial(_let_go, (self._unbind, *(part.close for part in parts)))
         self.destroyed.connect(self._let_go)
         self.segment.show_busy(False)
@@ -166,6 +169,7 @@ class Panel(QWidget):
         self.prompts.accept.connect(self.results.accept)
         self.prompts.accept_all.connect(lambda: self.results.accept())
         self.results.said.connect(self.message.say)
+        self.lessons.said.connect(self._tell)
         self.prompts.thresholds.changed.connect(self._change_part)
         self.prompts.selected.connect(self.results.select)
         self.prompts.undo.connect(self.controller.undo)
@@ -211,6 +215,10 @@ class Panel(QWidget):
 
     def _change_part(self, part: str, fields: dict[str, Any]) -> None:
         self._change(lambda s: s.replace(**{part: getattr(s, part).replace(**fields)}), f"{part} {sorted(fields)}")
+
+    def _tell(self, text: str) -> None:
+        """Say a sentence, or take the one away that is there."""
+        self.message.say(text) if text else self.message.clear()
 
     def _choose_variant(self, row: Any) -> None:
         if row is not None:

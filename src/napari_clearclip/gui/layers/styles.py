@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
 LABELS, SIMILARITY, COMBINED, INSTANCES = "labels", "similarity", "combined", "instances"
+STROKES = "strokes"  # of a layer that is there only while it is drawn into
 MASKS = (LABELS, COMBINED)
 SHARED = (COMBINED, INSTANCES)
 OBJECTS = "objects"  # under which a layer of the user's own keeps what its objects are, by id, the latest first

@@ -16,9 +16,9 @@ from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.jobs import Outcome, Spot
 from napari_clearclip.gui.control.runner import Executor
 from napari_clearclip.gui.images.gallery import Images
-from napari_clearclip.gui.images.sources import placement, shape_of
+from napari_clearclip.gui.images.sources import KEY, placement, shape_of
 from napari_clearclip.gui.layers.results import Results
-from napari_clearclip.gui.layers.styles import tag_of
+from napari_clearclip.gui.layers.styles import STROKES, tag_of
 from napari_clearclip.gui.objects.looking import Look, go_to, plane_at
 from napari_clearclip.gui.objects.section import COUNTING, NOTHING, WAITING, ObjectSection
 from napari_clearclip.gui.objects.taking import Found, Live, Own, take
@@ -176,7 +176,8 @@ class Census:
         from napari.layers import Labels
 
         layer = self._viewer.layers.selection.active
-        if not isinstance(layer, Labels) or tag_of(layer)[0] or layer.multiscale:
+        drawn = layer is not None and layer.metadata.get(KEY, {}).get("kind") == STROKES
+        if not isinstance(layer, Labels) or drawn or tag_of(layer)[0] or layer.multiscale:
             return None
         image, source = self._images.current, self._controller.source
         if image is None or not _fits(layer, image):

@@ -89,7 +89,8 @@ class Prompting:
 
     def edit(self, prompt: str, fields: dict[str, Any]) -> None:
         """Change some fields of a prompt; each move of a slider leaves one entry in the history."""
-        tag = f"threshold of {prompt}, {self._gestures}" if "threshold" in fields else ""
+        slid = [name for name in ("threshold", "mix") if name in fields]
+        tag = f"{slid[0]} of {prompt}, {self._gestures}" if slid else ""
         self._change(lambda settings: listing.changed(settings, (prompt,), **fields), tag)
 
     def _end_gesture(self) -> None:

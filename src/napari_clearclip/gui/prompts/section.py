@@ -15,6 +15,7 @@ from napari_clearclip.gui.prompts.phrase_line import PhraseEntry
 from napari_clearclip.gui.prompts.table import PromptModel
 from napari_clearclip.gui.prompts.view import PromptView
 from napari_clearclip.gui.sections import GAP, Fold, Section, hint
+from napari_clearclip.gui.teaching.bar import TeachBar
 from napari_clearclip.settings import Prompt, Settings
 
 _JSON, _TEXT = "Prompts with colours and thresholds (*.json)", "Phrases only (*.txt)"
@@ -59,6 +60,7 @@ class PromptSection(Section):
         self.objects = PromptModel("object", self)
         self.table = PromptView(self.objects)
         self.table.setMinimumHeight(self.table.sizeHint().height())
+        self.teaching = TeachBar()
         self.thresholds = Thresholds()
         self.distractors = PromptModel("distractor", self)
         self.others = PromptView(self.distractors)
@@ -73,6 +75,7 @@ class PromptSection(Section):
             (self.entry, 0),
             (self.about_index, 0),
             (self.table, 1),
+            (self.teaching, 0),
             (self.thresholds, 0),
             (self.fold, 0),
         ):

@@ -1,0 +1,1 @@
+"""Strokes and examples from which a prompt learns."""
