@@ -1,7 +1,7 @@
-"""How much masks gain when prompts learn from strokes, on scenes that nothing was trained on or tuned on.
+"""How much masks gain when prompts learn from strokes, on scenes that nothing was trained on.
 
-``python -m benchmarks teach [SCENES]`` lets the simulated annotator of ``docs/effort.md`` correct SCENES (50) scenes a
-kind, seeds 0 to SCENES - 1: in each round every prompt whose IoU is below 0.9 gets one stroke on its largest connected
+``python -m benchmarks teach [SCENES [FIRST]]`` lets the simulated annotator of ``docs/effort.md`` correct SCENES (50)
+scenes a kind, seeds from FIRST (0) on: in each round every prompt whose IoU is below 0.9 gets one stroke on its largest connected
 error, positive where something is missing and negative where there is too much. Thresholds stay where they are.
 
 - ``teach_<n>_strokes_miou``: after n rounds, what was drawn being learned and nothing painted; the mean IoU of the
@@ -46,10 +46,10 @@ Figures = dict[str, npt.NDArray[np.float64]]  # by name, a value a scene
 
 def main(arguments: list[str]) -> None:
     """Print the table."""
-    count = int(arguments[0]) if arguments else 50
+    count, first = (int(given) for given in (*arguments, *("50", "0")[len(arguments) :]))
     pipeline, found = Pipeline(), {}
     for kind in KINDS:
-        found[kind] = figures(pipeline, (scene_task(kind, seed) for seed in range(count)))
+        found[kind] = figures(pipeline, (scene_task(kind, seed) for seed in range(first, first + count)))
         _print(f"teach_{kind}", found[kind])
     _print("teach", {name: np.mean([of[name] for of in found.values()], axis=0) for name in found[KINDS[0]]})
     with tempfile.TemporaryDirectory() as folder:

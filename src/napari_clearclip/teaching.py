@@ -50,14 +50,18 @@ class _Lesson:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What lies under what was drawn: by plane and region, features and windows; by plane and window, some patches."""
+    """What lies under and around what was drawn.
+
+    By plane and region, features and the numbers of windows that hold it or stand for the image; by plane and window,
+    some patches.
+    """
 
     features: dict[tuple[Plane, Region], Evidence]
     windows: dict[tuple[Plane, Region], list[int]]
     patches: dict[tuple[Plane, int], FloatArray]
 
     def around(self, regions: Iterable[tuple[Plane, Region]]) -> Surroundings:
-        """The patches of all windows that hold any of some regions, at least one."""
+        """The patches of the windows of some regions, at least one."""
         from napari_clearclip.engine.correct import Surroundings
 
         places = sorted({(plane, number) for plane, region in regions for number in self.windows[plane, region]})
@@ -72,7 +76,7 @@ class Teaching:
     cache : Cache
         What was learned.
     encoding : Encoding
-        Where features come from: only windows that hold strokes are looked at.
+        Where features come from: only windows that hold strokes, and some that stand for the image, are looked at.
     """
 
     def __init__(self, cache: Cache, encoding: Encoding) -> None:
@@ -111,7 +115,7 @@ class Teaching:
 
     def _seen(self, jobs: dict[Plane, Job], lesson: _Lesson) -> Generator[Progress, None, _Seen]:
         """Features under everything that was drawn, and of the windows around it."""
-        from napari_clearclip.engine.correct import Gathering, spots, thinned, windows_with
+        from napari_clearclip.engine.correct import Gathering, spots, spread_windows, thinned, windows_with
 
         seen = _Seen({}, {}, {})
         for plane, job in jobs.items():
@@ -119,7 +123,8 @@ class Teaching:
             regions = {region for item in lesson.items if item.plane == plane for region in _regions(item)}
             places = {region: spots(region, frame) for region in regions}
             found = {region: Gathering(where, frame, job.clip.width) for region, where in places.items()}
-            windows = {region: windows_with(where, frame) for region, where in places.items()}
+            spread = spread_windows(frame)
+            windows = {region: sorted({*windows_with(where, frame), *spread}) for region, where in places.items()}
 
             def use(number: int, item: Features, plane: Plane = plane, found: Gatherings = found) -> None:
                 seen.patches[plane, number] = thinned(item)

@@ -25,6 +25,7 @@ RIDGE = 0.03  # share of the plain distance in the metric, for directions in whi
 BETWEEN = 0.4  # where a likeness begins to count, from the average patch (0) to the example (1)
 CERTAINTY = 6.0  # lead of an example over the distractors, as a difference of logits
 MOST_CELLS = 256  # of a stroke; a longer one is thinned evenly
+MOST_WINDOWS = 32  # of a plane that are looked at beside those with strokes
 MOST_IN_WINDOW = 512  # patches of a window that are looked at
 MOST_PATCHES = 2048  # that stand for the surroundings
 
@@ -68,7 +69,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Patches (N, D) of the windows that hold strokes: what a change of a vector is measured by."""
+    """Patches (N, D) of an image with strokes: what a change of a vector is measured by."""
 
     patches: FloatArray
 
@@ -148,6 +149,11 @@ def windows_with(where: Spots, frame: Frame) -> list[int]:
     held = np.zeros(frame.cells, bool)
     held[where.rows, where.cols] = True
     return [number for number, box in enumerate(frame.boxes) if held[frame.cells_in(box)].any()]
+
+
+def spread_windows(frame: Frame) -> list[int]:
+    """The numbers of at most `MOST_WINDOWS` windows, spread evenly over the image."""
+    return sorted({round(place) for place in np.linspace(0, frame.count - 1, min(frame.count, MOST_WINDOWS)).tolist()})
 
 
 class Gathering:
