@@ -17,7 +17,7 @@ from napari_clearclip.edits import Edits, View
 from napari_clearclip.engine import decide, reach
 from napari_clearclip.engine.encoder import drain
 from napari_clearclip.engine.windows import Frame
-from napari_clearclip.job import Bands, Job
+from napari_clearclip.job import Bands, Job, Picture
 from napari_clearclip.masking import Masking, Masks
 from napari_clearclip.measuring import Measuring
 from napari_clearclip.settings import Cleaning, Deciding, Index, Prompt, Settings
@@ -59,9 +59,9 @@ def job_of(
         cleaning=Cleaning(smallest=smallest),
     )
     valid = np.add.outer(np.arange(50), np.arange(70)) > 40 if masked else None
-    return Job(
-        BANDS, View(), wanted, Edits(), None, FRAME, valid, f"image {masked}", "bands", Bands(BANDS, View(), "bands")
-    )
+    picture = Picture(BANDS, View())
+    key, bands = f"image {masked}", Bands(picture, View())
+    return Job(picture, View(), wanted, Edits(), None, FRAME, valid, key, bands)
 
 
 def masking_with(budget: int) -> Masking:

@@ -19,7 +19,7 @@ from napari_clearclip.edits import Edits, View
 from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.encoder import drain
 from napari_clearclip.engine.weights import ModelError
-from napari_clearclip.job import frame_of, image_key
+from napari_clearclip.job import Picture, frame_of, image_key
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
 from napari_clearclip.result import Georeference, Segmentation
@@ -449,7 +449,7 @@ def test_a_band_that_does_not_exist_is_said(settings: Settings, runtime: Runtime
 
 
 def test_words_cannot_be_read_without_a_model(settings: Settings, runtime: Runtime) -> None:
-    job = drain(Pipeline(runtime)._prepare(IMAGE, settings.replace(prompts=(WATER,)), RGB, Edits()))
+    job = drain(Pipeline(runtime)._prepare(Picture(IMAGE, RGB), settings.replace(prompts=(WATER,)), RGB, Edits()))
     with pytest.raises(ValueError, match="there is no phrase among the prompts, so that no model was loaded"):
         _ = job.clip
 
@@ -738,7 +738,7 @@ def test_with_one_window_smoothing_is_the_papers(denoise: float, settings: Setti
     settings = comparing(deciding(settings, competitors="all"), smooth=1, denoise=denoise)
     pipeline = Pipeline(runtime)
     result = pipeline.run(IMAGE, settings, RGB)
-    job = finish(pipeline._prepare(IMAGE, settings, RGB, Edits()))
+    job = finish(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
     vectors = finish(pipeline._vectors(job))
     pixels = windows.cut(job.image, job.view, job.frame, job.frame.boxes)
     trunk = encoder.encode(job.clip, encoder.prepare(job.clip, pixels))
@@ -1010,6 +1010,41 @@ def test_images_are_known_by_content() -> None:
     stack = np.zeros((2, 3, 4))
     assert image_key(stack, View(plane=(0,))) == image_key(stack.copy(), View(plane=(1,)))
     assert image_key(stack, View(plane=(0,))) == key_of(stack[0])
+
+
+def finished(steps: Generator[Progress, None, Segmentation]) -> Segmentation:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: Segmentation = end.value
+            return found
+
+
+def test_an_image_whose_content_is_known_is_not_read_again(settings: Settings, runtime: Runtime) -> None:
+    pipeline, read = Pipeline(runtime), []
+    first = finished(pipeline.steps(lambda: read.append(1) or IMAGE, settings, RGB))
+    assert (len(read), first.content) == (1, image_key(IMAGE, RGB))
+    for changed in (prompt(settings, "cat", threshold=0.7), settings.replace(prompts=(*settings.prompts, HORSE))):
+        again = finished(pipeline.steps(lambda: read.append(1) or IMAGE, changed, RGB, known=first.content))
+        np.testing.assert_array_equal(again.labels, Pipeline(runtime).run(IMAGE, changed, RGB).labels)
+        assert (len(read), again.content) == (1, first.content)
+
+
+def test_an_image_that_was_written_to_is_noticed_once_pixels_are_read(settings: Settings, runtime: Runtime) -> None:
+    pipeline, image = Pipeline(runtime), IMAGE.copy()
+    known = pipeline.run(image, settings, RGB).content
+    image[:, :30] = 255
+    moved = prompt(settings, "cat", threshold=0.7)
+    kept = finished(pipeline.steps(image, moved, RGB, known=known))  # of what was read
+    np.testing.assert_array_equal(kept.labels, Pipeline(runtime).run(IMAGE, moved, RGB).labels)
+    deeper = attention(moved, blocks=2)  # encodes anew
+    found, expected = finished(pipeline.steps(image, deeper, RGB, known=known)), Pipeline(runtime)
+    np.testing.assert_array_equal(found.scores.values, expected.run(image, deeper, RGB).scores.values)
+    assert found.content == image_key(image, RGB) != known
+    run = pipeline.run(image, moved, RGB)
+    np.testing.assert_array_equal(run.scores.values, expected.run(image, moved, RGB).scores.values)
+    assert not np.array_equal(run.scores.values, kept.scores.values)
 
 
 def test_a_lazy_image_gives_the_same_result(settings: Settings, runtime: Runtime) -> None:

@@ -15,6 +15,7 @@ from napari_clearclip.engine import refinement
 from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.pamr import pamr
 from napari_clearclip.engine.refinement import Parts
+from napari_clearclip.job import Picture
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Preview, Progress
 from napari_clearclip.settings import Comparing, Deciding, Model, Prompt, Refining, Runtime, Settings
@@ -135,7 +136,7 @@ def test_masks_are_those_of_refined_maps(settings: Settings, runtime: Runtime) -
     """With everything by hand: upsampled, refined as a whole, and the best phrase of each prompt."""
     settings = settings.replace(prompts=(CAT.replace(threshold=0), DOG.replace(threshold=0), SKY))
     pipeline = Pipeline(runtime)
-    job = _finish(pipeline._prepare(IMAGE, settings, RGB, Edits()))
+    job = _finish(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
     cosines = _finish(pipeline._cosines(job))
     maps = torch.stack([cosines[phrase] for phrase in ("cat", "dog", "hound", "sky")])
     maps = torch.nn.functional.interpolate(maps[None], size=(40, 60), mode="bilinear", align_corners=False)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,16 +30,56 @@ FEW_WINDOWS = 4
 MANY_WINDOWS = 8
 
 
+class ImageChangedError(Exception):
+    """The pixels of an image are not those that it had when it was looked at before."""
+
+
+class Picture:
+    """An image that is looked at when its pixels are needed.
+
+    Parameters
+    ----------
+    image : array-like or callable
+        As stored, or what returns that.
+    view : View
+        Says which plane is looked at.
+    known : str, optional
+        The `content` that it had when it was looked at before. It is relied on as long as no pixel is read, since what
+        is kept is kept under this name.
+    """
+
+    def __init__(self, image: Any, view: View, known: str = "") -> None:
+        self._image, self._view, self._known = image, view, known
+
+    @cached_property
+    def content(self) -> str:
+        """Names the pixels of the plane."""
+        return self._known or image_key(self.pixels, self._view)
+
+    @cached_property
+    def pixels(self) -> Any:
+        """The stored array.
+
+        Raises
+        ------
+        ImageChangedError
+            If it has another content than what was known.
+        """
+        image = self._image() if callable(self._image) else self._image
+        if self._known and image_key(image, self._view) != self._known:
+            raise ImageChangedError
+        return image
+
+
 @dataclass(frozen=True)
 class Bands:
-    """What band expressions are computed from: an array, how it is looked at, and a name of its content."""
+    """What band expressions are computed from: an image or a stack, and how it is looked at."""
 
-    image: Any
+    source: Picture | Stack
     view: View
-    content: str
 
     @classmethod
-    def of(cls, image: Any, view: View, content: str, stack: Stack | None) -> Bands:
+    def of(cls, picture: Picture, view: View, shape: tuple[int, int], stack: Stack | None) -> Bands:
         """The channels of an image, or the bands of a stack that stands for it.
 
         Raises
@@ -47,18 +88,22 @@ class Bands:
             If the stack is of another size than the image.
         """
         from napari_clearclip.edits import View
-        from napari_clearclip.engine.view import plane_shape
 
         if stack is None:
-            return cls(image, view, content)
-        if (shape := plane_shape(image, view)) != stack.shape[1:]:
+            return cls(picture, view)
+        if shape != stack.shape[1:]:
             raise ValueError(f"the bands have {stack.shape[1:]} pixels and the image {shape}; give bands of its size")
-        return cls(stack, View(channel_axis=0, bands=stack.names), "")
+        return cls(stack, View(channel_axis=0, bands=stack.names))
+
+    @property
+    def image(self) -> Any:
+        """The array, to be asked for only where pixels are read."""
+        return self.source.pixels if isinstance(self.source, Picture) else self.source
 
     def key(self, channels: Sequence[int]) -> str:
         """Names the content of some channels, and where they have data."""
-        view, stack = self.view, self.image
-        content = stack.key(channels) if isinstance(stack, Stack) else key_of(self.content, channels)
+        view, source = self.view, self.source
+        content = source.key(channels) if isinstance(source, Stack) else key_of(source.content, channels)
         return key_of(content, view.plane, view.channel_axis, view.nodata, view.alpha)
 
 
@@ -67,11 +112,11 @@ class Job:
     """What a run works on, with everything filled in that image and model decide.
 
     `valid` is (H, W) bool, or None where all pixels have data; `key` names image, view, weights and all else that
-    changes what a window's tokens are, except the window itself; `content` names the pixels of the plane. `loaded` is
-    None where no prompt is a phrase. `elsewhere` prepares the same on another plane.
+    changes what a window's tokens are, except the window itself. `loaded` is None where no prompt is a phrase.
+    `elsewhere` prepares the same on another plane.
     """
 
-    image: Any
+    picture: Picture
     view: View
     settings: Settings
     edits: Edits
@@ -79,9 +124,18 @@ class Job:
     frame: Frame
     valid: Mask | None
     key: str
-    content: str
     bands: Bands
     elsewhere: Elsewhere | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def image(self) -> Any:
+        """The stored array, to be asked for only where pixels are read."""
+        return self.picture.pixels
+
+    @property
+    def content(self) -> str:
+        """Names the pixels of the plane."""
+        return self.picture.content
 
     def at(self, plane: Plane) -> Generator[Progress, None, Job]:
         """The job on another plane of the same image, read in the same way; itself where it is that plane's."""

@@ -14,7 +14,17 @@ from napari_clearclip import domains
 from napari_clearclip.cache import Cache, Folder, cache_folder, key_of
 from napari_clearclip.edits import Edits, Plane, View
 from napari_clearclip.encoding import READING, Cosines, Encoding, Show
-from napari_clearclip.job import Bands, Job, coarser, filled_in, frame_of, image_key, plain_frame, valid_pixels
+from napari_clearclip.job import (
+    Bands,
+    ImageChangedError,
+    Job,
+    Picture,
+    coarser,
+    filled_in,
+    frame_of,
+    plain_frame,
+    valid_pixels,
+)
 from napari_clearclip.loading import Loader
 from napari_clearclip.masking import Masking
 from napari_clearclip.measuring import Measuring
@@ -133,6 +143,7 @@ class Pipeline:
         first: Region | None = None,
         bands: Stack | None = None,
         read: Callable[[Plane], Any] | None = None,
+        known: str = "",
     ) -> Generator[Progress, None, Segmentation]:
         """A run in steps of about a second of work, returning the `Segmentation`.
 
@@ -140,8 +151,8 @@ class Pipeline:
 
         Parameters
         ----------
-        image : array-like
-            As stored: any real type, with axes as `view` says.
+        image : array-like or callable
+            As stored: any real type, with axes as `view` says; or what returns that once pixels are read.
         settings : Settings
             What is wanted; it needs at least one object prompt.
         view : View, optional
@@ -159,6 +170,9 @@ class Pipeline:
         read : callable, optional
             Takes a plane and returns the image as stored, for planes with strokes from which prompts learn; by default
             `image` holds them all.
+        known : str, optional
+            The `content` of an earlier result that this one is to be of, so that the image need not be looked at while
+            all that it takes is kept; if pixels have to be read and are others by now, the result is of those.
 
         Yields
         ------
@@ -175,11 +189,24 @@ class Pipeline:
         view, edits = view or View(), edits or Edits()
 
         def elsewhere(plane: Plane) -> Generator[Progress, None, Job]:
-            stored = image if read is None else read(plane)
-            return self._prepare(stored, settings, view.replace(plane=plane), edits, bands)
+            there = view.replace(plane=plane)
+            stored = image if read is None else partial(read, plane)
+            return self._prepare(Picture(stored, there), settings, there, edits, bands)
 
-        job = yield from self._prepare(image, settings, view, edits, bands)
-        job, show = replace(job, elsewhere=elsewhere), None
+        def answer(known: str) -> Generator[Progress, None, Segmentation]:
+            job = yield from self._prepare(Picture(image, view, known), settings, view, edits, bands)
+            return (yield from self._answer(replace(job, elsewhere=elsewhere), georeference, preview, first))
+
+        try:
+            return (yield from answer(known))
+        except ImageChangedError:
+            return (yield from answer(""))
+
+    def _answer(
+        self, job: Job, georeference: Georeference | None, preview: bool, first: Region | None
+    ) -> Generator[Progress, None, Segmentation]:
+        """The stages, one after the other."""
+        show = None
         if preview and job.phrases and self._encoding.is_long(job):
             rough = yield from self._rough(job)
             show = partial(self._show, job, rough)
@@ -195,7 +222,7 @@ class Pipeline:
 
         The image's vectors are D maps (h, w) on the cells, each the mean over the windows that overlap there.
         """
-        job = yield from self._prepare(image, settings, view, Edits())
+        job = yield from self._prepare(Picture(image, view), settings, view, Edits())
         texts = yield from self._vectors(job)
         if not dense:
             return job.clip, texts, None
@@ -231,7 +258,7 @@ class Pipeline:
     # view
 
     def _prepare(
-        self, image: Any, settings: Settings, view: View, edits: Edits, stack: Stack | None = None
+        self, picture: Picture, settings: Settings, view: View, edits: Edits, stack: Stack | None = None
     ) -> Generator[Progress, None, Job]:
         """Load the model if there are words, fill in what it and the image recommend, set up coordinates."""
         if not settings.objects:
@@ -243,10 +270,10 @@ class Pipeline:
         from napari_clearclip.engine.view import plane_shape, resolve_view
 
         use_threads(self.runtime.threads)
-        shape = plane_shape(image, view)
-        content = image_key(image, view)
-        look = self._cache.made(("view", content, view.look), lambda: resolve_view(image, view.look))
-        valid = self._cache.made(("valid", content, look), lambda: valid_pixels(image, look, shape))
+        content = picture.content
+        shape = self._cache.made(("shape", content, view.look), lambda: plane_shape(picture.pixels, view))
+        look = self._cache.made(("view", content, view.look), lambda: resolve_view(picture.pixels, view.look))
+        valid = self._cache.made(("valid", content, look), lambda: valid_pixels(picture.pixels, look, shape))
         view = look.replace(scale=view.scale, unit=view.unit, bands=view.bands if stack is None else stack.names)
         clip = None
         frame = plain_frame(shape, settings)
@@ -256,8 +283,8 @@ class Pipeline:
             frame = frame_of(shape, settings, clip.patch)
         read = (look, None if clip is None else clip.key, frame.resized, settings.tiling.positions)
         key = key_of(content, *read, self.runtime.storage)
-        bands = Bands.of(image, view, content, stack)
-        job = Job(image, view, settings, edits, clip, frame, valid, key, content, bands)
+        bands = Bands.of(picture, view, shape, stack)
+        job = Job(picture, view, settings, edits, clip, frame, valid, key, bands)
         return (yield from self._measuring.filled_in(job))
 
     # encode, project, compare
@@ -348,4 +375,4 @@ class Pipeline:
             if (words := domains.unknown_words(job.settings.model, phrase))
         }
         parts = (labels, scores, job.settings, job.view, job.edits, overlaps, job.valid, unknown, georeference)
-        return Segmentation(*parts, splitter=self._splitter, tally=tally)
+        return Segmentation(*parts, splitter=self._splitter, tally=tally, content=job.content)

@@ -109,6 +109,8 @@ class Segmentation:
         Takes the segmentation and a prompt's id, or None for all prompts, and returns the ids of `instances`.
     tally : Tally or None
         The masks counted by tile, where that was done on the way; not for other masks than these.
+    content : str
+        Names the pixels that were read, if known.
     """
 
     labels: LabelArray
@@ -122,6 +124,7 @@ class Segmentation:
     georeference: Georeference | None = None
     splitter: Callable[[Segmentation, str | None], IdArray] | None = field(default=None, repr=False, compare=False)
     tally: Tally | None = field(default=None, repr=False, compare=False)
+    content: str = field(default="", compare=False)
 
     @cached_property
     def instances(self) -> IdArray | None:

@@ -86,7 +86,7 @@ class CountingPipeline:
         self._told: dict[Any, tuple[np.ndarray, Tally]] = {}
 
     def steps(
-        self, image: np.ndarray, settings: Settings, view: View, edits: Edits, **hints: Any
+        self, image: Callable[[], np.ndarray], settings: Settings, view: View, edits: Edits, **hints: Any
     ) -> Generator[Progress, None, Segmentation]:
         self.runs.append((settings, view, edits))
         self.hints.append(hints)
@@ -98,7 +98,7 @@ class CountingPipeline:
             raise
         if any(prompt.phrase == "refuse" for prompt in settings.objects):
             raise ValueError("this model knows no word of 'refuse'")
-        height, width = plane_shape(image, view)
+        height, width = plane_shape(image(), view)
         ramp = np.linspace(0, 1, width // 4, dtype=np.float32)
         if settings.attention.terms == ("kk",):
             ramp = ramp[::-1]
@@ -114,7 +114,7 @@ class CountingPipeline:
         ids = tuple(prompt.id for prompt in settings.objects)
         parts = (labels, Scores(ids, scores.copy(), (4.0, 4.0)), settings, view, edits, overlaps)
         result = Segmentation(*parts, splitter=Splitter(Cache(2**20)))
-        return replace(result, tally=self._tally(result))
+        return replace(result, tally=self._tally(result), content="pixels")
 
     def _tally(self, result: Segmentation) -> Tally:
         """The tally of a result, by that of the one before if they are alike."""

@@ -422,6 +422,32 @@ def test_run_reads_the_image_again_though_nothing_was_changed(
     assert len(pipeline.runs) == 2
 
 
+def test_pixels_are_known_from_the_result_until_the_image_is_looked_at_or_run_again(
+    controller: Controller, bench: Bench, pipeline: CountingPipeline
+) -> None:
+    def known() -> str:
+        bench.drain()
+        return str(pipeline.hints[-1]["known"])
+
+    controller.run()
+    assert known() == ""
+    threshold(controller, 0.9)
+    assert known() == "pixels"
+    controller.run()
+    assert known() == ""
+    threshold(controller, 0.8)
+    assert known() == "pixels"
+    controller.look_at(source())  # as when its data were replaced
+    threshold(controller, 0.7)
+    assert known() == ""
+    threshold(controller, 0.6)
+    assert known() == "pixels"
+    controller.forget("image")
+    controller.look_at(source())
+    controller.run()
+    assert known() == ""
+
+
 def test_each_image_has_its_own_history(controller: Controller, bench: Bench, heard: Heard) -> None:
     threshold(controller, 0.1)
     controller.look_at(source("another"))
@@ -692,7 +718,8 @@ def test_what_is_in_sight_goes_along_and_changes_no_question(bench: Bench, pipel
     controller.look_at(seen)
     controller.run()
     bench.drain()
-    assert pipeline.hints == [{"preview": True, "first": (0.0, 0.0, 8.0, 8.0), "bands": None, "read": seen.read}]
+    (hints,) = pipeline.hints
+    assert hints == {"preview": True, "first": (0.0, 0.0, 8.0, 8.0), "bands": None, "read": seen.read, "known": ""}
     controller.look_at(replace(seen, region=(8.0, 8.0, 16.0, 16.0)))
     assert not controller.stale
     assert not bench.waiting

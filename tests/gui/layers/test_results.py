@@ -66,7 +66,7 @@ class FindsSquares(CountingPipeline):
 
     def steps(self, image: Any, settings: Any, view: View, edits: Edits, **hints: Any) -> Any:
         yield Progress("Looking", 0, 1)
-        plane = np.asarray(image)[view.plane]
+        plane = np.asarray(image())[view.plane]
         height, width = plane.shape
         cells = plane.reshape(height // 4, 4, width // 4, 4).mean(axis=(1, 3))
         scores = Scores((settings.objects[0].id,), cells[None].astype(np.float32), (4.0, 4.0))

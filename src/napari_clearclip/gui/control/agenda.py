@@ -26,6 +26,8 @@ class Agenda:
         By plane, the question whose answer is shown.
     given_up : dict
         By plane, the question that was cancelled or failed; it is not asked again by itself.
+    known : dict
+        By plane, what names the pixels that the result shown is of, until the image is looked at anew.
     """
 
     def __init__(self, histories: Histories) -> None:
@@ -34,6 +36,7 @@ class Agenda:
         self.run: Run | None = None
         self.shown: dict[Spot, Hashable] = {}
         self.given_up: dict[Spot, Hashable] = {}
+        self.known: dict[Spot, str] = {}
 
     def reading(self, spot: Spot) -> Reading | None:
         """What a plane is read with: as the run says that is going on, else as in its last run."""
@@ -66,6 +69,11 @@ class Agenda:
             self.run = None
         if self.source is not None and self.source.key == key:
             self.source = None
+        self.look_again(key)
         for spots in (self.shown, self.given_up):
             for spot in [spot for spot in spots if spot[0] == key]:
                 del spots[spot]
+
+    def look_again(self, key: Hashable) -> None:
+        """Rely no longer on what an image was when it was looked at: it may have been written to."""
+        self.known = {spot: content for spot, content in self.known.items() if spot[0] != key}

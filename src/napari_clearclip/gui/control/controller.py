@@ -182,6 +182,8 @@ class Controller:
     def look_at(self, source: Source | None) -> None:
         """Say which image and plane are looked at, and how."""
         self._agenda.source = source
+        if source is not None:
+            self._agenda.look_again(source.key)
         self._histories.look_at(None if source is None else source.key)
         self.source_changed.emit(source)
         self._next()
@@ -206,6 +208,7 @@ class Controller:
         here = source.view.plane
         wanted = tuple(dict.fromkeys((here,) if planes is None else planes))
         wanted = tuple(sorted(wanted, key=lambda plane: plane != here))  # the one that is looked at comes first
+        self._agenda.look_again(source.key)
         self._runs += 1
         self._agenda.run = Run(source, Reading.of(self.settings, source.view), wanted, f"run {self._runs}")
         for plane in wanted:
@@ -282,7 +285,8 @@ class Controller:
             return
         seen = source.at(spot[1], reading.view)
         preview = spot[1] not in state.readings and self._agenda.source is not None and self._agenda.source.spot == spot
-        job = Job(seen, reading.applied(state.settings), state.edits.at(spot[1]), reading, asked, preview)
+        known = self._agenda.known.get(spot, "")
+        job = Job(seen, reading.applied(state.settings), state.edits.at(spot[1]), reading, asked, preview, known)
         self.busy_changed.emit(True)
         self._runner.start(job, self._on_progress, self._on_finished)
 
@@ -327,6 +331,7 @@ class Controller:
         """Tell a result, and note in the history what was read anew."""
         key, plane = job.spot
         self._agenda.shown[job.spot] = job.question
+        self._agenda.known[job.spot] = outcome.segmentation.content
         self._agenda.given_up.pop(job.spot, None)
         if self._previewed == job.spot:
             self._previewed = None

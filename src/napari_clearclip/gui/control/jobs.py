@@ -145,7 +145,8 @@ class Run:
 class Job:
     """One plane to be segmented.
 
-    `reading` is what it is read with, `question` what is asked, in short, and `preview` whether to show how far it is.
+    `reading` is what it is read with, `question` what is asked, in short, `preview` whether to show how far it is, and
+    `known` names the pixels that the result shown is of, where there is one and the image was not looked at since.
     """
 
     source: Source
@@ -154,6 +155,7 @@ class Job:
     reading: Reading
     question: Hashable
     preview: bool = False
+    known: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -94,11 +94,10 @@ class Runner:
         """The job's steps, in the worker: an error is returned, and None when it was stopped."""
         try:
             pipeline = self._opened()
-            image = job.source.read(job.source.view.plane)
             source = job.source
             bands = None if source.bands is None else source.bands.at(source.view.plane)
             steps = pipeline.steps(
-                image,
+                partial(source.read, source.view.plane),
                 job.settings,
                 source.view,
                 job.edits,
@@ -106,6 +105,7 @@ class Runner:
                 first=source.region,
                 bands=bands,
                 read=source.read,
+                known=job.known,
             )
             try:
                 while not job.stop.is_set():
