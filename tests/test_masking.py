@@ -36,7 +36,7 @@ COSINES = {
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles so small that an image of 50 x 70 has 4 x 5 of them."""
     monkeypatch.setattr(tally, "TILE", SIDE)
-    monkeypatch.setattr(reach, "TILE", SIDE)
+    monkeypatch.setattr(reach, "SIDE", SIDE // 2)
 
 
 BANDS = np.random.default_rng(5).integers(0, 256, (50, 70)).astype(np.uint8)
@@ -120,14 +120,13 @@ def test_a_step_makes_only_tiles_that_the_threshold_crosses(monkeypatch: pytest.
     masking = masking_with(10**8)
     before = masks_of(masking, job_of((0.5, 0.3, 0.3)))
     made = np.zeros((50, 70), bool)
-    original = decide.threshold
+    original = decide.move_threshold
 
-    def noted(*arguments: Any) -> Any:
-        for box in arguments[5]:
-            made[box] = True
-        return original(*arguments)
+    def noted(*arguments: Any) -> None:
+        made[arguments[-1]] = True
+        original(*arguments)
 
-    monkeypatch.setattr(decide, "threshold", noted)
+    monkeypatch.setattr(decide, "move_threshold", noted)
     after = masks_of(masking, job_of((0.52, 0.3, 0.3)))
     changed = before.labels != after.labels
     assert changed.any()
@@ -146,7 +145,7 @@ def test_what_was_kept_before_is_left_as_it_is() -> None:
     masks_of(masking, job_of((0.9, 0.1, 0.3)))
     np.testing.assert_array_equal(before.labels, copy)
     np.testing.assert_array_equal(before.tally.names, names)
-    assert masks_of(masking, job_of((0.3, 0.3, 0.3))) is before
+    assert masks_of(masking, job_of((0.3, 0.3, 0.3))).labels is before.labels
     with pytest.raises(ValueError, match="read-only"):
         before.labels[0, 0] = 1
 
@@ -159,3 +158,19 @@ def test_many_prompts_are_counted_like_few() -> None:
     found = first.followed(old, new)
     assert found.totals() == [int((new == at).sum()) for at in range(1, 13)]
     assert 0 < (found.names != first.names).sum() < 20
+
+
+def test_labels_that_somebody_holds_are_never_written_over() -> None:
+    masking, values = masking_with(10**8), [at / 20 for at in range(1, 20)]
+    held = [masks_of(masking, job_of((value, 0.3, 0.3))) for value in values]
+    views = [masks_of(masking, job_of((value, 0.5, 0.3))).labels[10:20, ::2] for value in values]
+    for masks, view, value in zip(held, views, values, strict=True):
+        np.testing.assert_array_equal(masks.labels, masks_of(masking_with(0), job_of((value, 0.3, 0.3))).labels)
+        truth = masks_of(masking_with(0), job_of((value, 0.5, 0.3))).labels
+        np.testing.assert_array_equal(view, truth[10:20, ::2])
+
+
+def test_labels_that_nobody_holds_are_written_over() -> None:
+    masking = masking_with(10**8)
+    places = {masks_of(masking, job_of((at / 20, 0.3, 0.3))).labels.ctypes.data for at in range(1, 20)}
+    assert len(places) <= 5

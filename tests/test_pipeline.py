@@ -116,7 +116,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         return called
 
-    for name, place in STAGES.items():
+    for name, place in (*STAGES.items(), ("threshold", "decide.move_threshold")):
         module, function = place.split(".")
         owner = import_module(f"napari_clearclip.engine.{module}")
         monkeypatch.setattr(owner, function, counting(name, getattr(owner, function)))
@@ -313,21 +313,21 @@ def index(settings: Settings, id_: str, **changes: Any) -> Settings:
 INDEX_TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     "nothing": (lambda s: s, set()),
     "recolours an index": (lambda s: prompt(s, "water", color="#123456"), set()),
-    "moves the threshold of an index": (lambda s: prompt(s, "water", threshold=0.7), {"threshold", "take"}),
+    "moves the threshold of an index": (lambda s: prompt(s, "water", threshold=0.7), {"take"}),
     "moves the threshold of a phrase": (lambda s: prompt(s, "cat", threshold=0.7), {"threshold", "take"}),
     "moves a threshold that Otsu sets": (lambda s: prompt(s, "bright", threshold=0.7), set()),
-    "sets a threshold by Otsu": (lambda s: index(s, "water", otsu=True), {"threshold", "take"}),
+    "sets a threshold by Otsu": (lambda s: index(s, "water", otsu=True), {"take"}),
     "lets masks overlap": (lambda s: deciding(s, exclusive=False), {"overlap", "pack"}),
     "changes the range": (
         lambda s: index(s, "water", low=0),
-        {"range", "measure", "count", "average", "threshold", "take"},
+        {"range", "measure", "count", "average", "take"},
     ),
-    "changes the expression": (lambda s: index(s, "water", expression="b2"), MEASURE | {"threshold", "take"}),
+    "changes the expression": (lambda s: index(s, "water", expression="b2"), MEASURE | {"take"}),
     "adds an index": (
         lambda s: s.replace(prompts=(*s.prompts, Prompt(phrase="dark", index=Index(expression="-b1")))),
-        MEASURE | {"threshold", "take"},
+        MEASURE | {"take"},
     ),
-    "removes an index": (lambda s: s.replace(prompts=(CAT, BRIGHT, SKY, WALL)), {"threshold", "take"}),
+    "removes an index": (lambda s: s.replace(prompts=(CAT, BRIGHT, SKY, WALL)), {"take"}),
     "adds a phrase": (
         lambda s: s.replace(prompts=(*s.prompts, HORSE)),
         {"embed", "compare", "score", "assign", "threshold", "take"},

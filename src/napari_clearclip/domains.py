@@ -30,6 +30,7 @@ def _domains() -> dict[str, dict[str, list[str]]]:
     return domains
 
 
+@cache
 def demo_folder() -> Path:
     """The folder with the bundled model's configuration and weights."""
     return Path(str(files("napari_clearclip").joinpath("data/demo")))

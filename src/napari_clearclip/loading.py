@@ -136,7 +136,7 @@ class Loader:
     def held(self) -> int:
         """Bytes of the model that is kept."""
         clip = self._background.kept
-        return 0 if clip is None else sum(value.nbytes for value in clip.model.state_dict().values())
+        return 0 if clip is None else clip.nbytes
 
     def release(self) -> None:
         """Forget the model."""

@@ -101,12 +101,15 @@ class Masking:
         thresholds = tuple(prompt.threshold for prompt in job.settings.objects)
         measured = tuple((place, self._measuring.key(job, index)) for place, _, index in _indices(job))
         key = key_of("masks", candidates.key, job.frame, job.settings.refining.key, deciding, thresholds, measured)
+        if deciding.exclusive and not measured:
+            _, labels, tally = yield from self._worded(job, candidates)
+            return Masks(key, labels, None, tally)  # which are kept already
         masks: Masks | None = self._cache.get(key)
         if masks is not None:
             return masks
         if deciding.exclusive:
-            labels, tally = yield from self._labels(job, candidates)
-            return self._tidying.kept(Masks(key, labels, None, tally))
+            labels = yield from self._labels(job, candidates)
+            return self._tidying.kept(Masks(key, labels, None, self._tally("labels", job, labels)))
         overlaps = yield from self._overlaps(job, candidates)
         labels = np.broadcast_to(np.uint8(0), job.frame.image)  # combined once what is done by hand is known
         return self._tidying.kept(Masks(key, labels, overlaps, self._tally("overlaps", job, overlaps)))
@@ -115,25 +118,29 @@ class Masking:
         """What is known of each tile of what a stage has made."""
         return self._stepping.tally(stage, job.key, masks, job.frame.image, len(job.settings.objects))
 
-    def _labels(self, job: Job, candidates: Candidates) -> Generator[Progress, None, tuple[LabelArray, Tally]]:
+    def _worded(
+        self, job: Job, candidates: Candidates
+    ) -> Generator[Progress, None, tuple[Assignment, LabelArray, Tally]]:
+        """Who wins each pixel of the words, and the exclusive labels of those that reach their threshold."""
+        key, assignment = yield from self._assignment(job, candidates)
+        thresholds, lead = tuple(prompt.threshold for prompt in job.settings.worded), job.settings.deciding.lead
+        labels, tally = yield from self._stepping.threshold(key, assignment, thresholds, lead, job.valid)
+        return assignment, labels, tally
+
+    def _labels(self, job: Job, candidates: Candidates) -> Generator[Progress, None, LabelArray]:
         """Exclusive labels: the words settle among themselves, then each index takes what it wins."""
         from napari_clearclip.engine.decide import hold, take
 
-        labels, held = np.zeros(job.frame.image, np.uint8), None
-        worded, indices = job.settings.worded, _indices(job)
-        if worded:
-            key, assignment = yield from self._assignment(job, candidates)
-            thresholds, lead = [prompt.threshold for prompt in worded], job.settings.deciding.lead
-            labels, tally = yield from self._stepping.threshold(key, assignment, thresholds, lead, job.valid)
-            if not indices:
-                return labels, tally
+        labels, held = np.broadcast_to(np.uint8(0), job.frame.image), None
+        if job.settings.worded:
+            assignment, labels, _ = yield from self._worded(job, candidates)
             held = assignment.score
         places = [place for place, prompt in enumerate(job.settings.objects) if prompt.index is None]
         labels, held = hold(labels, held, places)
-        for place, prompt, index in indices:
+        for place, prompt, index in _indices(job):
             levels = yield from self._measuring.levels(job, index)
             take(labels, held, levels, place, prompt.threshold, job.valid)
-        return labels, self._tally("labels", job, labels)
+        return labels
 
     def _overlaps(self, job: Job, candidates: Candidates) -> Generator[Progress, None, LabelArray]:
         """Packed masks (P, H, ceil(W / 8)), each prompt by its own threshold."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import sys
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from napari_clearclip.cache import Cache, key_of
 from napari_clearclip.progress import Progress, counted
 from napari_clearclip.result import LabelArray
-from napari_clearclip.tally import Tally, boxes
+from napari_clearclip.tally import Tally, boxes, holding
 
 if TYPE_CHECKING:
     from napari_clearclip.edits import Mask
@@ -18,6 +19,45 @@ if TYPE_CHECKING:
     from napari_clearclip.engine.reach import Reach
 
 Tallied = tuple[LabelArray, Tally]
+
+_KEPT = 3  # labels for as many thresholds; a step back to others costs no more than any step
+
+
+class _Steps:
+    """Labels for the thresholds that were asked for last, the newest at the end, and some that are written over."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[tuple[float, ...], Tallied]] = []
+        self._spare: list[Tallied] = []
+
+    def find(self, thresholds: tuple[float, ...]) -> Tallied | None:
+        """Labels for these thresholds, if they are kept."""
+        return next((made for before, made in self.kept if before == thresholds), None)
+
+    def keep(self, thresholds: tuple[float, ...], made: Tallied) -> None:
+        """Keep labels as the newest."""
+        self.kept = [entry for entry in self.kept if entry[0] != thresholds] + [(thresholds, made)]
+        if len(self.kept) > _KEPT:
+            self._spare = [self.kept.pop(0)[1]]
+
+    def copied(self, old: LabelArray, tally: Tally) -> LabelArray:
+        """A copy of labels that may be written to.
+
+        It takes labels that nobody refers to any more, where there are any, and makes good where they differ: getting
+        new memory takes longer than a step.
+        """
+        labels, known = self._spare.pop() if self._spare else (None, None)
+        if labels is None or known is None or sys.getrefcount(labels) > 2:  # this name and the argument
+            return old.copy()
+        labels.flags.writeable = True
+        for box in boxes(known.names != tally.names, old.shape):
+            labels[box] = old[box]
+        return labels
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes."""
+        return (len(self.kept) + 1) * self.kept[-1][1][0].nbytes
 
 
 class Stepping:
@@ -33,9 +73,9 @@ class Stepping:
         self._cache = cache
 
     def threshold(
-        self, key: str, assignment: Assignment, thresholds: Sequence[float], lead: float, valid: Mask | None
+        self, key: str, assignment: Assignment, thresholds: tuple[float, ...], lead: float, valid: Mask | None
     ) -> Generator[Progress, None, Tallied]:
-        """Exclusive labels, of which only tiles that a threshold has crossed are made anew, and their tally.
+        """Exclusive labels, of which only blocks that a threshold has crossed are made anew, and their tally.
 
         Parameters
         ----------
@@ -44,26 +84,32 @@ class Stepping:
         assignment, thresholds, lead, valid
             As for `napari_clearclip.engine.decide.threshold`; the labels are not to be written to.
         """
-        from napari_clearclip.engine.decide import threshold
+        from napari_clearclip.engine.decide import move_threshold, threshold
+        from napari_clearclip.engine.reach import SIDE
 
         reach = yield from self._reach(key, assignment, len(thresholds))
         key = key_of("last labels", key, lead)
-        last: tuple[Sequence[float], Tallied] | None = self._cache.get(key)
-        if last is None:
-            labels = threshold(assignment, thresholds, lead, valid)
-            tally = Tally.of(labels, labels.shape, len(thresholds))
-        else:
-            before, (old, known) = last
+        steps = self._cache.get(key) or _Steps()
+        made = steps.find(thresholds)
+        if made is None and steps.kept:
+            before, (old, known) = steps.kept[-1]
             crossed = reach.crossed(before, thresholds)
-            tiles, prompts = np.asarray(crossed.any(axis=0)), np.flatnonzero(crossed.any(axis=(1, 2)))
-            labels = threshold(assignment, thresholds, lead, valid, old, boxes(tiles, old.shape))
-            tally = known.followed(old, labels, tiles, prompts.tolist())
-        labels.flags.writeable = False
-        self._cache.put(key, (thresholds, (labels, tally)), labels.nbytes + tally.nbytes)
-        return labels, tally
+            moved = np.flatnonzero(crossed.any(axis=(1, 2))).tolist()
+            labels = steps.copied(old, known)
+            for prompt in moved:
+                for box in boxes(crossed[prompt], old.shape, SIDE):
+                    move_threshold(labels, assignment, prompt, thresholds[prompt], lead, valid, box)
+            made = labels, known.stepped(labels, holding(np.asarray(crossed.any(axis=0))), moved)
+        elif made is None:
+            labels = threshold(assignment, thresholds, lead, valid)
+            made = labels, Tally.of(labels, labels.shape, len(thresholds))
+        made[0].flags.writeable = False
+        steps.keep(thresholds, made)
+        self._cache.put(key, steps, steps.nbytes)
+        return made
 
     def _reach(self, key: str, assignment: Assignment, prompts: int) -> Generator[Progress, None, Reach]:
-        """What the winners' scores reach in each tile."""
+        """What the winners' scores reach in each block."""
         from napari_clearclip.engine.reach import reach_steps
 
         key = key_of("reach", key)

@@ -20,20 +20,27 @@ _FEW = 8  # values up to which it is faster to look for each than to count all
 _serial = count(1)
 
 
-def grid(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns of the tiles that cover (H, W)."""
-    return -(-shape[0] // TILE), -(-shape[1] // TILE)
+def grid(shape: tuple[int, ...], side: int = 0) -> tuple[int, int]:
+    """Rows and columns of the tiles that cover (H, W), or of blocks of another side."""
+    side = side or TILE
+    return -(-shape[0] // side), -(-shape[1] // side)
 
 
-def boxes(tiles: Marks, shape: tuple[int, ...]) -> list[Box]:
-    """The marked tiles of (H, W) as boxes, those beside each other as one."""
-    found = []
+def boxes(tiles: Marks, shape: tuple[int, ...], side: int = 0) -> list[Box]:
+    """The marked tiles of (H, W), or blocks of another side, as boxes, those beside each other as one."""
+    side, found = side or TILE, []
     for row, marked in enumerate(tiles):
-        rows = slice(row * TILE, min((row + 1) * TILE, shape[0]))
+        rows = slice(row * side, min((row + 1) * side, shape[0]))
         edges = np.flatnonzero(np.diff(marked, prepend=False, append=False))
         for first, last in edges.reshape(-1, 2):
-            found.append((rows, slice(int(first) * TILE, min(int(last) * TILE, shape[1]))))
+            found.append((rows, slice(int(first) * side, min(int(last) * side, shape[1]))))
     return found
+
+
+def holding(blocks: Marks) -> Marks:
+    """The tiles in which any block, of half their side, is marked."""
+    even = np.pad(blocks, [(0, size % 2) for size in blocks.shape])
+    return np.asarray(even[::2, ::2] | even[1::2, ::2] | even[::2, 1::2] | even[1::2, 1::2])
 
 
 def whole(shape: tuple[int, ...]) -> list[Box]:
@@ -66,31 +73,35 @@ class Tally:
         size = counts.shape[1] * counts.shape[2]
         return cls(np.fromiter(islice(_serial, size), np.uint64, size).reshape(counts.shape[1:]), counts)
 
-    def followed(
-        self,
-        old: npt.NDArray[np.uint8],
-        new: npt.NDArray[np.uint8],
-        tiles: Marks | None = None,
-        prompts: Sequence[int] | None = None,
-    ) -> Tally:
-        """The tally of masks that were made of others by a change; only tiles that differ are counted anew.
-
-        Parameters
-        ----------
-        old, new : uint8 arrays of one shape
-            The masks that this tally is of, and those that it is wanted of.
-        tiles : (h, w) bool array, optional
-            Where they may differ; by default anywhere.
-        prompts : sequence of int, optional
-            Which prompts' pixels may differ; by default those of all.
-        """
+    def followed(self, old: npt.NDArray[np.uint8], new: npt.NDArray[np.uint8]) -> Tally:
+        """The tally of masks that were made of `old`, which this is of; only tiles that differ are counted anew."""
         names, counts = self.names.copy(), self.counts.copy()
-        wanted = range(len(counts)) if prompts is None else prompts
-        for row, col in np.argwhere(np.ones(names.shape, bool) if tiles is None else tiles).tolist():
+        every = range(len(counts))
+        for row, col in np.ndindex(names.shape):
             part = _tile(new, row, col)
             if not np.array_equal(_tile(old, row, col), part):
                 names[row, col] = next(_serial)
-                counts[wanted, row, col] = _counted(part, wanted)
+                counts[:, row, col] = _counted(part, every)
+        return Tally(names, counts)
+
+    def stepped(self, masks: npt.NDArray[np.uint8], tiles: Marks, prompts: Sequence[int]) -> Tally:
+        """The tally of masks of which some prompts have only lost or only won pixels, in some tiles.
+
+        Parameters
+        ----------
+        masks : uint8 array
+            The masks after that.
+        tiles : (h, w) bool array
+            Where they may differ.
+        prompts : sequence of int
+            Which prompts' pixels may differ.
+        """
+        names, counts = self.names.copy(), self.counts.copy()
+        for row, col in np.argwhere(tiles).tolist():
+            found = np.asarray(_counted(_tile(masks, row, col), prompts))
+            if (counts[prompts, row, col] != found).any():
+                names[row, col] = next(_serial)
+                counts[prompts, row, col] = found
         return Tally(names, counts)
 
     @property

@@ -1,4 +1,4 @@
-"""Tiles that a moved threshold can change, where scores and thresholds are the same few numbers."""
+"""Blocks that a moved threshold can change, where scores and thresholds are the same few numbers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_clearclip import tally
 from napari_clearclip.engine import reach
-from napari_clearclip.engine.decide import Assignment, threshold
+from napari_clearclip.engine.decide import Assignment, move_threshold, threshold
 from napari_clearclip.engine.encoder import drain
 from napari_clearclip.engine.reach import reach_steps
 from napari_clearclip.tally import boxes
@@ -21,15 +20,14 @@ GRID = [0.0, 0.1, 0.25, 0.5, 0.7, 1.0]
 
 
 @pytest.fixture(autouse=True)
-def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tally, "TILE", SIDE)
-    monkeypatch.setattr(reach, "TILE", SIDE)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "SIDE", SIDE)
 
 
 def assignment_of(seed: int) -> Assignment:
     rng = np.random.default_rng(seed)
     winner = rng.integers(0, PROMPTS + 1, SHAPE).astype(np.uint8)
-    winner[:, :SIDE] = 1  # some tiles with one prompt only
+    winner[:, :SIDE] = 1  # some blocks with one prompt only
     score = rng.choice(np.array(GRID, np.float32), SHAPE) * (winner > 0)
     return Assignment(winner, score.astype(np.float32), rng.choice(np.array([0.0, 0.5], np.float32), SHAPE))
 
@@ -71,8 +69,9 @@ def test_labels_made_anew_where_a_threshold_crossed_are_those_of_all_pixels(
     labels = threshold(assignment, before, lead, valid)
     np.testing.assert_array_equal(labels, naive(assignment, before, lead, valid))
     for after in sequence[1:]:
-        tiles = reached.crossed(before, after).any(axis=0)
-        labels = threshold(assignment, after, lead, valid, labels, boxes(tiles, SHAPE))
+        for prompt, blocks in enumerate(reached.crossed(before, after)):
+            for box in boxes(blocks, SHAPE, SIDE):
+                move_threshold(labels, assignment, prompt, after[prompt], lead, valid, box)
         np.testing.assert_array_equal(labels, naive(assignment, after, lead, valid))
         before = after
 

@@ -254,12 +254,7 @@ def assign_steps(
 
 
 def threshold(
-    assignment: Assignment,
-    thresholds: Sequence[float],
-    lead: float,
-    valid: Mask | None,
-    before: npt.NDArray[np.uint8] | None = None,
-    boxes: Sequence[tuple[slice, slice]] = ((slice(None), slice(None)),),
+    assignment: Assignment, thresholds: Sequence[float], lead: float, valid: Mask | None
 ) -> npt.NDArray[np.uint8]:
     """Exclusive labels.
 
@@ -273,10 +268,6 @@ def threshold(
         Smallest margin.
     valid : (H, W) bool array or None
         Pixels without data stay empty.
-    before : (H, W) uint8 array, optional
-        Labels that differ in some boxes only; it is left as it is.
-    boxes : sequence of tuple of 2 slice
-        What is computed, everything by default.
 
     Returns
     -------
@@ -284,21 +275,55 @@ def threshold(
         0 = nothing, i + 1 = object prompt i.
     """
     table = np.array([np.inf, *thresholds], np.float32)
-    labels = np.empty_like(assignment.winner) if before is None else before.copy()
-    for box in boxes:
-        winner, target = assignment.winner[box], labels[box]
-        score, margin = assignment.score[box], assignment.margin[box]
-        known = None if valid is None else valid[box]
-        step = max(_CACHED // winner.shape[1], 1)
-        for top in range(0, len(winner), step):
-            rows = slice(top, top + step)
-            keep = score[rows] >= table.take(winner[rows])
-            if lead > 0:
-                keep &= margin[rows] >= np.float32(lead)
-            if known is not None:
-                keep &= known[rows]
-            np.multiply(winner[rows], keep, out=target[rows])
+    labels = assignment.winner.copy()
+    step = max(_CACHED // labels.shape[1], 1)
+    for top in range(0, len(labels), step):
+        rows = slice(top, top + step)
+        keep = assignment.score[rows] >= table.take(assignment.winner[rows])
+        if lead > 0:
+            keep &= assignment.margin[rows] >= np.float32(lead)
+        if valid is not None:
+            keep &= valid[rows]
+        labels[rows] *= keep
     return labels
+
+
+def move_threshold(
+    labels: npt.NDArray[np.uint8],
+    assignment: Assignment,
+    prompt: int,
+    least: float,
+    lead: float,
+    valid: Mask | None,
+    box: tuple[slice, slice],
+) -> None:
+    """Make exclusive labels right for another threshold of one prompt, in a box and in place.
+
+    Parameters
+    ----------
+    labels : (H, W) uint8 array
+        As from `threshold`.
+    assignment, lead, valid
+        As for `threshold`.
+    prompt : int
+        The prompt.
+    least : float
+        Its threshold.
+    box : tuple of 2 slice
+        Rows and columns.
+    """
+    value, target, known = np.uint8(prompt + 1), labels[box], None if valid is None else valid[box]
+    winner, score, margin = assignment.winner[box], assignment.score[box], assignment.margin[box]
+    step = max(_CACHED // winner.shape[1], 1)
+    for top in range(0, len(winner), step):
+        rows = slice(top, top + step)
+        wins = winner[rows] == value
+        keep = wins & (score[rows] >= np.float32(least))
+        if lead > 0:
+            keep &= margin[rows] >= np.float32(lead)
+        if known is not None:
+            keep &= known[rows]
+        np.copyto(target[rows], keep.view(np.uint8) * value, where=wins)
 
 
 def hold(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,6 +57,11 @@ class Clip:
     templates: str | tuple[str, ...]
     device: str
     dtype: torch.dtype
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Memory of the weights in bytes."""
+        return sum(value.nbytes for value in self.model.state_dict().values())
 
     @property
     def weights(self) -> str:

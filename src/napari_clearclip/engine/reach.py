@@ -1,4 +1,4 @@
-"""Which tiles a moved threshold can change: how low and how high each prompt's scores are in each tile."""
+"""Which blocks a moved threshold can change: how low and how high each prompt's scores are in each."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 Extremes = npt.NDArray[np.float32]
 
+SIDE = TILE // 2  # of a block: it takes more blocks than tiles to follow a line, but they have fewer pixels
+
 
 @dataclass(frozen=True)
 class Reach:
-    """The lowest and the highest score of each prompt in each tile, of the pixels that it can have.
+    """The lowest and the highest score of each prompt in each block, of the pixels that it can have.
 
     Attributes
     ----------
@@ -34,7 +36,7 @@ class Reach:
     @classmethod
     def empty(cls, prompts: int, shape: tuple[int, int]) -> Reach:
         """Nothing can be had on a plane of `shape` (H, W)."""
-        size = prompts, *grid(shape)
+        size = prompts, *grid(shape, SIDE)
         return cls(np.full(size, np.inf, np.float32), np.full(size, -np.inf, np.float32))
 
     @property
@@ -53,12 +55,12 @@ class Reach:
 
 
 def reach_steps(assignment: Assignment, prompts: int) -> Generator[None, None, Reach]:
-    """What the winners' scores reach; yields after each row of tiles."""
+    """What the winners' scores reach; yields after each row of blocks."""
     height, width = assignment.winner.shape
     reach = Reach.empty(prompts, (height, width))
-    for row, top in enumerate(range(0, height, TILE)):
-        for col, left in enumerate(range(0, width, TILE)):
-            part = slice(top, top + TILE), slice(left, left + TILE)
+    for row, top in enumerate(range(0, height, SIDE)):
+        for col, left in enumerate(range(0, width, SIDE)):
+            part = slice(top, top + SIDE), slice(left, left + SIDE)
             winner, score = assignment.winner[part], assignment.score[part]
             for prompt in np.flatnonzero(np.bincount(winner.ravel())[1:]):
                 won = score[winner == prompt + 1]
