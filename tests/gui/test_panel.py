@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -193,6 +196,26 @@ def test_failure_is_said_in_the_panel_and_by_napari(opened: Opened) -> None:
     assert opened.panel.segment.run_button.isEnabled()
 
 
+def test_a_change_says_that_it_is_computed_only_if_that_lasts(opened: Opened, qtbot: Any) -> None:
+    opened.type("road")
+    opened.run()
+    segment = opened.panel.segment
+    opened.panel.prompts.edited.emit(opened.controller.settings.objects[0].id, {"threshold": 0.9})
+    assert opened.controller.busy
+    assert segment.bar.isHidden()
+    assert not segment.cancel_button.isEnabled()
+    opened.bench.step(2)
+    qtbot.waitUntil(segment.cancel_button.isEnabled)
+    assert not segment.bar.isHidden()
+    assert segment.stage.text() == "Reading windows: 1 of 3"
+    opened.bench.drain()
+    assert segment.bar.isHidden()
+    assert not segment.cancel_button.isEnabled()
+    opened.panel.prompts.edited.emit(opened.controller.settings.objects[0].id, {"threshold": 0.8})
+    opened.bench.drain()
+    assert not segment.patience.isActive()
+
+
 def test_empty_result_says_what_to_try(opened: Opened) -> None:
     opened.type("road")
     opened.run()
@@ -201,8 +224,7 @@ def test_empty_result_says_what_to_try(opened: Opened) -> None:
 
     def nothing(*arguments: Any, **hints: Any) -> Any:
         result = yield from found(*arguments, **hints)
-        result.labels[:] = 0
-        return replace(result, tally=None)  # it is counted anew
+        return replace(result, labels=np.zeros_like(result.labels), tally=None)
 
     opened.pipeline.steps = nothing  # type: ignore[method-assign]
     opened.run()
@@ -395,6 +417,39 @@ def test_in_thread_reports_in_order_and_leaves_no_worker(qtbot: Any) -> None:
     in_thread(work(), heard.append, lambda result: heard.append(("end", result)))
     qtbot.waitUntil(lambda: heard == [1, 2, ("end", 3)])
     qtbot.waitUntil(lambda: not WorkerBase._worker_set)
+
+
+class Result:
+    """Something that can be seen to go."""
+
+
+def test_a_result_goes_once_nobody_needs_it(qtbot: Any) -> None:
+    heard: list[Any] = []
+
+    def work() -> Any:
+        yield 1
+        return Result()
+
+    gc.disable()  # masks are too large to stay until it comes round
+    try:
+        in_thread(work(), heard.append, lambda result: heard.append(ref(result)))
+        qtbot.waitUntil(lambda: len(heard) == 2)
+        assert heard[1]() is None
+    finally:
+        gc.enable()
+
+
+def test_what_takes_long_is_not_waited_for(qtbot: Any) -> None:
+    heard, go_on = [], threading.Event()
+
+    def work() -> Any:
+        yield 1
+        go_on.wait(60)
+        return 2
+
+    in_thread(work(), heard.append, heard.append)
+    go_on.set()
+    qtbot.waitUntil(lambda: heard == [1, 2])
 
 
 @pytest.mark.parametrize("error", [ValueError("wrong"), RuntimeError("out of memory")])

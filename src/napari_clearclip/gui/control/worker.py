@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import Qt
+
 from napari_clearclip.gui.layers.graphics import keep_llvm_apart
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.catalogue import Published
+
+MOMENT = 0.02  # seconds, about what it takes to draw the window
 
 
 def in_thread(
@@ -26,6 +31,12 @@ def in_thread(
         Called with each value that is yielded, in the thread of the window.
     finished : callable
         Called once with what is returned, or None if napari stopped the worker, in the thread of the window.
+
+    Notes
+    -----
+    It waits a moment for the end, though not for `finished`. While napari's window is drawn, no other thread can run
+    Python, and drawing it takes as long as a small change of the masks; so that is shown in the same frame as what led
+    to it, and not after it.
     """
     from napari.qt.threading import create_worker
 
@@ -40,10 +51,13 @@ def in_thread(
 
     def end() -> None:
         work.close()  # napari leaves a generator that it stops where it is
-        finished(results[0][0] if results else None)
+        finished(results.pop()[0] if results else None)  # the worker, and all it refers to, goes some time later
 
+    ended = threading.Event()
     worker.finished.connect(end)
+    worker.finished.connect(ended.set, Qt.ConnectionType.DirectConnection)  # in the worker, once `end` is on its way
     worker.start()
+    ended.wait(MOMENT)
 
 
 @dataclass(frozen=True)

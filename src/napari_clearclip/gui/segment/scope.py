@@ -62,7 +62,7 @@ class Scope:
         self._segment, self._section, self._images = segment, section, images
         self._ruler, self._controller = ruler, controller
         self._change, self._message = change, message
-        self._paces = Paces()
+        self._paces, self._learned = Paces(), False
         segment.line.connect(self._draw)
         segment.planes.changed.connect(self.show)
         section.axis_chosen.connect(images.set_axis)
@@ -103,14 +103,16 @@ class Scope:
 
     def note(self, progress: Progress) -> None:
         """Show how far a run is, and learn how fast it is."""
+        self._learned = self._learned or progress.unit == "windows"
         following = self._controller.planes_left
         progress = self._paces.note(self._pace_key(self._controller.settings), progress, following)
         self._segment.show_progress(progress, following)
 
     def show_busy(self, busy: bool) -> None:
-        """Show whether a job is running, and otherwise what a run costs."""
-        self._segment.show_busy(busy)
-        if not busy:
+        """Show whether a job is running, at once if it answers a Run, and otherwise what a run costs."""
+        self._segment.show_busy(busy, self._controller.reads)
+        if not busy and self._learned:
+            self._learned = False
             self._paces.rest()
             self.show()
 

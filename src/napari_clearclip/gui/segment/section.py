@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_clearclip.engine.attention import VARIANTS, Variant, variant_name
@@ -18,6 +18,7 @@ from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Comparing, Deciding, Settings, Tiling
 
 CUSTOM = "Custom"
+PATIENCE = 200  # milliseconds after which it is worth saying that something is computed
 LABEL_WIDTH = 58  # the same for all rows, so that they stand in line
 ABOUT_STUDENT = "A student (MaskCLIP+) has no attention that variants could change: it sees as it was trained to."
 ABOUT_CUSTOM = "Your own combination, set under Advanced. Choose a name to go back to a published method."
@@ -118,6 +119,10 @@ class SegmentSection(Section):
         for widget in (self.message, self.stale, self.stage, self.cost, self.bar):
             column.addWidget(widget)
         column.addLayout(row)  # at the bottom, so that the buttons stay where they are whatever is said above
+        self.patience = QTimer(footer)
+        self.patience.setSingleShot(True)
+        self.patience.setInterval(PATIENCE)
+        self.patience.timeout.connect(lambda: self._show_busy(True))
         self.run_button.clicked.connect(self.run)
         self.cancel_button.clicked.connect(self.cancel)
         return footer
@@ -140,15 +145,21 @@ class SegmentSection(Section):
         for part, form in self.forms.items():
             form.set_value(getattr(settings, part))
 
-    def show_busy(self, busy: bool) -> None:
-        """Show whether a job is running."""
-        begins = busy and self.bar.isHidden()
+    def show_busy(self, busy: bool, at_once: bool = True) -> None:
+        """Show whether a job is running; unless it is to be shown at once, only if it lasts."""
+        self.patience.stop()
+        if busy and self.bar.isHidden():
+            self.show_progress(Progress("Starting"))
+        if busy and not at_once and self.bar.isHidden():
+            self.patience.start()
+        else:
+            self._show_busy(busy)
+
+    def _show_busy(self, busy: bool) -> None:
         self.cancel_button.setEnabled(busy)
         self.bar.setVisible(busy)
         self.stage.setVisible(busy)
         self.cost.setVisible(not busy and bool(self.cost.text()))
-        if begins:
-            self.show_progress(Progress("Starting"))
 
     def show_progress(self, progress: Progress, more: int = 0) -> None:
         """Show how far a job is; `more` planes follow."""
