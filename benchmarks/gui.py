@@ -6,7 +6,8 @@ with a stride of 224; for the threshold it is the bundled one.
 
 - ``gui_gap_ratio``: 99th percentile of the time between two turns of the event loop during a run on 2048 x 2048,
   over the same while napari alone adds the same layers and redraws them as often in the same time.
-- ``threshold_step_ratio``: a step of a threshold on 4096 x 4096 until its mask is drawn, over napari drawing the layer.
+- ``threshold_step_ratio``: a step of a threshold on 4096 x 4096, each of which takes a sixth of a mask away, until that
+  is drawn, over napari drawing the layer.
 - ``new_prompt_ratio``, ``variant_ratio``: a new phrase or another variant until its mask is drawn, over a first run on
   1024 x 1024.
 - ``cancel_seconds``: from Cancel until the worker has stopped.
@@ -96,18 +97,21 @@ class _Bench:
         return self.timed(lambda: self.controller.update(self.controller.settings.replace(**fields)))
 
     def spin(self, until: Callable[[], bool]) -> float:
-        """Seconds that the event loop turns until something holds."""
+        """Seconds that the event loop turns, and sleeps in between as it does in a window, until something holds."""
+        from qtpy.QtCore import QEventLoop
+
         start = time.perf_counter()
         while not until():
-            self.app.processEvents()
+            self.app.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
         return time.perf_counter() - start
 
     def settle(self) -> None:
-        """Until nothing runs and everything is drawn."""
-        self.spin(lambda: self.rests)
+        """Until nothing runs and a frame has been drawn since."""
         frames: list[None] = []
-        connection = self.canvas.frameSwapped.connect(lambda: frames.append(None))
-        self.canvas.update()
+        connection = self.canvas.frameSwapped.connect(lambda: frames.append(None) if self.rests else None)
+        self.spin(lambda: self.rests)
+        if not frames:
+            self.canvas.update()
         self.spin(lambda: bool(frames))
         self.canvas.frameSwapped.disconnect(connection)
 
@@ -181,20 +185,23 @@ def _drawing(viewer: Any, layers: list[Any], redraws: int, seconds: float) -> Ca
 def _threshold_ratio(bench: _Bench) -> list[tuple[str, float, str]]:
     from napari_clearclip.domains import as_prompts, distractors_for
     from napari_clearclip.gui.layers.styles import LABELS, SIMILARITY, tag_of
-    from napari_clearclip.settings import Model, Prompt, Settings
+    from napari_clearclip.settings import Deciding, Model, Prompt, Settings
 
     bench.open(4096, 0)
-    water = Prompt(phrase="water", threshold=0.01)
-    bench.change(**dict(Settings(prompts=(water, *as_prompts(distractors_for(Model()))))))
+    tree, others = Prompt(phrase="tree", threshold=0.01), as_prompts(distractors_for(Model()))
+    bench.change(**dict(Settings(prompts=(tree, *others), deciding=Deciding(scale=10))))  # so that scores differ widely
     bench.timed(bench.panel.run)
     layers = {tag_of(layer)[0]: layer for layer in bench.viewer.layers}
     labels, scores = layers[LABELS], layers[SIMILARITY].data
-    middle = np.sort(scores[(scores > 0.02) & (scores < 0.98)])
+    middles = ((np.arange(scores.shape[0]) + 0.5) * (4096 / scores.shape[0])).astype(int)
+    won = np.sort(scores[labels.data[np.ix_(middles, middles)] > 0])  # what it does not win is not in its mask anyway
     steps, draws = [], []
-    for threshold in middle[:: len(middle) // (REPEATS + 1)][1 : REPEATS + 1].tolist():
-        first, *others = bench.controller.settings.prompts
-        steps.append(bench.change(prompts=(first.replace(threshold=threshold), *others)))
+    for threshold in won[:: len(won) // (REPEATS + 1)][1 : REPEATS + 1].tolist():
+        before = np.count_nonzero(labels.data)
+        steps.append(bench.change(prompts=(tree.replace(threshold=threshold), *others)))
         draws.append(bench.timed(labels.refresh))
+        if np.count_nonzero(labels.data) == before:
+            raise RuntimeError(f"the step to {threshold} changed nothing, so that it says nothing")
     return [("threshold_step_ratio", median(steps) / median(draws), "ratio")]
 
 

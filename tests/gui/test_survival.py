@@ -218,7 +218,7 @@ class Session:
         if plane not in state.readings or not state.settings.objects:
             return
         view = self.controller.source.view.replace(plane=plane)  # type: ignore[union-attr]
-        work = CountingPipeline().steps(self.image.data, state.settings, view, state.edits)
+        work = CountingPipeline().steps(lambda: self.image.data, state.settings, view, state.edits)
         result = None
         while result is None:
             try:

@@ -284,7 +284,7 @@ class Panel(QWidget):
         }
         for model in (self.prompts.objects, self.prompts.distractors):
             model.set_unknown(unknown)
-        self.equipment.show()
+        self.equipment.follow()
         self.segment.show_settings(settings)
         view = None if self.controller.source is None else self.controller.source.view
         for section in (self.refine, self.objects):
@@ -307,19 +307,25 @@ class Panel(QWidget):
         self._show()
 
     def _on_source(self, source: Source | None) -> None:
+        self._show_found(source)
+        self._show()
+
+    def _show_found(self, source: Source | None) -> None:
+        """Show what was found on what is looked at."""
         self.prompts.objects.set_coverage({} if source is None else self._coverage.get(source.spot, {}))
         self.prompting.set_scores({} if source is None else self._scores.get(source.spot, {}))
-        self._show()
 
     def _on_result(self, outcome: Outcome) -> None:
         self._coverage[outcome.source.spot] = outcome.coverage
         self._scores[outcome.source.spot] = outcome.scores
         made = outcome.segmentation.settings.objects
-        self._found[outcome.source.spot] = {prompt.id: prompt.threshold for prompt in made if prompt.index}
+        found = {prompt.id: prompt.threshold for prompt in made if prompt.index}
+        before = self._found.get(outcome.source.spot, {})
+        self._found[outcome.source.spot] = found
         source = self.controller.source
         if source is None or source.spot != outcome.source.spot:
             return
-        self._on_source(source)
+        (self._show_found if found == before else self._on_source)(source)
         if not any(outcome.coverage.values()) and not outcome.preview:
             self.message.say(NOTHING_FOUND)
         elif self.message.label.text() == NOTHING_FOUND:

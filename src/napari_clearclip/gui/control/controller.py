@@ -98,6 +98,11 @@ class Controller:
         return self._runner.job is not None
 
     @property
+    def reads(self) -> bool:
+        """Whether what was asked for by `run` has not all come out yet."""
+        return self._agenda.run is not None
+
+    @property
     def has_run(self) -> bool:
         """Whether the image and plane that are looked at have been run, or are being run."""
         return self._agenda.source is not None and self._agenda.reading(self._agenda.source.spot) is not None

@@ -333,7 +333,7 @@ class Results:
         if old.readings and not new.readings:
             self._remove_all(key)
             return
-        if old.settings.objects != new.settings.objects:
+        if _looks(old.settings) != _looks(new.settings):
             self._follow(key, new.settings)
             for _, plane in self._writer.spots(key):
                 self._writer.queue(key, plane)
@@ -377,6 +377,11 @@ class Results:
     def _remove_all(self, key: str) -> None:
         for layer in self._shelf.of(key):
             self._shelf.remove(layer)
+
+
+def _looks(settings: Settings) -> list[tuple[object, ...]]:
+    """What layers show of the prompts themselves; the rest comes with results."""
+    return [(p.id, p.phrase, p.color, p.visible, p.locked) for p in settings.objects]
 
 
 def _set_visible(layer: Layer, visible: bool) -> None:

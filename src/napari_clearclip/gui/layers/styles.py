@@ -150,7 +150,8 @@ def restyle(layer: Layer, image: Image | None, prompts: Prompts, shown: Mapping[
     else:
         if _painted(*old) != _painted(prompts, shown):
             layer.colormap = colors(prompts, shown, True)
-        layer.features = features(prompts, shown)
+        if features(*old) != (classes := features(prompts, shown)):
+            layer.features = classes
         editable = kind == COMBINED or not prompts[0].locked
         if layer.editable != editable:
             layer.editable = editable

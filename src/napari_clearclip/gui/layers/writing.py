@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
 _SMALL = 2048 * 2048  # pixels up to which a thumbnail costs nothing that is felt
-_FEW = 8  # a change of less than this part of a plane is drawn by itself
+_FEW = 2  # a change of less than this part of a plane is drawn by itself
 
 
 class Writer:
@@ -166,8 +166,9 @@ class Writer:
         scores = result.scores.of(prompt.id)
         shape = (*shape_of(image)[:-2], *scores.shape)
         layer = self._layer(Sheet(SIMILARITY, (prompt,), {prompt.id: 1}), image, shape, result.scores.cell)
-        layer.data[spot[1]] = scores
-        layer.refresh(extent=False, highlight=False)
+        if not np.array_equal(layer.data[spot[1]], scores):
+            layer.data[spot[1]] = scores
+            layer.refresh(extent=False, highlight=False)
 
     def _write_mask(self, image: Image, sheet: Sheet, spot: Spot) -> None:
         """Write what changed; what was painted there meanwhile is told to the controller first, and stays."""

@@ -50,6 +50,7 @@ class Equipment:
         self._section, self._controller, self._executor = section, controller, executor
         self._offer = offer
         self._machine: Machine | None = None
+        self._shown: Model | None = None
         self._fetcher = Fetcher()
         self._stop: threading.Event | None = None
         self._closed = False
@@ -80,6 +81,7 @@ class Equipment:
     def show(self) -> None:
         """Show what is chosen, and what there is to choose from."""
         found, model = self._machine, self._controller.settings.model
+        self._shown = model
         published = None if found is None else found.published
         here = any(entry.here for entry in published or ())
         self._section.show_model(entry_of(model, published))
@@ -89,6 +91,11 @@ class Equipment:
         self._section.show_offer(wanted)
         if self._dialog is not None and self._dialog.isVisible():
             self._dialog.show_entries(entries(model, published), model, None if found is None else found.folder)
+
+    def follow(self) -> None:
+        """Show what is chosen if it is another model than the one shown."""
+        if self._controller.settings.model != self._shown:
+            self.show()
 
     def show_held(self) -> None:
         """Show the device that is used and how much memory is held, which a run has changed."""

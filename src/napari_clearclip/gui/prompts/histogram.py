@@ -44,6 +44,9 @@ class ScorePlot(QWidget):
 
     def show_scores(self, prompt: Prompt | None, counts: Counts | None) -> None:
         """Show the scores of a prompt, or what to do to see them."""
+        alike = counts is not None and self._counts is not None and np.array_equal(counts, self._counts)
+        if prompt == self._prompt and alike:
+            return
         self._prompt, self._counts = prompt, counts
         spoken = "" if prompt is None else f"{prompt.phrase}, threshold {prompt.threshold:.2f}"
         self.setAccessibleDescription(spoken if counts is not None else self.missing)
