@@ -178,8 +178,8 @@ def sure_thresholds(thresholds: Sequence[float], certainty: float) -> tuple[tupl
 
     Examples
     --------
-    >>> sure_thresholds([0.2], 0.5)
-    ((0.1,), (0.6,))
+    >>> sure_thresholds([0.5], 0.5)
+    ((0.25,), (0.75,))
     """
     low = tuple(least * (1 - certainty) for least in thresholds)
     return low, tuple(least + (1 - least) * certainty for least in thresholds)
