@@ -1,8 +1,9 @@
 """How much masks gain when prompts learn from strokes, on scenes that nothing was trained on.
 
 ``python -m benchmarks teach [SCENES [FIRST]]`` lets the simulated annotator of ``docs/effort.md`` correct SCENES (50)
-scenes a kind, seeds from FIRST (0) on: in each round every prompt whose IoU is below 0.9 gets one stroke on its largest connected
-error, positive where something is missing and negative where there is too much. Thresholds stay where they are.
+scenes a kind, seeds from FIRST (0) on: in each round every prompt whose IoU is below 0.9 gets one stroke on its largest
+connected error, positive where something is missing and negative where there is too much. Thresholds stay where they
+are.
 
 - ``teach_<n>_strokes_miou``: after n rounds, what was drawn being learned and nothing painted; the mean IoU of the
   names, mean over scenes and kinds. ``teach_0_strokes_miou`` is by words alone. ``_low`` and ``_high``: 95 % bootstrap
