@@ -177,6 +177,9 @@ class Job:
 def image_key(image: Any, view: View) -> str:
     """Names the content of the plane that is looked at."""
     if isinstance(image, np.ndarray):
+        from napari_clearclip.engine.view import plane_shape
+
+        plane_shape(image, view)  # says in a sentence where there is no such plane
         return key_of(image[view.plane])
     from dask.base import tokenize
 
