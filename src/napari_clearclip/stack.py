@@ -15,12 +15,16 @@ from napari_clearclip.cache import key_of
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """One band of a plane: ``data[(*before, rows, columns, *after)]`` of an array, which may be lazy."""
+    """One band of a plane: ``data[(*before, rows, columns, *after)]`` of an array, which may be lazy.
+
+    What is `nodata` there is read as not a number.
+    """
 
     name: str
     data: Any
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
+    nodata: float | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -28,9 +32,17 @@ class Band:
         height, width = self.data.shape[len(self.before) : len(self.before) + 2]
         return int(height), int(width)
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of what is read."""
+        return np.dtype(self.data.dtype if self.nodata is None else np.float32)
+
     def read(self, rows: slice, cols: slice) -> npt.NDArray[np.generic]:
-        """A part of it, as stored."""
-        return np.asarray(self.data[(*self.before, rows, cols, *self.after)])
+        """A part of it."""
+        stored = np.asarray(self.data[(*self.before, rows, cols, *self.after)])
+        if self.nodata is None:
+            return stored
+        return np.where(stored == self.nodata, np.float32(np.nan), stored.astype(np.float32))
 
     @cached_property
     def key(self) -> str:
@@ -39,7 +51,7 @@ class Band:
             return key_of(self.read(slice(None), slice(None)))
         from dask.base import tokenize
 
-        return key_of(tokenize(self.data), self.before, self.after)
+        return key_of(tokenize(self.data), self.before, self.after, self.nodata)
 
 
 class Stack:
@@ -62,7 +74,7 @@ class Stack:
         if len(sizes) != 1:
             raise ValueError(f"bands of the sizes {sorted(sizes)} are not of one image; give bands of one size")
         self.shape = (len(self.bands), *sizes.pop())
-        self.dtype = np.result_type(*(np.dtype(band.data.dtype) for band in self.bands))
+        self.dtype = np.result_type(*(band.dtype for band in self.bands))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.edits import Plane, View
+from napari_clearclip.io.gdal import blocks_of
 from napari_clearclip.io.pixels import pixel_of
 from napari_clearclip.io.placement import Placement, placement_of
 from napari_clearclip.result import Georeference
 
 if TYPE_CHECKING:
-    from tifffile import TiffPage
+    from tifffile import TiffPage, TiffPageSeries
 
 Array = npt.NDArray[np.generic]
 
@@ -28,6 +30,7 @@ _COLOURS = ("red", "green", "blue", "alpha")
 _NUMPY = b"\x93NUMPY"
 _ALPHA = (1, 2)  # ExtraSamples: associated and unassociated alpha; 0 is just another band
 _GDAL_METADATA, _GDAL_NODATA = 42112, 42113
+_LARGE = 2**28  # bytes from which on a TIFF is not read at once, if it need not be
 
 
 class UnreadableImageError(OSError):
@@ -50,6 +53,8 @@ class Picture:
         Where the pixels lie, as a TIFF says it, for every TIFF made from this one.
     georeference : Georeference or None
         The same as coordinate system and transform, where it is known.
+    smaller : tuple of array
+        Copies of less and less detail that the file holds, where `data` is not read at once.
     """
 
     name: str
@@ -57,6 +62,7 @@ class Picture:
     view: View = View()
     placement: Placement = field(default_factory=Placement)
     georeference: Georeference | None = None
+    smaller: tuple[Array, ...] = ()
 
     @property
     def stack(self) -> tuple[int, ...]:
@@ -69,13 +75,15 @@ class Picture:
         return tuple(np.ndindex(self.stack))
 
 
-def read_image(path: Path) -> Picture:
+def read_image(path: Path, lazy: bool = False) -> Picture:
     """The image in a file: TIFF (any axes), PNG, JPEG and what imageio reads, or a NumPy array.
 
     Parameters
     ----------
     path : Path
         The format is known by the content, not by the ending.
+    lazy : bool
+        Whether a large TIFF becomes a dask array, of which only what is asked for is read, where that can be.
 
     Returns
     -------
@@ -103,7 +111,9 @@ def read_image(path: Path) -> Picture:
         raise UnreadableImageError(f"{path} cannot be read: {error.strerror}") from error
     if not head:
         raise UnreadableImageError(f"{path} is empty (0 bytes)")
-    read = _read_tiff if head[:4] in _TIFF else _read_array if head.startswith(_NUMPY) else _read_other
+    read = _read_array if head.startswith(_NUMPY) else _read_other
+    if head[:4] in _TIFF:
+        read = partial(_read_tiff, large=_LARGE if lazy else None)
     try:
         picture = read(path)
     except MemoryError as error:
@@ -116,22 +126,22 @@ def read_image(path: Path) -> Picture:
     return picture
 
 
-def lies_where(path: Path, shape: tuple[int, ...]) -> tuple[Placement | None, Georeference | None]:
+def lies_where(path: Path, shape: tuple[int, ...] = ()) -> tuple[Placement | None, Georeference | None]:
     """Where the pixels of a TIFF lie, without reading them; None if the file is none, or of another height and width.
 
     Parameters
     ----------
     path : Path
-        A file that was opened before.
+        Any file.
     shape : tuple of 2 int
-        Height and width of the image that was made of it.
+        Height and width of the image that was made of it, if one was.
     """
     import tifffile
 
     try:
         with tifffile.TiffFile(path) as tif:
             series = tif.series[0]
-            if (series.keyframe.imagelength, series.keyframe.imagewidth) != shape:
+            if shape and (series.keyframe.imagelength, series.keyframe.imagewidth) != shape:
                 return None, None
             return placement_of(series.keyframe, tif.imagej_metadata)
     except (OSError, ValueError, tifffile.TiffFileError):
@@ -171,8 +181,8 @@ def _read_other(path: Path) -> Picture:
     return Picture(_stem(path), data, View(channel_axis=2 if channels else None, alpha=alpha, bands=bands))
 
 
-def _read_tiff(path: Path) -> Picture:
-    """The first series of a TIFF; what tifffile cannot decode alone (LZW, JPEG) is left to Pillow where it can."""
+def _read_tiff(path: Path, large: int | None = None) -> Picture:
+    """The first series of a TIFF; from `large` bytes on it is read where it is asked for."""
     import tifffile
 
     with tifffile.TiffFile(path) as tif:
@@ -180,21 +190,36 @@ def _read_tiff(path: Path) -> Picture:
         page = series.keyframe
         axes = series.axes
         placement, georeference = placement_of(page, tif.imagej_metadata)
-        try:
-            data = np.asarray(series.asarray())
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            data = _decode_with_pillow(path, series.shape, page)
+        data, *smaller = _pixels(path, series, large)
         if page.colormap is not None and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
             data, axes = _coloured(data, page.colormap), axes + "S"
+        levels = tuple(_arrange(level, axes)[0] for level in smaller)
         data, axis, leading = _arrange(data, axes)
         placement = replace(placement, axes=leading)
         view = _view_of(page, data, axis, "S" in axes)
         count = 1 if axis is None else data.shape[axis - 3]
         pixel = pixel_of(page, tif.imagej_metadata, tif.ome_metadata, georeference)
         view = view.replace(bands=_band_names(page, tif.ome_metadata, count), **pixel)
-        return Picture(_stem(path), data, view, placement, georeference)
+        return Picture(_stem(path), data, view, placement, georeference, levels)
+
+
+def _pixels(path: Path, series: TiffPageSeries, large: int | None) -> list[Array]:
+    """All pixels of a series; what tifffile cannot decode alone (LZW, JPEG) is left to GDAL and Pillow.
+
+    From `large` bytes on they are read where they are asked for, and smaller copies in the file follow.
+    """
+    page = series.keyframe
+    if large is not None and series.size * series.dtype.itemsize >= large and page.colormap is None:
+        levels = blocks_of(path, series)
+        if levels:
+            return levels
+    try:
+        return [np.asarray(series.asarray())]
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+        levels = blocks_of(path, series)
+        return [np.asarray(levels[0]) if levels else _decode_with_pillow(path, series.shape, page)]
 
 
 def _decode_with_pillow(path: Path, shape: Sequence[int], page: TiffPage) -> Array:

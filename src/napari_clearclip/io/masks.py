@@ -177,6 +177,17 @@ class Masks:
             spacing=self.spacing[-2:],
         )
 
+    def along(self, axis: int) -> Masks:
+        """The masks without an axis of the stack that is 1 long, such as one of channels."""
+        return replace(
+            self,
+            labels=self.labels.squeeze(axis),
+            overlaps=None if self.overlaps is None else self.overlaps.squeeze(axis + 1),
+            instances=None if self.instances is None else self.instances.squeeze(axis),
+            scores=None if self.scores is None else self.scores.squeeze(axis + 1),
+            spacing=self.spacing[:axis] + self.spacing[axis + 1 :],
+        )
+
     def objects(self, index: int) -> Iterator[tuple[int, tuple[slice, slice], Mask]]:
         """Each object of one name on a plane: its number (0 = the whole mask), its box, and its pixels in that."""
         from skimage.measure import regionprops

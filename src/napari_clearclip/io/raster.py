@@ -22,6 +22,7 @@ Plane = Callable[[slice], Array]
 
 # Rows are written together up to about this size; small strips can be read quickly, one by one.
 _STRIP_BYTES = 1 << 20
+_SOFTWARE = "napari-clearclip"
 _LARGEST_CLASSIC = 2**32 - 2**25
 
 
@@ -144,6 +145,17 @@ def read_masks(path: Path) -> Masks:
     )
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a TIFF was written here, by what it says of itself."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tif:
+            return bool(tif.pages) and str(tif.pages.first.software) == _SOFTWARE
+    except (OSError, ValueError, tifffile.TiffFileError):
+        return False
+
+
 def _rows_of(array: Array) -> Iterator[Plane]:
     """Each plane of a stack as a function of rows."""
     for plane in np.ndindex(array.shape[:-2]):
@@ -229,7 +241,7 @@ def _write(
             rowsperstrip=step,
             resolution=placement.resolution,
             resolutionunit=placement.unit,
-            software="napari-clearclip",
+            software=_SOFTWARE,
             metadata={"axes": f"{axes}YX", **described, **placement.spacing},
             extratags=placement.extra_tags,
         )

@@ -92,7 +92,7 @@ def test_what_cannot_be_saved_is_said(layers: list[Any], message: str, tmp_path:
 
 
 def test_other_files_are_left_to_others(tmp_path: Path) -> None:
-    from napari_clearclip.gui.exporting.files import open_masks
+    from napari_clearclip.gui.opening import open_file
 
-    assert open_masks(str(tmp_path / "a.docx")) is None
-    assert open_masks(["a.npz", "b.npz"]) is None
+    assert open_file(str(tmp_path / "a.docx")) is None
+    assert open_file(["a.npz", "b.npz"]) is None

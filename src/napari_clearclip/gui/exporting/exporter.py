@@ -106,7 +106,10 @@ def _writing(
     """The path that was written to, or the error."""
     try:
         yield
-        placement, georeference = lies_where(Path(source), masks.labels.shape[-2:]) if source else (None, None)
+        known = masks.georeference is not None or masks.placement.tags
+        placement, georeference = (
+            lies_where(Path(source), masks.labels.shape[-2:]) if source and not known else (None, None)
+        )
         if placement is not None:
             masks = replace(masks, placement=placement, georeference=georeference)
         write(path, [masks], name, give_up)

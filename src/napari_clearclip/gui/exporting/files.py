@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,11 @@ from napari_clearclip.io.masks import Masks
 LayerData = tuple[Any, dict[str, Any], str]
 
 
-def open_masks(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
-    """A reader of a file of masks, or None if it is none of ours."""
-    if not isinstance(path, str):
-        return None
-    try:
-        format_of(Path(path))
-    except ValueError:
-        return None
-    return _layers
-
-
-def _layers(path: str | list[str]) -> list[LayerData]:
+def layers_in(path: Path) -> list[LayerData]:
     """A labels layer for each image in the file, or for each mask where they overlap, and one of its objects."""
     found = []
-    for masks in read(Path(str(path))):
-        name = masks.image or Path(str(path)).stem
+    for masks in read(path):
+        name = masks.image or path.stem
         common: dict[str, Any] = {}
         if masks.spacing:
             common = {"scale": masks.spacing, "units": (masks.unit,) * len(masks.spacing)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_clearclip.gui.control.jobs import Bands
 from napari_clearclip.gui.images import channels
+from napari_clearclip.gui.images.rasters import raster_of
 from napari_clearclip.stack import Band, Stack
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from napari_clearclip.edits import Plane
 
 _COLOURS = ("red", "green", "blue", "alpha")
-_NAMES = ("channel_names", "bands")  # in a layer's metadata, one for each channel
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,14 @@ class _Place:
     data: Any
     axis: int | None = None
     channel: int = 0
+    nodata: float | None = None
 
     def at(self, plane: Plane) -> Band:
         """The band on a plane."""
         if self.axis == -1:
             return Band(self.name, self.data, plane, (self.channel,))
         before = tuple(self.channel if place == self.axis else index for place, index in enumerate(plane))
-        return Band(self.name, self.data, before)
+        return Band(self.name, self.data, before, nodata=self.nodata)
 
 
 def bands_of(layers: Iterable[tuple[Image, Any]]) -> Bands:
@@ -46,17 +47,10 @@ def _places(layer: Image, data: Any) -> list[_Place]:
     """The bands of a layer."""
     if layer.rgb:
         return [_Place(name, data, -1, at) for at, name in zip(range(data.shape[-1]), _COLOURS, strict=False)]
-    axis = channels.axis_of(layer)
+    axis, raster = channels.axis_of(layer), raster_of(layer)
+    nodata = None if raster is None else raster.nodata
     if axis is None:
-        return [_Place(layer.name, data)]
-    names = _names(layer, data.shape[axis])
-    return [_Place(name, data, axis, at) for at, name in enumerate(names)]
-
-
-def _names(layer: Image, count: int) -> Sequence[str]:
-    """What the metadata of a layer call its channels; empty where they do not say."""
-    for key in _NAMES:
-        names = layer.metadata.get(key)
-        if isinstance(names, list | tuple) and len(names) == count:
-            return [str(name) for name in names]
-    return [""] * count
+        (name,) = channels.band_names(layer, 1)
+        return [_Place(name or layer.name, data, nodata=nodata)]
+    names = channels.band_names(layer, data.shape[axis])
+    return [_Place(name, data, axis, at, nodata) for at, name in enumerate(names)]

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_clearclip.gui.images.rasters import KEY as KEY
+from napari_clearclip.gui.images.rasters import raster_of
+
 if TYPE_CHECKING:
     from napari.layers import Image
 
-KEY = "clearclip"
 COLOURS = ("Red", "Green", "Blue")
+_NAMES = ("channel_names", "bands")  # in a layer's metadata, one for each channel
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,9 @@ def _write_down(layer: Image, **changes: Any) -> None:
 
 
 def axis_of(layer: Image) -> int | None:
-    """The axis that holds channels, as the user says, or None."""
-    return _note(layer).get("axis")
+    """The axis that holds channels, as the user or else the file says, or None."""
+    raster = raster_of(layer)
+    return _note(layer).get("axis", None if raster is None else raster.axis)
 
 
 def set_axis(layer: Image, axis: int | None) -> None:
@@ -62,8 +66,26 @@ def set_axis(layer: Image, axis: int | None) -> None:
 
 
 def picks_of(layer: Image) -> Picks:
-    """What was chosen as red, green and blue."""
-    return _note(layer).get("picks", NO_PICKS)
+    """What was chosen as red, green and blue, by the user or else by the file."""
+    return _note(layer).get("picks", _declared(layer))
+
+
+def _declared(layer: Image) -> Picks:
+    """The colours of a file's bands."""
+    raster = raster_of(layer)
+    if raster is None or raster.axis is None:
+        return NO_PICKS
+    red, green, blue = (*(Pick(key_of(layer), band) for band in raster.colours), None, None, None)[:3]
+    return red, green, blue
+
+
+def band_names(layer: Image, count: int) -> list[str]:
+    """What the metadata of a layer call its channels, in order; empty strings where they do not say."""
+    for key in _NAMES:
+        names = layer.metadata.get(key)
+        if isinstance(names, list | tuple) and len(names) == count:
+            return [str(name) for name in names]
+    return [""] * count
 
 
 def set_picks(layer: Image, picks: Picks) -> None:
@@ -81,8 +103,8 @@ def choices(layers: Iterable[Image]) -> list[tuple[str, Pick]]:
         if axis is None:
             found.append((layer.name, Pick(key_of(layer))))
         else:
-            count = full_shape(layer)[axis]
-            found += [(f"{layer.name} · {at + 1}", Pick(key_of(layer), at)) for at in range(count)]
+            names = enumerate(band_names(layer, full_shape(layer)[axis]))
+            found += [(f"{layer.name} · {name or at + 1}", Pick(key_of(layer), at)) for at, name in names]
     return found
 
 

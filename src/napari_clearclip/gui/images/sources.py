@@ -16,6 +16,7 @@ from napari_clearclip.gui.images.bands import bands_of
 from napari_clearclip.gui.images.channels import KEY as KEY
 from napari_clearclip.gui.images.channels import Pick
 from napari_clearclip.gui.images.channels import key_of as key_of
+from napari_clearclip.gui.images.rasters import raster_of
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
@@ -91,6 +92,7 @@ def view_of(layer: Image, point: Sequence[float]) -> View:
     count = stored(layer).shape[-1] if layer.rgb else 1
     colors = min(count, 3)
     low, high = (float(value) for value in layer.contrast_limits)
+    raster = raster_of(layer)
     return View(
         plane=plane_of(layer, point),
         channel_axis=-1 if layer.rgb else None,
@@ -98,6 +100,7 @@ def view_of(layer: Image, point: Sequence[float]) -> View:
         limits=((low, high),) * colors if low < high else None,
         gamma=float(layer.gamma),
         alpha=3 if count == 4 else None,
+        nodata=None if raster is None else raster.nodata,
         **pixel_of(layer),
     )
 
@@ -159,11 +162,15 @@ def colours_of(layer: Image, others: Iterable[Image]) -> list[Part | None]:
 
 def _mixed(layer: Image, point: Sequence[float], parts: Sequence[Part | None]) -> Source:
     """Colours from several layers or channels, each with its own contrast limits and gamma."""
+    raster, shown = raster_of(layer), len(parts)
+    dark = 0.0 if raster is None or raster.nodata is None else raster.nodata
     limits, gammas = [], []
     for part in parts:
-        low, high = (0.0, 1.0) if part is None else (float(value) for value in part[0].contrast_limits)
+        low, high = (dark, dark) if part is None else (float(value) for value in part[0].contrast_limits)
         limits.append((low, high if low < high else float(np.nextafter(low, np.inf))))
         gammas.append(1.0 if part is None else float(part[0].gamma))
+    if raster is not None and raster.alpha is not None and raster.axis == channels.axis_of(layer):
+        parts = [*parts, (layer, raster.alpha)]
     arrays = [None if part is None else (stored(part[0]), channels.axis_of(part[0]), part[1]) for part in parts]
     shape = shape_of(layer)
 
@@ -171,7 +178,7 @@ def _mixed(layer: Image, point: Sequence[float], parts: Sequence[Part | None]) -
         planes = []
         for array in arrays:
             if array is None:
-                planes.append(np.zeros(shape[-2:], np.uint8))
+                planes.append(np.full(shape[-2:], dark, np.uint8 if dark == 0 else stored(layer).dtype))
                 continue
             data, axis, channel = array
             index = [channel if at == axis else place for at, place in enumerate(plane)]
@@ -182,9 +189,11 @@ def _mixed(layer: Image, point: Sequence[float], parts: Sequence[Part | None]) -
     view = View(
         plane=plane_of(layer, point),
         channel_axis=0,
-        channels=tuple(range(len(parts))),
+        channels=tuple(range(shown)),
         limits=tuple(limits),
         gamma=gammas[0] if len(set(gammas)) == 1 else tuple(gammas),
+        nodata=None if raster is None else raster.nodata,
+        alpha=shown if len(parts) > shown else None,
         **pixel_of(layer),
     )
     return Source(key_of(layer), view, read, region_of(layer))

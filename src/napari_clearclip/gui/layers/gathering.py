@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_clearclip.edits import Plane
 from napari_clearclip.gui.control.history import State
+from napari_clearclip.gui.images.channels import axis_of
+from napari_clearclip.gui.images.rasters import raster_of
 from napari_clearclip.gui.images.sources import placement, shape_of
 from napari_clearclip.gui.layers.shelf import Sheet
 from napari_clearclip.gui.layers.styles import COMBINED, LABELS
@@ -63,7 +66,7 @@ def gathered(image: Image, key: str, state: State, writer: Writer) -> Masks | No
     where = placement(image)
     units = {str(unit) for unit in where["units"][-2:]}
     scale = tuple(map(float, where["scale"]))
-    return Masks(
+    masks = Masks(
         tuple(prompt.phrase for prompt in prompts),
         labels,
         overlaps=overlaps,
@@ -73,6 +76,11 @@ def gathered(image: Image, key: str, state: State, writer: Writer) -> Masks | No
         spacing=() if set(scale) <= {1.0} else scale,
         unit=units.pop() if len(units) == 1 else "pixel",
     )
+    masks = masks if (axis := axis_of(image)) is None else masks.along(axis)
+    if (raster := raster_of(image)) is None:
+        return masks
+    place, georeference = raster.lies(shape[-2:])
+    return replace(masks, placement=place, georeference=georeference)
 
 
 def _objects(writer: Writer, key: str, labels: Any) -> Any:

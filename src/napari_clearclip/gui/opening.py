@@ -1,0 +1,51 @@
+"""What napari opens through us: our own exports as Labels, GeoTIFFs as bands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari_clearclip.gui.exporting.files import layers_in
+from napari_clearclip.gui.images.rasters import layers_of
+from napari_clearclip.io.formats import format_of
+from napari_clearclip.io.images import lies_where, read_image
+from napari_clearclip.io.raster import is_ours
+
+LayerData = tuple[Any, dict[str, Any], str]
+Reader = Callable[[str | list[str]], list[LayerData]]
+_TIFF = (".tif", ".tiff")
+
+
+def open_file(path: str | list[str]) -> Reader | None:
+    """A reader of a file of masks, or of a GeoTIFF as bands; None if it is neither.
+
+    napari asks by the ending, so that a plain TIFF may come here too: it gets napari's own reader.
+    """
+    if not isinstance(path, str):
+        return None
+    file = Path(path)
+    if file.suffix.lower() in _TIFF and not is_ours(file):
+        return _bands if _is_placed(file) else _napari(path)
+    try:
+        format_of(file)
+    except ValueError:
+        return None
+    return lambda _: layers_in(file)
+
+
+def _is_placed(file: Path) -> bool:
+    """Whether a TIFF says where on Earth it lies."""
+    placement, _ = lies_where(file)
+    return placement is not None and bool(placement.tags)
+
+
+def _bands(path: str | list[str]) -> list[LayerData]:
+    return layers_of(read_image(Path(str(path)), lazy=True))
+
+
+def _napari(path: str) -> Reader | None:
+    from napari_builtins.io import napari_get_reader
+
+    reader: Reader | None = napari_get_reader(path)
+    return reader
