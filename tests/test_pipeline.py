@@ -948,7 +948,7 @@ def test_held_memory_is_counted(settings: Settings, runtime: Runtime, tiny: Path
     pipeline = Pipeline(runtime)
     assert pipeline.held == 0
     pipeline.run(IMAGE, settings, RGB)
-    assert pipeline.held == pipeline._loader.held + pipeline._cache.used
+    assert pipeline.held == pipeline._loader.held + pipeline._cache.used + pipeline._known.used
     assert min(pipeline._loader.held, pipeline._cache.used) > 0
     pipeline.release()
     assert pipeline.held == 0

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 
+_MOST_TEXTS = 2**26  # bytes of phrases' vectors, which are no image's
+
 
 class Pipeline:
     """Runs images through view, encode, project, compare, decide, threshold, apply and split, keeping what it can.
@@ -69,6 +71,7 @@ class Pipeline:
     def __init__(self, runtime: Runtime | None = None) -> None:
         self.runtime = runtime or Runtime()
         self._cache = Cache(self.runtime.cache_bytes)
+        self._known = Cache(min(_MOST_TEXTS, self.runtime.cache_bytes))
         self._texts = Folder(cache_folder(self.runtime) / "text")
         self._loader = Loader()
         self._encoding = Encoding(self._cache, self.runtime)
@@ -96,7 +99,7 @@ class Pipeline:
     @property
     def held(self) -> int:
         """Bytes of the model and of all that is kept."""
-        return self._cache.used + self._loader.held
+        return self._cache.used + self._known.used + self._loader.held
 
     def release(self) -> None:
         """Forget the model and everything that was kept, and give memory back to the device."""
@@ -104,7 +107,12 @@ class Pipeline:
 
         self._loader.release()
         self._cache.clear()
+        self._known.clear()
         free_memory()
+
+    def forget(self) -> None:
+        """Forget what was kept of images; the model and the vectors of phrases stay."""
+        self._cache.clear()
 
     def run(
         self,
@@ -347,14 +355,14 @@ class Pipeline:
         vectors: dict[str, FloatArray] = {}
         for done, phrase in enumerate(phrases):
             key = key_of("text", job.clip.key, texts, phrase)
-            vector: FloatArray | None = self._cache.get(key)
+            vector: FloatArray | None = self._known.get(key)
             if vector is None:
                 vector = self._texts.get(key)
             if vector is None or vector.shape != (job.clip.width,):
                 embedding = embed_steps(job.clip, phrase, texts)
                 vector = (yield from counted(embedding, Progress("Reading the prompts", done, len(phrases)))).numpy()
                 self._texts.put(key, vector)
-            self._cache.put(key, vector, vector.nbytes)
+            self._known.put(key, vector, vector.nbytes)
             vectors[phrase] = vector
         return vectors
 

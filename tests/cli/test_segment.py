@@ -345,7 +345,7 @@ def test_a_cached_model_goes_before_the_demo(run, photo, tiny, monkeypatch):
 
 
 def test_stopping_leaves_whole_files_only(run, photo, tiny, monkeypatch):
-    from napari_clearclip.cli import results
+    from napari_clearclip.batch import results
 
     def stop(*arguments):
         raise KeyboardInterrupt

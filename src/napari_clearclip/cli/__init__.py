@@ -31,6 +31,61 @@ ModelOption = Annotated[str | None, typer.Option("--model", "-m", metavar="MODEL
 DeviceOption = Annotated[
     str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps; auto takes a GPU if it can.")
 ]
+PromptOption = Annotated[
+    list[str] | None,
+    typer.Option("--prompt", "-p", metavar="TEXT", help="What to find; synonyms after commas. Repeat for more."),
+]
+IndexOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=EXPR",
+        help='A band expression: "NDVI=(nir - red) / (nir + red)"; needs no model. Repeat.',
+    ),
+]
+OtsuOption = Annotated[
+    bool, typer.Option("--otsu", help="Each image sets the thresholds of band expressions (Otsu's method).")
+]
+BandsOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAMES", help="Names of the channels, in order: red,green,blue,nir. Else b1, b2, ..."),
+]
+DistractorOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TEXT", help="What only competes and gets no mask. Repeat; replaces the default list."),
+]
+NoDistractorsOption = Annotated[
+    bool, typer.Option("--no-distractors", help="Prompts share the image among themselves alone.")
+]
+VariantOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="How the last block attends: clearclip (default), sclip, naclip, vanilla, ..."),
+]
+ThresholdOption = Annotated[
+    float | None, typer.Option(metavar="X", help="Score from 0 to 1 from which on a pixel belongs to its prompt.")
+]
+TemplatesOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="imagenet, single, microscopy, aerial, or a sentence with {} for the phrase."),
+]
+ShortSideOption = Annotated[
+    str | None,
+    typer.Option(metavar="PIXELS", help="Size at which the shorter side is read, or native; larger finds smaller."),
+]
+FormatOption = Annotated[
+    list[str] | None,
+    typer.Option("--format", metavar="NAME", help="Write this too: coco, yolo, objects, ome-tiff, ... Repeat."),
+]
+LeaveOutOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="WHAT", help="What a format may drop if it cannot hold it: overlap, holes, crs, ..."),
+]
+SettingsOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.json", help="A settings file of an earlier run; the other options go before it."),
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option(metavar="N", help="CPU cores to compute with; all that torch takes if left out.")
+]
 
 
 def main() -> None:
@@ -63,6 +118,11 @@ def _told(command: Callable[P, int]) -> Callable[P, None]:
     return run
 
 
+def _names(bands: str | None) -> tuple[str, ...]:
+    """The names of channels that stand in a text, between commas."""
+    return tuple(name.strip() for name in bands.split(",")) if bands else ()
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         from napari_clearclip import __version__
@@ -86,67 +146,22 @@ def _segment(
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGE...", help="TIFF (stacks and GeoTIFF too), PNG, JPEG, ... or .npy.")
     ],
-    prompt: Annotated[
-        list[str] | None,
-        typer.Option("--prompt", "-p", metavar="TEXT", help="What to find; synonyms after commas. Repeat for more."),
-    ] = None,
-    index: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=EXPR",
-            help='A band expression: "NDVI=(nir - red) / (nir + red)"; needs no model. Repeat.',
-        ),
-    ] = None,
-    otsu: Annotated[
-        bool, typer.Option("--otsu", help="Each image sets the thresholds of band expressions (Otsu's method).")
-    ] = False,
-    bands: Annotated[
-        str | None,
-        typer.Option(metavar="NAMES", help="Names of the channels, in order: red,green,blue,nir. Else b1, b2, ..."),
-    ] = None,
-    distractor: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TEXT", help="What only competes and gets no mask. Repeat; replaces the default list."),
-    ] = None,
-    no_distractors: Annotated[
-        bool, typer.Option("--no-distractors", help="Prompts share the image among themselves alone.")
-    ] = False,
-    variant: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="How the last block attends: clearclip (default), sclip, naclip, vanilla, ..."
-        ),
-    ] = None,
+    prompt: PromptOption = None,
+    index: IndexOption = None,
+    otsu: OtsuOption = False,
+    bands: BandsOption = None,
+    distractor: DistractorOption = None,
+    no_distractors: NoDistractorsOption = False,
+    variant: VariantOption = None,
     model: ModelOption = None,
-    threshold: Annotated[
-        float | None, typer.Option(metavar="X", help="Score from 0 to 1 from which on a pixel belongs to its prompt.")
-    ] = None,
-    templates: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="imagenet, single, microscopy, aerial, or a sentence with {} for the phrase."
-        ),
-    ] = None,
-    short_side: Annotated[
-        str | None,
-        typer.Option(metavar="PIXELS", help="Size at which the shorter side is read, or native; larger finds smaller."),
-    ] = None,
-    format_: Annotated[
-        list[str] | None,
-        typer.Option("--format", metavar="NAME", help="Write this too: coco, yolo, objects, ome-tiff, ... Repeat."),
-    ] = None,
-    leave_out: Annotated[
-        list[str] | None,
-        typer.Option(metavar="WHAT", help="What a format may drop if it cannot hold it: overlap, holes, crs, ..."),
-    ] = None,
+    threshold: ThresholdOption = None,
+    templates: TemplatesOption = None,
+    short_side: ShortSideOption = None,
+    format_: FormatOption = None,
+    leave_out: LeaveOutOption = None,
     device: DeviceOption = "auto",
-    settings: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.json", help="A settings file of an earlier run; the other options go before it."),
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", help="CPU cores to compute with; all that torch takes if left out.")
-    ] = None,
+    settings: SettingsOption = None,
+    threads: ThreadsOption = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -170,7 +185,7 @@ def _segment(
         prompts=tuple(prompt or ()),
         indices=tuple(index or ()),
         otsu=otsu,
-        bands=tuple(name.strip() for name in bands.split(",")) if bands else (),
+        bands=_names(bands),
         distractors=tuple(distractor or ()),
         no_distractors=no_distractors,
         variant=variant,
@@ -183,6 +198,61 @@ def _segment(
         leave_out=tuple(leave_out or ()),
     )
     return segment_files(images, flags, device, out, threads)
+
+
+@app.command("batch")
+@_told
+def _batch(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...", help='Images, folders of images, patterns as "tiles/**/*.tif", zarr arrays and groups.'
+        ),
+    ],
+    prompt: PromptOption = None,
+    index: IndexOption = None,
+    bands: BandsOption = None,
+    model: ModelOption = None,
+    threshold: ThresholdOption = None,
+    short_side: ShortSideOption = None,
+    format_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format", metavar="NAME", help="What is written: tiff (if left out), coco, yolo, objects, ... Repeat."
+        ),
+    ] = None,
+    leave_out: LeaveOutOption = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Write what `segment` writes too: overlay, masks, similarities, ...")
+    ] = False,
+    device: DeviceOption = "auto",
+    settings: SettingsOption = None,
+    threads: ThreadsOption = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results (made if need be).")
+    ] = Path("clearclip_out"),
+) -> int:
+    """Find what the prompts say in many images, and go on where an earlier run stopped.
+
+    An image whose files are there, made from the same file with the same settings and model, is skipped. One that
+    fails is told and tried again by the next run; the others go on. clearclip_summary.jsonl has a line of JSON for
+    each image: status, seconds, coverage and highest score of each prompt, files, and the error if there was one.
+    """
+    from napari_clearclip.cli.batch import run_batch
+    from napari_clearclip.cli.request import Flags
+
+    flags = Flags(
+        prompts=tuple(prompt or ()),
+        indices=tuple(index or ()),
+        bands=_names(bands),
+        model=model,
+        threshold=threshold,
+        short_side=short_side,
+        settings=settings,
+        formats=tuple(format_ or ()),
+        leave_out=tuple(leave_out or ()),
+    )
+    return run_batch(inputs, flags, everything, device, out, threads)
 
 
 @app.command("train")

@@ -9,10 +9,9 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import ValidationError
 from rich.console import Console
 
-from napari_clearclip.io.session import explain
+from napari_clearclip.batch.outcome import sentence as sentence
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -53,17 +52,6 @@ def show(text: str) -> None:
 def show_table(table: Table) -> None:
     """A table on standard output, as wide as it needs where that is no terminal."""
     _RESULTS.print(table, width=None if _RESULTS.is_terminal else _WIDE, crop=_RESULTS.is_terminal)
-
-
-def sentence(error: BaseException) -> str:
-    """What an exception says, as one line."""
-    if isinstance(error, ValidationError):
-        return explain(error)
-    if isinstance(error, MemoryError):
-        return "there is not enough memory; try a smaller --short-side or --device cpu"
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def meter() -> Bar:

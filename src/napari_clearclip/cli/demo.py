@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_clearclip import domains
+from napari_clearclip.batch.outcome import found_in
+from napari_clearclip.batch.planes import segment_picture
+from napari_clearclip.batch.results import write_results
 from napari_clearclip.cli.console import follow, meter, show, show_table
-from napari_clearclip.cli.report import Row, rows_of, show_rows
+from napari_clearclip.cli.report import Row, show_rows
 from napari_clearclip.cli.request import prompts_of
-from napari_clearclip.cli.results import write_results
-from napari_clearclip.cli.segment import pipeline_for, segment_picture
+from napari_clearclip.cli.segment import pipeline_for
 from napari_clearclip.edits import View
 from napari_clearclip.io.files import writable_folder
 from napari_clearclip.io.images import Picture
@@ -40,10 +43,12 @@ def run_demo(out: Path, device: str) -> int:
         for kind in KINDS:
             scene = make_scene(kind, _SHOWN)
             picture = Picture(kind, scene.image, View(channel_axis=2))
-            results = segment_picture(pipeline, picture, Session(settings=scene_settings(scene)), bar, kind)
+            results = segment_picture(
+                pipeline, picture, Session(settings=scene_settings(scene)), partial(follow, bar), kind
+            )
             write_photograph(out / f"{kind}.png", scene.image)
             write_results(out, kind, picture, results)
-            rows += rows_of(kind, results)
+            rows += [(kind, found) for found in found_in(results)]
         values = follow(bar, "Measuring", _ablate(pipeline))
     show_rows(rows, out)
     _show_ablation(values)

@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from napari_clearclip.batch.outcome import Found
 from napari_clearclip.cli.console import show, show_table, tell
-from napari_clearclip.cli.results import coverage
 from napari_clearclip.settings import Settings
 
-if TYPE_CHECKING:
-    from napari_clearclip.result import Segmentation
-
-
-@dataclass(frozen=True)
-class Row:
-    """One prompt in one image: its share of the valid pixels, highest score and threshold, all from 0 to 1."""
-
-    image: str
-    prompt: str
-    coverage: float
-    highest: float
-    threshold: float
-
-
-def rows_of(image: str, results: Sequence[Segmentation]) -> list[Row]:
-    """A row for each prompt."""
-    return [
-        Row(
-            image,
-            ", ".join(prompt.phrases),
-            coverage(results, prompt.id),
-            max(float(part.scores.of(prompt.id).max(initial=0)) for part in results),
-            prompt.threshold,
-        )
-        for prompt in results[0].settings.objects
-    ]
+Row = tuple[str, Found]
+"""An image's name and one prompt in it."""
 
 
 def show_rows(rows: Sequence[Row], folder: Path) -> None:
@@ -51,10 +24,10 @@ def show_rows(rows: Sequence[Row], folder: Path) -> None:
     table.add_column("prompt", overflow="fold")
     table.add_column("coverage", justify="right")
     table.add_column("highest score", justify="right")
-    for place, row in enumerate(rows):
-        first = place == 0 or rows[place - 1].image != row.image
+    for place, (image, row) in enumerate(rows):
+        first = place == 0 or rows[place - 1][0] != image
         table.add_row(
-            Text(row.image if first else ""), Text(row.prompt), f"{100 * row.coverage:.1f} %", f"{row.highest:.2f}"
+            Text(image if first else ""), Text(row.prompt), f"{100 * row.coverage:.1f} %", f"{row.highest:.2f}"
         )
     show_table(table)
     show(f"Written to {folder.resolve()}")
@@ -62,8 +35,8 @@ def show_rows(rows: Sequence[Row], folder: Path) -> None:
 
 def advise(rows: Sequence[Row], settings: Settings) -> None:
     """For each prompt that was found nowhere: what to try."""
-    for prompt in dict.fromkeys(row.prompt for row in rows):
-        mine = [row for row in rows if row.prompt == prompt]
+    for prompt in dict.fromkeys(row.prompt for _, row in rows):
+        mine = [row for _, row in rows if row.prompt == prompt]
         if any(row.coverage for row in mine):
             continue
         highest, threshold = max(row.highest for row in mine), mine[0].threshold
@@ -80,8 +53,8 @@ def advise(rows: Sequence[Row], settings: Settings) -> None:
         tell(f"Nothing was found for {prompt!r}: {why}. Try {'; '.join(ways)}.")
 
 
-def warn_unknown(result: Segmentation) -> None:
+def warn_unknown(unknown: Mapping[str, Sequence[str]]) -> None:
     """Flag the words that a model with a small vocabulary has never seen."""
-    for phrase, words in (result.unknown or {}).items():
+    for phrase, words in unknown.items():
         listed = ", ".join(repr(word) for word in words)
         tell(f"Warning: this model has never seen {listed}; the score of {phrase!r} goes by its other words.")

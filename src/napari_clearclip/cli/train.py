@@ -128,7 +128,7 @@ def _labels_of(path: Path, folder: Path | None) -> npt.NDArray[np.integer] | Non
     data = read_image(found).data
     if data.dtype.kind not in "biu":
         raise UsageError(f"{found} holds {data.dtype} values; labels are whole numbers")
-    return data.astype(np.int64)
+    return np.asarray(data, np.int64)
 
 
 def _show_card(card: Card, path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from html import unescape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from napari_clearclip.edits import Plane, View
 from napari_clearclip.io.gdal import blocks_of
 from napari_clearclip.io.pixels import pixel_of
 from napari_clearclip.io.placement import Placement, placement_of
+from napari_clearclip.io.zarrs import is_zarr, open_zarr
 from napari_clearclip.result import Georeference
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class Picture:
     ----------
     name : str
         File name without its ending.
-    data : array
-        Stored values; axes of the stack first, then rows, columns and channels as `view` says.
+    data : array-like
+        Stored values, perhaps `Lazy`; axes of the stack first, then rows, columns and channels as `view` says.
     view : View
         How the file says it is to be looked at: channel axis, order of channels, nodata, alpha; no plane.
     placement : Placement
@@ -58,7 +59,7 @@ class Picture:
     """
 
     name: str
-    data: Array
+    data: Any
     view: View = View()
     placement: Placement = field(default_factory=Placement)
     georeference: Georeference | None = None
@@ -67,7 +68,7 @@ class Picture:
     @property
     def stack(self) -> tuple[int, ...]:
         """Lengths of the leading axes; () for a single plane."""
-        return self.data.shape[: self.data.ndim - (2 if self.view.channel_axis is None else 3)]
+        return tuple(self.data.shape[: self.data.ndim - (2 if self.view.channel_axis is None else 3)])
 
     @property
     def planes(self) -> tuple[Plane, ...]:
@@ -100,6 +101,8 @@ def read_image(path: Path, lazy: bool = False) -> Picture:
     An array file declares no axes: (H, W, 3) and (H, W, 4) have channels last, (3, H, W) and (4, H, W) first, and all
     other leading axes are a stack.
     """
+    if is_zarr(path):
+        return _read_zarr(path)
     if path.is_dir():
         raise UnreadableImageError(f"{path} is a folder; give the image files in it")
     try:
@@ -151,6 +154,14 @@ def lies_where(path: Path, shape: tuple[int, ...] = ()) -> tuple[Placement | Non
 def _stem(path: Path) -> str:
     """The file's name without its ending, and without the .ome of .ome.tif."""
     return path.stem.removesuffix(".ome") or path.stem
+
+
+def _read_zarr(path: Path) -> Picture:
+    """The image of a zarr, of which pixels are read when they are asked for."""
+    data, view, stack = open_zarr(path)
+    if not data.size:
+        raise UnreadableImageError(f"{path} holds no pixels: its shape is {data.shape}")
+    return Picture(_stem(path), data, view, Placement(axes=stack))
 
 
 def _read_array(path: Path) -> Picture:

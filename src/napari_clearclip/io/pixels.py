@@ -45,7 +45,7 @@ def pixel_of(
     return _of_ome(ome) if ome else _of_imagej(page, imagej or {})
 
 
-def _measured(height: float, width: float, unit: str) -> dict[str, Any]:
+def measured(height: float, width: float, unit: str) -> dict[str, Any]:
     """A size and its unit; nothing if that is no size or there is no unit."""
     unit = "µm" if unit in _MICRONS else unit
     good = all(math.isfinite(side) and side > 0 for side in (height, width))
@@ -62,7 +62,7 @@ def _of_ome(text: str) -> dict[str, Any]:
     except (ElementTree.ParseError, KeyError, ValueError):
         return {}
     rows, cols = (pixels.attrib.get(f"PhysicalSize{axis}Unit", "µm") for axis in "YX")
-    return _measured(height, width, rows) if rows == cols else {}
+    return measured(height, width, rows) if rows == cols else {}
 
 
 def _of_imagej(page: TiffPage, imagej: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _of_imagej(page: TiffPage, imagej: Mapping[str, Any]) -> dict[str, Any]:
     if "unit" not in imagej or not {282, 283} <= {tag.code for tag in page.tags}:
         return {}
     (across, of_cols), (down, of_rows) = (page.tags[code].value for code in (282, 283))
-    return _measured(of_rows / down, of_cols / across, str(imagej["unit"])) if across and down else {}
+    return measured(of_rows / down, of_cols / across, str(imagej["unit"])) if across and down else {}
 
 
 def _on_earth(page: TiffPage, georeference: Georeference) -> dict[str, Any]:
@@ -81,11 +81,11 @@ def _on_earth(page: TiffPage, georeference: Georeference) -> dict[str, Any]:
     middle = f + d * page.imagewidth / 2 + e * page.imagelength / 2
     if int(keys.get("GTModelTypeGeoKey", 0)) == _GEOGRAPHIC:
         down, across = _degree(math.radians(middle))
-        return _measured(height * down, width * across, "m")
+        return measured(height * down, width * across, "m")
     if georeference.crs == _WEB_MERCATOR:
         shrink = 1 / math.cosh(middle / _EARTH)  # the cosine of the latitude
-        return _measured(height * shrink, width * shrink, "m")
-    return _measured(height, width, "ft" if int(keys.get("ProjLinearUnitsGeoKey", 0)) in _FEET else "m")
+        return measured(height * shrink, width * shrink, "m")
+    return measured(height, width, "ft" if int(keys.get("ProjLinearUnitsGeoKey", 0)) in _FEET else "m")
 
 
 def _degree(latitude: float) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from psygnal import Signal
 from qtpy.QtWidgets import QWidget
 
+from napari_clearclip.batch.inputs import OURS, READABLE
 from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.jobs import Source
 from napari_clearclip.gui.control.runner import Executor, OpenPipeline
@@ -20,7 +21,6 @@ from napari_clearclip.settings import Model, Runtime, Settings
 from napari_clearclip.study import Study
 
 STOPPED = "The training was stopped; what it learned is kept beside the file, and Train goes on from there."
-READABLE = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy")
 NamedSource = tuple[str, Source]
 Work = Generator[Progress, None, "Model | Exception | None"]
 
@@ -157,7 +157,7 @@ def _from_folder(folder: Path) -> list[Example]:
 
     examples = []
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in READABLE and "_clearclip_" not in path.name:
+        if path.suffix.lower() in READABLE and OURS not in path.name:
             picture = read_image(path)
             examples += [
                 Example(

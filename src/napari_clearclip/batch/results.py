@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _MOST_TILES = 9
 
 
-def write_results(folder: Path, name: str, picture: Picture, results: Sequence[Segmentation]) -> None:
-    """Labels, overlay, settings, and each prompt's mask and similarity.
+def write_results(folder: Path, name: str, picture: Picture, results: Sequence[Segmentation]) -> list[Path]:
+    """The files of an image that were written: labels, overlay, settings, and each prompt's mask and similarity.
 
     Parameters
     ----------
@@ -47,20 +47,20 @@ def write_results(folder: Path, name: str, picture: Picture, results: Sequence[S
     shape = (*stack, *first.labels.shape)
     names = tuple(prompt.phrase for prompt in prompts)
     stem = f"{name}_clearclip"
-    write_labels(
-        folder / f"{stem}_labels.tif", (_rows(part.labels) for part in results), shape, names, picture.placement
-    )
+    files = [folder / f"{stem}_{ending}" for ending in ("labels.tif", "overlay.png", "settings.json")]
+    write_labels(files[0], (_rows(part.labels) for part in results), shape, names, picture.placement)
     mask_ending = "tif" if stack else "png"
     for prompt, part in zip(prompts, distinct(slug(text) for text in names), strict=True):
         masks = (_rows(np.where(result.mask(prompt.id), np.uint8(255), np.uint8(0))) for result in results)
-        write_mask(folder / f"{stem}_{part}_mask.{mask_ending}", masks, shape, prompt.phrase, picture.placement)
+        mine = [folder / f"{stem}_{part}_{ending}" for ending in (f"mask.{mask_ending}", "similarity.tif")]
+        write_mask(mine[0], masks, shape, prompt.phrase, picture.placement)
         scores = (similarity(result, prompt, picture) for result in results)
-        write_similarity(folder / f"{stem}_{part}_similarity.tif", scores, shape, prompt.phrase, picture.placement)
-    write_overlay(
-        folder / f"{stem}_overlay.png", tuple(_tiles(picture, results)), _legend(results), _title(name, first)
-    )
+        write_similarity(mine[1], scores, shape, prompt.phrase, picture.placement)
+        files += mine
+    write_overlay(files[1], tuple(_tiles(picture, results)), _legend(results), _title(name, first))
     view = first.view.replace(plane=()) if stack else first.view
-    write_session(folder / f"{stem}_settings.json", Session(settings=first.settings, view=view))
+    write_session(files[2], Session(settings=first.settings, view=view))
+    return files
 
 
 def _rows(array: npt.NDArray[np.uint8]) -> Plane:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +23,11 @@ class Exports:
     folder : Path
         Where to.
     spool : Path
-        An empty folder for the masks until all images are done, so that they need not stay in memory.
+        A folder for the masks of formats that hold all images, until these are done: they need not stay in memory, and
+        images that were done by another process, or in an earlier run, are there too.
     formats : sequence of str
         Keys of `FORMATS`.
-    leave_out : sequence of str
+    leave_out : collection of str
         What may be left out where a format cannot hold it.
     """
 
@@ -34,12 +35,9 @@ class Exports:
         self._folder, self._spool, self._leave_out = folder, spool, leave_out
         self._alone = [name for name in dict.fromkeys(formats) if not FORMATS[name].joins]
         self._joined = [name for name in dict.fromkeys(formats) if FORMATS[name].joins]
-        self._count = 0
-        for name in self._joined:
-            (spool / name).mkdir()
 
-    def add(self, name: str, picture: Picture, file_name: str, results: Sequence[Segmentation]) -> None:
-        """Write one image's masks.
+    def add(self, name: str, picture: Picture, file_name: str, results: Sequence[Segmentation]) -> list[Path]:
+        """The files of one image that were written.
 
         Raises
         ------
@@ -47,23 +45,38 @@ class Exports:
             If a format cannot be written, or cannot hold the masks.
         """
         if not self._alone and not self._joined:
-            return
+            return []
         stack = picture.stack if len(results) > 1 else ()
         masks = Masks.of(results, stack, file_name, picture.placement)
+        files = []
         for form in self._alone:
-            write(self._folder / f"{name}_clearclip_{FORMATS[form].ending}", [masks], form, self._leave_out)
+            files.append(self._folder / f"{name}_clearclip_{FORMATS[form].ending}")
+            write(files[-1], [masks], form, self._leave_out)
         for form in self._joined:
-            write_npz(self._spool / form / f"{self._count:08}.npz", fitted(masks, form, self._leave_out))
-        self._count += 1
+            files.append(self._spooled(form, name))
+            files[-1].parent.mkdir(parents=True, exist_ok=True)
+            write_npz(files[-1], fitted(masks, form, self._leave_out))
+        return files
 
-    def finish(self) -> None:
+    def finish(self, names: Iterable[str]) -> None:
         """Write what holds the masks of all images.
+
+        Parameters
+        ----------
+        names : iterable of str
+            The images, in the order in which they are to be; those without masks are left out.
 
         Raises
         ------
         OSError, ValueError
             If a file cannot be written.
         """
-        for form in self._joined if self._count else ():
-            spooled = (read_npz(path) for path in sorted((self._spool / form).iterdir()))
-            write(self._folder / f"clearclip_{FORMATS[form].ending}", spooled, form, self._leave_out)
+        names = list(names)
+        for form in self._joined:
+            paths = [path for name in names if (path := self._spooled(form, name)).exists()]
+            if paths:
+                path = self._folder / f"clearclip_{FORMATS[form].ending}"
+                write(path, (read_npz(path) for path in paths), form, self._leave_out)
+
+    def _spooled(self, form: str, name: str) -> Path:
+        return self._spool / form / f"{name}.npz"

@@ -1,0 +1,91 @@
+"""An image, which may be a stack, to the segmentation of each of its planes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_clearclip.edits import View
+from napari_clearclip.io.images import Picture
+from napari_clearclip.io.session import Session
+from napari_clearclip.pipeline import Pipeline
+from napari_clearclip.progress import Progress
+from napari_clearclip.result import Segmentation
+from napari_clearclip.settings import Settings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Steps = Generator[Progress, None, Segmentation]
+Follow = Callable[[str, Steps], Segmentation]
+"""Runs steps to their end, telling the user by a name."""
+
+# Enough pixels of a stack for steady contrast limits.
+_SAMPLE = 16_000_000
+
+
+def silently(name: str, steps: Steps) -> Segmentation:
+    """Run steps to their end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: Segmentation = stop.value
+            return result
+
+
+def segment_picture(
+    pipeline: Pipeline, picture: Picture, session: Session, follow: Follow, name: str, bands: tuple[str, ...] = ()
+) -> tuple[Segmentation, ...]:
+    """The segmentation of every plane, or of the one plane that the session's view names.
+
+    Raises
+    ------
+    ValueError
+        If there are more names of `bands` than channels.
+    """
+    view, settings = session.view or picture.view, session.settings
+    view = view.replace(bands=bands or view.bands or picture.view.bands)
+    count = 1 if view.channel_axis is None else picture.data.shape[view.channel_axis % 3 - 3]
+    if len(bands) > count:
+        raise ValueError(f"--bands has {len(bands)} names, but the image {count} channel{'s' * (count > 1)}")
+    planes = [view.plane] if view.plane or not picture.stack else list(picture.planes)
+    if len(planes) > 1:
+        tall, flat = _tall(picture, view)
+        view = _stack_view(tall, flat, view)
+        settings = _stack_settings(tall, flat, settings)
+    results = []
+    for place, plane in enumerate(planes):
+        part = f"{name} plane {place + 1}/{len(planes)}" if len(planes) > 1 else name
+        steps = pipeline.steps(picture.data, settings, view.replace(plane=plane), georeference=picture.georeference)
+        results.append(follow(part, steps))
+    return tuple(results)
+
+
+def _tall(picture: Picture, view: View) -> tuple[NDArray[np.generic], View]:
+    """A sample of all planes of a stack, one below the other, and how it is looked at."""
+    data: NDArray[np.generic] = picture.data
+    axis = view.channel_axis
+    if axis is not None:
+        data = np.moveaxis(data, axis % 3 - 3, -1)
+    rows, cols = (-3, -2) if axis is not None else (-2, -1)
+    step = max(int(np.sqrt(data.shape[rows] * data.shape[cols] * np.prod(picture.stack) / _SAMPLE)), 1)
+    sample = data[..., ::step, ::step, :] if axis is not None else data[..., ::step, ::step]
+    return sample.reshape(-1, *sample.shape[cols:]), view.replace(channel_axis=None if axis is None else 2)
+
+
+def _stack_view(tall: NDArray[np.generic], flat: View, view: View) -> View:
+    """The view with contrast limits of the whole stack, so that an empty plane is not stretched to noise."""
+    from napari_clearclip.engine.view import resolve_view
+
+    return resolve_view(tall, flat).replace(channel_axis=view.channel_axis)
+
+
+def _stack_settings(tall: NDArray[np.generic], flat: View, settings: Settings) -> Settings:
+    """Settings with ranges and thresholds of band expressions by the whole stack, for the same reason."""
+    from napari_clearclip.engine.bands import fill_in
+
+    prompts = (prompt if prompt.index is None else fill_in(tall, flat, prompt) for prompt in settings.prompts)
+    return settings.replace(prompts=tuple(prompts))

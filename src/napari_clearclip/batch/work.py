@@ -1,0 +1,132 @@
+"""One image after the other, each from its file to what is written of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_clearclip import __version__
+from napari_clearclip.batch.exports import Exports
+from napari_clearclip.batch.inputs import stamp
+from napari_clearclip.batch.outcome import Outcome, found_in, sentence
+from napari_clearclip.batch.planes import Follow, segment_picture
+from napari_clearclip.batch.results import write_results
+from napari_clearclip.cache import key_of
+from napari_clearclip.io.images import read_image
+from napari_clearclip.io.session import Session
+
+if TYPE_CHECKING:
+    from napari_clearclip.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Task:
+    """An image, what its files begin with, and what `Outcome.key` will be."""
+
+    path: Path
+    name: str
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be made of each image.
+
+    Attributes
+    ----------
+    session : Session
+        Settings, and how the image is looked at.
+    folder, spool : Path
+        Where files are written to; `spool` is for the masks of formats that hold all images.
+    formats, leave_out : tuple of str
+        As for `Exports`.
+    bands : tuple of str
+        Names of the channels.
+    results : bool
+        Whether labels, overlay, settings, masks and similarities are written beside the formats.
+    """
+
+    session: Session
+    folder: Path
+    spool: Path
+    formats: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+    bands: tuple[str, ...] = ()
+    results: bool = True
+
+    @property
+    def exports(self) -> Exports:
+        """What writes the formats."""
+        return Exports(self.folder, self.spool, self.formats, self.leave_out)
+
+    def key(self, path: Path) -> str:
+        """Names what an image's files are made from: equal keys, equal files.
+
+        Raises
+        ------
+        OSError
+            If the image cannot be looked at.
+        """
+        weights = Path(self.session.settings.model.pretrained)
+        model = stamp(weights) if weights.is_file() else ()
+        asked = (self.session, self.formats, self.leave_out, self.bands, self.results)
+        return key_of(__version__, str(path.absolute()), stamp(path), model, *asked)
+
+
+def work(pipeline: Pipeline, task: Task, wish: Wish, follow: Follow, shown: str = "") -> Outcome:
+    """What became of one image, once its files are written.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Forgets the image afterwards, so that memory does not grow with the number of images.
+    task, wish
+        The image and what is wanted.
+    follow : callable
+        Runs steps to their end.
+    shown : str
+        What `follow` calls the image; its file's name by default.
+
+    Raises
+    ------
+    napari_clearclip.engine.model.ModelError
+        If the model cannot be loaded: all other errors are about this image and are in the outcome.
+    """
+    from napari_clearclip.engine.model import ModelError
+
+    began, path = time.perf_counter(), task.path
+    about: dict[str, Any] = {"image": str(path.absolute()), "name": task.name, "key": task.key}
+    try:
+        picture = read_image(path)
+        results = segment_picture(pipeline, picture, wish.session, follow, shown or path.name, wish.bands)
+        files = write_results(wish.folder, task.name, picture, results) if wish.results else []
+        files += wish.exports.add(task.name, picture, path.name, results)
+    except ModelError:
+        raise
+    except (ValueError, TypeError, OSError, RuntimeError, MemoryError, ImportError) as error:
+        return Outcome(**about, status="failed", seconds=_since(began), error=sentence(error))
+    finally:
+        pipeline.forget()
+    return Outcome(
+        **about,
+        status="done",
+        seconds=_since(began),
+        prompts=found_in(results),
+        files=tuple(Path(os.path.relpath(file, wish.folder)).as_posix() for file in files),
+        unknown=dict(results[0].unknown or {}),
+    )
+
+
+def work_through(pipeline: Pipeline, tasks: Sequence[Task], wish: Wish, follow: Follow) -> Iterator[Outcome]:
+    """What became of each image, in order."""
+    for place, task in enumerate(tasks):
+        shown = f"{task.path.name} ({place + 1}/{len(tasks)})" if len(tasks) > 1 else task.path.name
+        yield work(pipeline, task, wish, follow, shown)
+
+
+def _since(began: float) -> float:
+    return round(time.perf_counter() - began, 3)
