@@ -9,6 +9,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -52,6 +53,7 @@ class Fold(QWidget):
             " padding: 3px 0; }"
             "#clearclip-fold:focus, #clearclip-fold:hover { text-decoration: underline; }"
         )
+        self.button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # no text widens the panel
         self.inner = inner
         self._text = text
         layout = QVBoxLayout(self)

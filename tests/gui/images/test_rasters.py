@@ -55,7 +55,7 @@ def land(path: Path, data: Any = CUBE, names: tuple[str, ...] = NAMES, **options
 
 def opened(path: Path) -> tuple[ViewerModel, Any]:
     viewer = ViewerModel()
-    return viewer, viewer.open(path, plugin="napari-clearclip")[0]
+    return viewer, viewer.open(path, plugin="napari-clearclip")[-1]
 
 
 def test_all_bands_are_there_by_name(tmp_path: Path) -> None:
@@ -90,7 +90,8 @@ def test_real_rasters_are_bands_with_a_picture(name: str, test_data: Path) -> No
     np.testing.assert_array_equal(stored, shown)
     if name == "RGB.byte.tif":
         np.testing.assert_array_equal(render(source.read((0,)), source.view, slice(None), slice(None))[1], seen)
-    picture = viewer.layers[1]
+    picture = viewer.layers[0]
+    assert (picture.visible, layer.visible, viewer.layers.selection.active) == (True, False, layer)
     assert picture.rgb
     assert not is_source(picture)
     np.testing.assert_array_equal(picture.data[..., 3] > 0, seen)

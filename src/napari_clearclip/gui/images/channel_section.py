@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_clearclip.gui.forms import Choice
-from napari_clearclip.gui.images.channels import COLOURS, NO_PICKS, Pick, Picks
+from napari_clearclip.gui.images.channels import COLOURS, NO_PICKS, SEPARATOR, Pick, Picks
 from napari_clearclip.gui.sections import GAP, Fold, form_layout, hint
 
 AS_IT_IS = "Nothing chosen: the image is read as it is shown."
@@ -74,8 +74,14 @@ class ChannelSection(Fold):
                 choice.addItem(name, value)
             choice.setCurrentIndex(next((at for at in range(choice.count()) if choice.itemData(at) == pick), 0))
         names = [choice.currentText() for choice in self.colours if choice.currentData() is not None]
-        self.set_text(f"{_TITLE}: {', '.join(names)}" if names else _TITLE)
+        self.set_text(f"{_TITLE}: {', '.join(_short(names))}" if names else _TITLE)
         self.about.setText(problem or (AS_IT_IS if not names else ONE if len(names) == 1 else CHOSEN))
 
     def _on_picked(self) -> None:
         self.picks_chosen.emit(self.picks)
+
+
+def _short(names: Sequence[str]) -> Sequence[str]:
+    """The names without that of their layer where they have the same one."""
+    parts = [name.rpartition(SEPARATOR) for name in names]
+    return [channel for *_, channel in parts] if len({layer for layer, *_ in parts}) == 1 else names

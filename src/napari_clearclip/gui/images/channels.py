@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 COLOURS = ("Red", "Green", "Blue")
+SEPARATOR = " · "  # between the name of a layer and that of a channel
 _NAMES = ("channel_names", "bands")  # in a layer's metadata, one for each channel
 
 
@@ -104,7 +105,7 @@ def choices(layers: Iterable[Image]) -> list[tuple[str, Pick]]:
             found.append((layer.name, Pick(key_of(layer))))
         else:
             names = enumerate(band_names(layer, full_shape(layer)[axis]))
-            found += [(f"{layer.name} · {name or at + 1}", Pick(key_of(layer), at)) for at, name in names]
+            found += [(f"{layer.name}{SEPARATOR}{name or at + 1}", Pick(key_of(layer), at)) for at, name in names]
     return found
 
 

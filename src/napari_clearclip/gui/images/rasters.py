@@ -70,10 +70,11 @@ def raster_of(layer: Layer) -> Raster | None:
 
 
 def layers_of(picture: Picture) -> list[LayerData]:
-    """A layer of all bands, and before it, where the file says which are red, green and blue, a picture of these.
+    """A layer of all bands and, where the file says which are red, green and blue, a picture of these.
 
     The bands lie along an axis of their own before rows and columns, so that no band is taken for transparency. Their
-    names, nodata and place stand in the layer's metadata.
+    names, nodata and place stand in the layer's metadata. With a picture to look at they are hidden, and above it, so
+    that what is found in them lies on it.
     """
     view = picture.view
     levels = [picture.data, *picture.smaller]
@@ -102,8 +103,8 @@ def layers_of(picture: Picture) -> list[LayerData]:
         "metadata": {**about, KEY: {"raster": raster}},
         **_sized(view.scale, view.unit, len(stack)),
     }
-    bands: LayerData = (levels if len(levels) > 1 else data, options, "image")
-    return [bands, _picture(picture.name, levels, view)] if declared else [bands]
+    bands: LayerData = (levels if len(levels) > 1 else data, {**options, "visible": not declared}, "image")
+    return [_picture(picture.name, levels, view), bands] if declared else [bands]
 
 
 def _colours(picture: Picture, names: tuple[str, ...], count: int) -> tuple[tuple[int, ...], bool]:
