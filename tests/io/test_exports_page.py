@@ -29,7 +29,8 @@ def test_the_table_says_what_each_format_holds(name: str) -> None:
 def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with an export in every format, which is the current one."""
     land = Georeference("EPSG:32631", (10.0, 0.0, 500000.0, 0.0, -10.0, 5000000.0))
-    plain = Masks(("field", "roof"), LABELS, image="field.png")
+    scores = np.full((2, 4, 6), 0.5, np.float32)
+    plain = Masks(("field", "roof"), LABELS, image="field.png", scores=scores)
     numbered = Masks(plain.names, LABELS, instances=LABELS, image="field.png")
     placed = Masks(plain.names, LABELS, image="field.tif", georeference=land)
     for name, form in FORMATS.items():

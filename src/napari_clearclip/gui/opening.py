@@ -8,9 +8,9 @@ from typing import Any
 
 from napari_clearclip.gui.exporting.files import layers_in
 from napari_clearclip.gui.images.rasters import layers_of
-from napari_clearclip.io.formats import format_of
+from napari_clearclip.io.formats import FORMATS, format_of
 from napari_clearclip.io.images import lies_where, read_image
-from napari_clearclip.io.raster import is_ours
+from napari_clearclip.io.raster import role_of
 
 LayerData = tuple[Any, dict[str, Any], str]
 Reader = Callable[[str | list[str]], list[LayerData]]
@@ -25,13 +25,13 @@ def open_file(path: str | list[str]) -> Reader | None:
     if not isinstance(path, str):
         return None
     file = Path(path)
-    if file.suffix.lower() in _TIFF and not is_ours(file):
-        return _bands if _is_placed(file) else _napari(path)
+    if file.suffix.lower() in _TIFF and (role := role_of(file)) != "masks":
+        return _bands if role == "scores" or _is_placed(file) else _napari(path)
     try:
-        format_of(file)
+        readable = FORMATS[format_of(file)].content == "masks"
     except ValueError:
         return None
-    return lambda _: layers_in(file)
+    return (lambda _: layers_in(file)) if readable else None
 
 
 def _is_placed(file: Path) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
-from napari_clearclip.io import coco, geojson, imagej, npz, ometiff, omezarr, png, raster, yolo
+from napari_clearclip.io import coco, geojson, imagej, npz, ometiff, omezarr, png, raster, tables, yolo
 from napari_clearclip.io.masks import Masks, Trait, traits_of, without
 
 LOSSES: dict[Trait, str] = {
@@ -33,6 +34,8 @@ class Format:
         Who reads it.
     holds : frozenset of str
         What it can hold beside names and masks.
+    content : {"masks", "scores", "objects"}
+        What it is made of; only masks are read back as `Masks`.
     write, read : callable
         For several images at once: a path and their masks, and back.
     joins : bool
@@ -46,6 +49,7 @@ class Format:
     write: Callable[[Path, Iterable[Masks]], None]
     read: Callable[[Path], list[Masks]]
     joins: bool = False
+    content: Literal["masks", "scores", "objects"] = "masks"
 
 
 def _one(
@@ -60,11 +64,14 @@ def _one(
     return write_one, lambda path: [read(path)]
 
 
-def _format(
-    title: str, ending: str, about: str, holds: str, *both: Callable[..., object], joins: bool = False
-) -> Format:
-    write, read = both if joins else _one(*both)  # type: ignore[arg-type]
-    return Format(title, ending, about, frozenset(holds.split()), write, read, joins)  # type: ignore[arg-type]
+def _format(title: str, ending: str, about: str, holds: str, *both: Callable[..., object], **more: Any) -> Format:
+    write, read = both if more.get("joins") else _one(*both)  # type: ignore[arg-type]
+    return Format(title, ending, about, frozenset(holds.split()), write, read, **more)  # type: ignore[arg-type]
+
+
+def _no_masks(path: Path) -> Masks:
+    """Refuse what holds something else."""
+    raise ValueError(f"{path} holds scores or measures of objects, which do not give masks back; open a file of masks")
 
 
 FORMATS: dict[str, Format] = {
@@ -111,6 +118,14 @@ FORMATS: dict[str, Format] = {
     "npz": _format(
         "NumPy archive", "masks.npz", "Python scripts: everything in one file",
         "overlap holes instances many stack crs", npz.write_npz, npz.read_npz,
+    ),
+    "scores": _format(
+        "Score maps as TIFF", "scores.tif", "Fiji, Python; with a coordinate system QGIS and ArcGIS: a band a prompt",
+        "overlap holes instances many stack crs", raster.write_scores, _no_masks, content="scores",
+    ),
+    "table": _format(
+        "Table of objects", "objects.csv", "spreadsheets, pandas, R: a row an object",
+        "overlap holes instances many stack crs", tables.write_table, _no_masks, content="objects",
     ),
 }  # fmt: skip
 
@@ -210,8 +225,8 @@ def format_of(path: Path) -> str:
         ".ome.tif": "ome-tiff",
         ".ome.tiff": "ome-tiff",
     }
-    endings |= {".tif": "tiff", ".tiff": "tiff"}
+    endings |= {".csv": "table", ".tif": "tiff", ".tiff": "tiff"}
     for ending, kind in endings.items():
         if lower.endswith(ending):
-            return kind
+            return "scores" if kind == "tiff" and raster.role_of(path) == "scores" else kind
     raise ValueError(f"{path} is no format that holds masks; known are {', '.join(sorted(endings))} and folders")

@@ -289,7 +289,7 @@ def _items(page: TiffPage, role: str) -> list[tuple[int, str]]:
     for attributes, text in items:
         sample = re.search(r'sample="(\d+)"', attributes)
         if f'role="{role}"' in attributes and sample:
-            found.append((int(sample[1]), unescape(text.strip())))
+            found.append((int(sample[1]), unescape(unescape(text.strip()))))  # GDAL escapes texts twice
     return found
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from napari_clearclip.edits import Mask
 from napari_clearclip.io.placement import Placement
-from napari_clearclip.result import Georeference, LabelArray, Segmentation
+from napari_clearclip.result import Georeference, LabelArray, Scores, Segmentation
 from napari_clearclip.settings import COLORS
 
 Trait = Literal["overlap", "holes", "instances", "many", "stack", "crs"]
@@ -38,6 +38,8 @@ class Masks:
         #rrggbb of each name; others are given where they are not as many.
     scores : (P, ..., h, w) float32 array or None
         Scores in [0, 1] on the cells of a grid that divides the plane evenly.
+    valid : (..., H, ceil(W / 8)) uint8 array or None
+        Pixels with data, as packed bits; None if all have.
     image : str
         File name of the image.
     placement : Placement
@@ -61,6 +63,7 @@ class Masks:
     instances: npt.NDArray[Any] | None = None
     colors: tuple[str, ...] = ()
     scores: npt.NDArray[np.float32] | None = None
+    valid: LabelArray | None = None
     image: str = ""
     placement: Placement = field(default_factory=Placement)
     georeference: Georeference | None = None
@@ -74,6 +77,8 @@ class Masks:
         packed = (len(self.names), *shape[:-1], -(-shape[-1] // 8))
         if self.overlaps is not None and self.overlaps.shape != packed:
             raise ValueError(f"overlaps have shape {self.overlaps.shape}, but must be {packed}")
+        if self.valid is not None and self.valid.shape != packed[1:]:
+            raise ValueError(f"pixels with data have shape {self.valid.shape}, but must be {packed[1:]}")
         if self.instances is not None and self.instances.shape != shape:
             raise ValueError(f"instances have shape {self.instances.shape}, but labels have {shape}")
         if self.instances is not None and self.overlaps is not None:
@@ -113,6 +118,8 @@ class Masks:
             packed = np.stack([part.overlaps for part in results if part.overlaps is not None], axis=1)
             overlaps = packed.reshape(len(prompts), *stack, *packed.shape[2:])
         scores = np.stack([part.scores.values for part in results], axis=1)
+        seen = [np.ones(shape, bool) if part.valid is None else part.valid for part in results]
+        valid = None if all(part.valid is None for part in results) else np.packbits(np.stack(seen), axis=-1)
         numbered = [part.instances for part in results if part.instances is not None]
         instances = np.stack(numbered).reshape(*stack, *shape) if numbered else None
         return cls(
@@ -122,6 +129,7 @@ class Masks:
             instances=instances,
             colors=tuple(prompt.color for prompt in prompts),
             scores=scores.reshape(len(prompts), *stack, *scores.shape[2:]),
+            valid=None if valid is None else valid.reshape(*stack, *valid.shape[1:]),
             image=image,
             placement=placement or Placement(),
             georeference=first.georeference,
@@ -174,6 +182,7 @@ class Masks:
             overlaps=None if self.overlaps is None else self.overlaps[each],
             instances=None if self.instances is None else self.instances[plane],
             scores=None if self.scores is None else self.scores[each],
+            valid=None if self.valid is None else self.valid[plane],
             spacing=self.spacing[-2:],
         )
 
@@ -185,6 +194,7 @@ class Masks:
             overlaps=None if self.overlaps is None else self.overlaps.squeeze(axis + 1),
             instances=None if self.instances is None else self.instances.squeeze(axis),
             scores=None if self.scores is None else self.scores.squeeze(axis + 1),
+            valid=None if self.valid is None else self.valid.squeeze(axis),
             spacing=self.spacing[:axis] + self.spacing[axis + 1 :],
         )
 
@@ -200,6 +210,23 @@ class Masks:
         for region in regionprops(numbered):
             rows, cols = region.slice
             yield int(numbers[region.label - 1]), (rows, cols), region.image
+
+    def score_map(self, index: int, rows: slice) -> npt.NDArray[np.float32]:
+        """One name's scores on some rows (n, W) of a plane, bilinear between cells; not a number without data.
+
+        Raises
+        ------
+        ValueError
+            If there are no scores.
+        """
+        if self.scores is None:
+            raise ValueError("there are no scores; masks that were read from a file or drawn have none")
+        height, width = self.labels.shape
+        cell = height / self.scores.shape[-2], width / self.scores.shape[-1]
+        found = Scores(tuple(map(str, range(len(self.names)))), self.scores, cell).at(str(index), rows, slice(0, width))
+        if self.valid is None:
+            return found
+        return np.where(np.unpackbits(self.valid[rows], axis=-1, count=width), found, np.float32(np.nan))
 
     def score(self, index: int, box: tuple[slice, slice], crop: Mask) -> float | None:
         """The mean score of one name over the pixels of a box on a plane; None where nothing is known."""
@@ -243,9 +270,8 @@ def without(masks: Masks, traits: Collection[str]) -> Masks:
         masks = replace(masks, overlaps=None)
     if "holes" in traits:
         each = [np.stack([_filled(mask[plane]) for plane in masks.planes]).reshape(mask.shape) for mask in masks]
-        fields = {name: getattr(masks, name) for name in ("colors", "scores", "image", "placement", "georeference")}
-        fields |= {"spacing": masks.spacing, "unit": masks.unit, "instances": masks.instances}
-        masks = Masks.from_each(masks.names, each, **fields)
+        full = Masks.from_each(masks.names, each)
+        masks = replace(masks, labels=full.labels, overlaps=full.overlaps)
     if "instances" in traits:
         masks = replace(masks, instances=None)
     if "crs" in traits:

@@ -13,12 +13,12 @@ from napari_clearclip.io.files import replacing
 from napari_clearclip.io.masks import MOST_PIXELS, Masks
 from napari_clearclip.result import Georeference
 
-_ARRAYS = ("labels", "overlaps", "instances", "scores")
+_ARRAYS = ("labels", "overlaps", "instances", "scores", "valid")
 _MOST_BYTES = 8 * MOST_PIXELS
 
 
 def write_npz(path: Path, masks: Masks) -> None:
-    """An archive with ``labels`` and, where there are any, ``overlaps``, ``instances`` and ``scores`` as in `Masks`.
+    """An archive of arrays as in `Masks`: ``labels`` and, where there are any, the others.
 
     ``about`` is a JSON text with names, colours, image, spacing, unit and georeference.
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from napari_clearclip.io.files import replacing
 from napari_clearclip.io.masks import MOST_PIXELS, Masks
+from napari_clearclip.io.raster import SOFTWARE
 
 _UNITS = {"um": "µm", "μm": "µm", "micrometer": "µm", "micron": "µm", "nanometer": "nm", "millimeter": "mm"}
 
@@ -52,7 +53,7 @@ def write_ometiff(path: Path, masks: Masks) -> None:
             bigtiff=len(masks.names) * masks.labels.size > 2**32 - 2**25,
             photometric="minisblack",
             compression="zlib",
-            software="napari-clearclip",
+            software=SOFTWARE,
             metadata=about,
         )
 

@@ -44,14 +44,13 @@ class Placement:
     spacing: Mapping[str, Any] = field(default_factory=dict)
     axes: str = ""
 
-    @property
-    def extra_tags(self) -> list[tuple[int, int | str, int, Any, bool]]:
-        """The tags as tifffile writes them; where there are any, 0 is declared to be no data.
+    def extra_tags(self, nodata: str) -> list[tuple[int, int | str, int, Any, bool]]:
+        """The tags as tifffile writes them; where there are any, a value is declared to be no data.
 
-        Labels and scores are 0 where the source has no data; a GIS then shows the source through the background.
+        Labels are 0 where the source has no data; a GIS then shows the source through the background.
         """
         copied: list[tuple[int, int | str, int, Any, bool]] = [(*tag, True) for tag in self.tags]
-        return [*copied, (_GDAL_NODATA, "s", 0, "0", True)] if copied else []
+        return [*copied, (_GDAL_NODATA, "s", 0, nodata, True)] if copied else []
 
 
 def placement_of(page: TiffPage, imagej: Mapping[str, Any] | None) -> tuple[Placement, Georeference | None]:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from xml.sax.saxutils import escape
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from napari_clearclip.io.files import replacing
 from napari_clearclip.io.masks import MOST_PIXELS, Masks
 from napari_clearclip.io.placement import Placement, placement_of, tags_of
+from napari_clearclip.result import Georeference
 
 Array = npt.NDArray[Any]
 Plane = Callable[[slice], Array]
@@ -22,7 +24,8 @@ Plane = Callable[[slice], Array]
 
 # Rows are written together up to about this size; small strips can be read quickly, one by one.
 _STRIP_BYTES = 1 << 20
-_SOFTWARE = "napari-clearclip"
+SOFTWARE = "napari-clearclip"  # what every TIFF of ours says that it was written by
+_GDAL_METADATA = 42112
 _LARGEST_CLASSIC = 2**32 - 2**25
 
 
@@ -114,20 +117,7 @@ def read_masks(path: Path) -> Masks:
     ValueError
         If the file is damaged or says no names.
     """
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as tif:
-            described = (tif.shaped_metadata or ({},))[0]
-            if "prompts" not in described:
-                raise ValueError("it says no prompt names, so that it was not written by napari-clearclip")
-            if np.prod(tif.series[0].shape, dtype=float) > MOST_PIXELS:
-                raise ValueError(f"an image of shape {tif.series[0].shape} is too large")
-            data = np.asarray(tif.asarray())
-            placement, georeference = placement_of(tif.series[0].keyframe, None)
-            axes = tif.series[0].axes
-    except (OSError, ValueError, tifffile.TiffFileError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read as masks: {error}") from error
+    data, described, placement, georeference = _read(path, "masks", "prompts")
     names = tuple(described["prompts"])
     labels = data
     if "objects" in described:
@@ -140,20 +130,81 @@ def read_masks(path: Path) -> Masks:
         instances=data if "objects" in described else None,
         colors=tuple(described.get("colors", ())),
         image=described.get("image", ""),
-        placement=replace(placement, axes=axes[:-2]),
+        placement=placement,
         georeference=georeference,
     )
 
 
-def is_ours(path: Path) -> bool:
-    """Whether a TIFF was written here, by what it says of itself."""
+def _read(path: Path, what: str, names: str) -> tuple[Array, dict[str, Any], Placement, Georeference | None]:
+    """What a TIFF holds, and says of itself and of its place; it must say `names`."""
     import tifffile
 
     try:
         with tifffile.TiffFile(path) as tif:
-            return bool(tif.pages) and str(tif.pages.first.software) == _SOFTWARE
+            described = (tif.shaped_metadata or ({},))[0]
+            if names not in described:
+                raise ValueError(f"it says no names of {what}, so that it was not written by napari-clearclip")
+            if np.prod(tif.series[0].shape, dtype=float) > MOST_PIXELS:
+                raise ValueError(f"an image of shape {tif.series[0].shape} is too large")
+            data = np.asarray(tif.asarray())
+            placement, georeference = placement_of(tif.series[0].keyframe, None)
+            axes = tif.series[0].axes
+    except (OSError, ValueError, tifffile.TiffFileError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read as {what}: {error}") from error
+    return data, described, replace(placement, axes=axes[:-2].replace("S", "")), georeference
+
+
+def write_scores(path: Path, masks: Masks) -> None:
+    """A TIFF of scores, float32 in [0, 1], a band a name; a GeoTIFF where the image is one.
+
+    Pixels without data are not a number, which is declared as no data. Scores are bilinear between cells.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    ValueError
+        If there are no scores, or the coordinate system cannot be written without the source's own tags.
+    """
+    if masks.scores is None:
+        raise ValueError("there are no scores; masks that were read from a file or drawn have none")
+    names = "".join(  # GDAL escapes texts twice
+        f'<Item name="DESCRIPTION" sample="{at}" role="description">{escape(escape(name))}</Item>'
+        for at, name in enumerate(masks.names)
+    )
+    planes = (partial(masks.at(plane).score_map, at) for plane in masks.planes for at in range(len(masks.names)))
+    described = {"scores": list(masks.names), "colors": list(masks.colors), "image": masks.image}
+    *stack, height, width = masks.labels.shape
+    shape = (*stack, len(masks.names), height, width)
+    placed, about = _placed(masks), f"<GDALMetadata>{names}</GDALMetadata>"
+    _write(path, planes, shape, np.dtype("<f4"), described, placed, bands=about)
+
+
+def read_scores(path: Path) -> tuple[Array, tuple[str, ...]]:
+    """Scores (P, ..., H, W) and the name of each that `write_scores` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or was not written by it.
+    """
+    data, described, *_ = _read(path, "scores", "scores")
+    names = tuple(described["scores"])
+    return (data[None] if len(names) == 1 else np.moveaxis(data, -3, 0)), names
+
+
+def role_of(path: Path) -> Literal["", "masks", "scores"]:
+    """What a TIFF that was written here holds; empty for any other."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tif:
+            if not len(tif.pages) or str(tif.pages.first.software) != SOFTWARE:
+                return ""
+            described = (tif.shaped_metadata or ({},))[0]
+            return "masks" if tif.is_ome or "prompts" in described else "scores" if "scores" in described else ""
     except (OSError, ValueError, tifffile.TiffFileError):
-        return False
+        return ""
 
 
 def _rows_of(array: Array) -> Iterator[Plane]:
@@ -221,13 +272,23 @@ def _write(
     dtype: np.dtype[Any],
     described: dict[str, Any],
     placement: Placement,
+    bands: str = "",
 ) -> None:
-    """A TIFF in strips, which ImageJ needs too; integers deflated."""
+    """A TIFF in strips, which ImageJ needs too; integers deflated; (..., C, H, W) with what GDAL says of `bands`."""
     import tifffile
 
     height, width = shape[-2:]
     step = max(min(_STRIP_BYTES // (width * dtype.itemsize), height), 1)
-    axes = placement.axes if len(placement.axes) == len(shape) - 2 else "Q" * (len(shape) - 2)
+    stack = len(shape) - (3 if bands else 2)
+    axes = placement.axes if len(placement.axes) == stack else "Q" * stack
+    tags = placement.extra_tags("nan" if bands else "0")
+    options: dict[str, Any] = {}
+    if bands:
+        tags.append((_GDAL_METADATA, "s", 0, bands.encode(), True))  # in UTF-8, as GDAL reads it
+        if shape[-3] > 1:
+            options["planarconfig"], axes = "separate", axes + "S"
+        else:
+            shape = (*shape[:-3], height, width)
     with replacing(path) as file:
         tifffile.imwrite(
             file,
@@ -241,7 +302,8 @@ def _write(
             rowsperstrip=step,
             resolution=placement.resolution,
             resolutionunit=placement.unit,
-            software=_SOFTWARE,
+            software=SOFTWARE,
             metadata={"axes": f"{axes}YX", **described, **placement.spacing},
-            extratags=placement.extra_tags,
+            extratags=tags,
+            **options,
         )

@@ -73,6 +73,7 @@ def gathered(image: Image, key: str, state: State, writer: Writer) -> Masks | No
         instances=_objects(writer, key, labels) if overlaps is None else None,
         colors=tuple(prompt.color for prompt in prompts),
         scores=_scores(writer, key, shape),
+        valid=_valid(writer, key, shape),
         spacing=() if set(scale) <= {1.0} else scale,
         unit=units.pop() if len(units) == 1 else "pixel",
     )
@@ -104,4 +105,15 @@ def _scores(writer: Writer, key: str, shape: tuple[int, ...]) -> Any:
         each: Any = (slice(None), *plane)
         if found[each].shape == values.shape:
             found[each] = values
+    return found
+
+
+def _valid(writer: Writer, key: str, shape: tuple[int, ...]) -> Any:
+    """Pixels with data as packed bits; None if all have."""
+    found = None
+    for plane in planes_of(writer, key):
+        valid = writer.outcomes[key, plane].segmentation.valid
+        if valid is not None:
+            found = np.full((*shape[:-1], -(-shape[-1] // 8)), 255, np.uint8) if found is None else found
+            found[plane] = np.packbits(valid, axis=-1)
     return found

@@ -13,7 +13,7 @@ from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.jobs import Outcome
 from napari_clearclip.gui.images.sources import key_of, placement, shape_of
 from napari_clearclip.gui.layers.gathering import fill, planes_of
-from napari_clearclip.gui.layers.shelf import Sheet, Shelf
+from napari_clearclip.gui.layers.shelf import Sheet, Shelf, same_selection
 from napari_clearclip.gui.layers.styles import LABELS, frozen_layer
 from napari_clearclip.gui.layers.writing import Writer
 from napari_clearclip.gui.prompts import listing
@@ -94,7 +94,7 @@ class Keeper:
     def _add_copy(self, image: Image, sheet: Sheet) -> None:
         key, data = key_of(image), np.zeros(shape_of(image), np.uint8)
         fill(data, self._writer, key, planes_of(self._writer, key), sheet)
-        with self._shelf.same_selection():
+        with same_selection(self._viewer):
             self._viewer.layers.append(frozen_layer(image, sheet.prompts, sheet.shown, data, placement(image)))
 
     def _frozen(self, key: str, edits: Edits, prompts: Collection[str], planes: list[Plane] | None = None) -> Edits:

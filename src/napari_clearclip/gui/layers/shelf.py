@@ -42,6 +42,17 @@ def sheets(settings: Settings) -> dict[str, Sheet]:
     return {prompt.id: Sheet(LABELS, (prompt,), {prompt.id: 1}) for prompt in visible}
 
 
+@contextmanager
+def same_selection(viewer: ViewerModel) -> Iterator[None]:
+    """What is selected in the layer list stays so, whatever is added."""
+    selection = viewer.layers.selection
+    active, selected = selection.active, set(selection)
+    yield
+    if active is not None:
+        viewer.layers.selection = selected
+        viewer.layers.selection.active = active
+
+
 class Shelf:
     """The layers of all images.
 
@@ -65,16 +76,6 @@ class Shelf:
             yield
         finally:
             self.working = before
-
-    @contextmanager
-    def same_selection(self) -> Iterator[None]:
-        """What is selected in the layer list stays so, whatever is added."""
-        selection = self._viewer.layers.selection
-        active, selected = selection.active, set(selection)
-        yield
-        if active is not None:
-            self._viewer.layers.selection = selected
-            self._viewer.layers.selection.active = active
 
     def image(self, key: str) -> Image | None:
         """The image layer with this key, or None once it is gone."""
@@ -109,7 +110,7 @@ class Shelf:
         layer.metadata[KEY]["cell"] = tuple(cell)
         below = [each for each in self.of(key_of(image)) if _rank(each, order) < _rank(layer, order)]
         at = max(layers.index(each) for each in [self._ground(image), *below]) + 1
-        with self.work(), self.same_selection():
+        with self.work(), same_selection(self._viewer):
             layers.insert(at, layer)
         self.made.emit(layer)
         return layer

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
@@ -18,7 +19,9 @@ from napari_clearclip.gui.control.runner import Executor
 from napari_clearclip.gui.images.gallery import Images
 from napari_clearclip.gui.images.sources import KEY, placement, shape_of
 from napari_clearclip.gui.layers.results import Results
+from napari_clearclip.gui.layers.shelf import same_selection
 from napari_clearclip.gui.layers.styles import STROKES, tag_of
+from napari_clearclip.gui.objects import marking
 from napari_clearclip.gui.objects.looking import Look, go_to, plane_at
 from napari_clearclip.gui.objects.section import COUNTING, NOTHING, WAITING, ObjectSection
 from napari_clearclip.gui.objects.taking import Found, Live, Own, take
@@ -93,6 +96,7 @@ class Census:
         self._timer.timeout.connect(self._start)
         section.table.chosen.connect(self._on_chosen)
         section.export.connect(self._ask_where)
+        section.mark.connect(self.mark)
         self._connect(True)
 
     def close(self) -> None:
@@ -246,6 +250,23 @@ class Census:
             about = f"{count} object{'s' * (count != 1)} in “{counted.layer.name}”"
             self._section.show_table(counted.table, about)
         self.changed.emit()
+
+    def mark(self, what: str) -> None:
+        """Add a layer of the ``boxes`` or ``points`` of the objects that are shown."""
+        shown = self._shown
+        if shown is None or shown.layer not in self._viewer.layers:
+            return
+        layer, plane, table = shown.layer, shown.subject.plane, shown.table
+        colors = {item.phrase: item.color for item in self._controller.settings.objects}
+        if what == "boxes":
+            marks = marking.shapes_layer(layer, table, plane, colors)
+        elif isinstance(shown.subject, Live):
+            marks = marking.points_layer(layer, marking.peaks(table, plane, layer.data.shape[-1]), table, colors)
+        else:
+            ids = np.asarray(layer.data[plane] if plane else layer.data)
+            marks = marking.points_layer(layer, marking.middles(table, plane, ids), table, colors)
+        with same_selection(self._viewer):
+            self._viewer.layers.append(marks)
 
     # The file
 

@@ -25,6 +25,7 @@ class ObjectSection(Section):
 
     changed = Signal(str, dict)
     export = Signal()
+    mark = Signal(str)
     accept = Signal()
     delete = Signal()
     merge = Signal()
@@ -86,8 +87,14 @@ class ObjectSection(Section):
         )
         self.accept_button.clicked.connect(lambda: self.accept.emit())
         self.export_button = self._button("Save table…", "Write all objects with all measures as CSV", self.export)
+        self.mark_button = self._button(
+            "Mark", "Boxes or points of these objects as a layer of their own: prompts for SAM and its like", None
+        )
+        self.mark_button.setMenu(QMenu(self.mark_button))
+        for text, what in (("Boxes (Shapes layer)", "boxes"), ("Points (Points layer)", "points")):
+            self.mark_button.menu().addAction(text, lambda what=what: self.mark.emit(what))
         self._editing = (self.delete_button, self.merge_button, self.cut_button, self.renumber_button, self.name_button)
-        for buttons in (self._editing, (self.accept_button, self.export_button)):
+        for buttons in (self._editing, (self.accept_button, self.mark_button, self.export_button)):
             row = QHBoxLayout()
             row.setSpacing(GAP)
             for button in buttons:
@@ -120,7 +127,7 @@ class ObjectSection(Section):
         self.objects.set_table(table)
         self.table.choose(chosen)
         self.about.setText(about)
-        for widget in (self.table, self.export_button):
+        for widget in (self.table, self.mark_button, self.export_button):
             widget.setVisible(table is not None)
         self._on_chosen(self.table.chosen_ids())
 

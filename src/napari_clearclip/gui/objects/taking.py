@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.edits import Plane, View
-from napari_clearclip.engine.objects import measure
 from napari_clearclip.gui.control.jobs import Outcome, Source, Spot
 from napari_clearclip.gui.images.sources import pixel_of
 from napari_clearclip.gui.layers.styles import OBJECTS
+from napari_clearclip.measures import measure
 from napari_clearclip.result import IdArray, ObjectTable
 
 

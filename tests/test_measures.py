@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_clearclip.engine.objects import measure
+from napari_clearclip.measures import measure
 
 RNG = np.random.default_rng(2)
 IDS = np.zeros((12, 20), np.int64)
