@@ -46,7 +46,7 @@ DISK = np.hypot(*np.mgrid[-8:9, -8:9]) < 7
 RING = DISK & (np.hypot(*np.mgrid[-8:9, -8:9]) > 3)
 STACK = np.random.default_rng(0).integers(0, 4, (3, 6, 5))
 TOUCHING = np.repeat([[0, 1, 2, 3]], 5, axis=0)
-LARGE = np.kron(np.random.default_rng(1).integers(0, 4, (64, 64), np.uint8), np.ones((64, 64), np.uint8))
+LARGE = np.kron(np.random.default_rng(1).integers(0, 4, (16, 16), np.uint8), np.ones((256, 256), np.uint8))
 
 CASES = {
     "empty": masks_of(np.zeros((4, 5))),
@@ -449,6 +449,7 @@ def test_where_nothing_can_be_written_the_old_file_stays(name: str, tmp_path: Pa
     case = "touching objects" if name == "objects" else "disk"
     path = tmp_path / "file"
     path.write_text("a file, where the folder should be")
+    masks = replace(CASES[case], scores=np.zeros((3, 1, 1), np.float32))
     with pytest.raises(OSError, match="file"):
-        write(path / TARGETS[name], [CASES[case]], name)
+        write(path / TARGETS[name], [masks], name)
     assert path.read_text() == "a file, where the folder should be"

@@ -73,7 +73,7 @@ def test_an_export_lists_connected_parts_of_each_name(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", [masks], "table")
     found = read_objects(tmp_path / "a.csv")
     assert found["prompt"].tolist() == ["road", "tree", "tree"]  # corners count as touching
-    assert found["id"].tolist() == [1, 2, 3]
+    assert found["id"].tolist() == [1, 2, 3]  # from top to bottom
     assert found["area"].tolist() == [3, 2, 1]  # a pixel is 0.5 x 2 um
     assert found["score"] == pytest.approx([(0 + 1 + 6) / 72, (15 + 19) / 48, 20 / 24])
     assert found["y0"].tolist() == [0, 0, 2]

@@ -200,16 +200,22 @@ class Masks:
 
     def objects(self, index: int) -> Iterator[tuple[int, tuple[slice, slice], Mask]]:
         """Each object of one name on a plane: its number (0 = the whole mask), its box, and its pixels in that."""
-        from skimage.measure import regionprops
-
         mask = self.mask(index)
-        values = np.zeros(np.count_nonzero(mask), np.uint8) if self.instances is None else self.instances[mask]
-        numbers, places = np.unique(values, return_inverse=True)
-        numbered = np.zeros(mask.shape, np.int32)  # from 1 on without gaps: numbers themselves may be in the millions
-        numbered[mask] = places + 1
-        for region in regionprops(numbered):
-            rows, cols = region.slice
-            yield int(numbers[region.label - 1]), (rows, cols), region.image
+        whole = box_of(mask)
+        if whole is None:
+            return
+        if self.instances is None:
+            yield 0, whole, mask[whole]
+            return
+        from scipy.ndimage import find_objects
+
+        values = np.where(mask[whole], self.instances[whole], -1)
+        numbers, places = np.unique(values, return_inverse=True)  # without gaps: numbers may be in the millions
+        numbers = numbers[numbers >= 0]
+        places = places.reshape(values.shape) + (1 if values.min() >= 0 else 0)  # 0 is outside of the mask
+        for place, found in enumerate(find_objects(places), 1):
+            rows, cols = (slice(a.start + b.start, a.stop + b.start) for a, b in zip(found, whole, strict=True))
+            yield int(numbers[place - 1]), (rows, cols), places[found] == place
 
     def score_map(self, index: int, rows: slice) -> npt.NDArray[np.float32]:
         """One name's scores on some rows (n, W) of a plane, bilinear between cells; not a number without data.
@@ -232,10 +238,22 @@ class Masks:
         """The mean score of one name over the pixels of a box on a plane; None where nothing is known."""
         if self.scores is None or self.scores.ndim != 3 or not crop.any():
             return None
-        grid = self.scores[index]
-        down, across = (size / length for size, length in zip(grid.shape, self.labels.shape, strict=True))
-        rows, cols = (part + side.start for part, side in zip(np.nonzero(crop), box, strict=True))
-        return float(grid[(rows * down).astype(np.intp), (cols * across).astype(np.intp)].mean())
+        grid, counts = self.scores[index], crop
+        first = []
+        for axis, side in enumerate(box):
+            cells = (np.arange(side.start, side.stop) * (grid.shape[axis] / self.labels.shape[axis])).astype(np.intp)
+            starts = np.flatnonzero(np.diff(cells, prepend=-1))
+            counts = np.add.reduceat(counts, starts, axis=axis, dtype=np.int64)
+            first.append(cells[starts])
+        return float((grid[np.ix_(*first)] * counts).sum(dtype=np.float64) / counts.sum())
+
+
+def box_of(mask: Mask) -> tuple[slice, slice] | None:
+    """The smallest box that holds a plane's mask; None of an empty one."""
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
 
 
 def traits_of(masks: Masks) -> frozenset[Trait]:
@@ -297,4 +315,11 @@ def _filled(mask: Mask) -> Mask:
 
 
 def _has_hole(mask: Mask) -> bool:
-    return bool(np.any(_filled(mask) & ~mask))
+    """Whether any part of what is not in a plane's mask does not reach its border."""
+    from scipy import ndimage
+
+    box = box_of(mask)
+    if box is None:
+        return False
+    parts: int = ndimage.label(np.pad(~mask[box], 1, constant_values=True))[1]
+    return parts > 1

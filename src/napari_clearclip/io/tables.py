@@ -99,24 +99,24 @@ def _found(masks: Masks) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.floa
     from skimage.measure import label
 
     every = slice(0, masks.labels.shape[0])
-    if masks.instances is not None or not masks.names:
-        ids = np.zeros_like(masks.labels) if masks.instances is None else masks.instances
-        score = None if masks.scores is None else np.zeros(ids.shape, np.float32)
-        names: dict[int, str] = {}
+    if masks.overlaps is not None:
+        first = 0
         for at, mask in enumerate(masks):
-            if score is not None:
-                np.copyto(score, np.nan_to_num(masks.score_map(at, every)), where=mask)
-            names |= dict.fromkeys(np.unique(ids[mask & (ids > 0)]).tolist(), masks.names[at])
-        yield ids, score, names
+            ids = label(mask, connectivity=2)
+            count = int(ids.max(initial=0))
+            ids[mask] += first
+            score = None if masks.scores is None else np.nan_to_num(masks.score_map(at, every))
+            yield ids, score, dict.fromkeys(range(first + 1, first + count + 1), masks.names[at])
+            first += count
         return
-    first = 0
+    ids = label(masks.labels, connectivity=2, background=0) if masks.instances is None else masks.instances
+    score = None if masks.scores is None else np.zeros(ids.shape, np.float32)
+    names: dict[int, str] = {}
     for at, mask in enumerate(masks):
-        ids = label(mask, connectivity=2)
-        count = int(ids.max(initial=0))
-        ids[mask] += first
-        score = None if masks.scores is None else np.nan_to_num(masks.score_map(at, every))
-        yield ids, score, dict.fromkeys(range(first + 1, first + count + 1), masks.names[at])
-        first += count
+        if score is not None:
+            np.copyto(score, np.nan_to_num(masks.score_map(at, every)), where=mask)
+        names |= dict.fromkeys(np.unique(ids[mask]).tolist(), masks.names[at])
+    yield ids, score, names
 
 
 def read_objects(path: Path) -> ObjectTable:
