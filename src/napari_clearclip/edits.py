@@ -88,7 +88,7 @@ class Region(Value):
         found: dict[tuple[int, int], npt.NDArray[np.uint8]] = {}
         for row, col, bits in tiles:
             try:
-                packed = np.frombuffer(zlib.decompress(bits), np.uint8)
+                packed = np.frombuffer(zlib.decompressobj().decompress(bits, _BYTES + 1), np.uint8)
             except zlib.error as error:
                 raise ValueError(f"the bits of a region are damaged: {error}") from error
             if packed.size != _BYTES:

@@ -65,6 +65,9 @@ ACTIONS = {
         Action("teach_not", "Teach the prompt what it is not, by strokes", "Ctrl+Shift+N"),
         Action("find_similar", "Find what is similar to an example", "Ctrl+Shift+E"),
         Action("accept", "Accept the prompt's mask as a layer of its own", "Ctrl+Shift+Return"),
+        Action("save_session", "Save the session", "Ctrl+Alt+S"),
+        Action("save_session_as", "Save the session as another file", "Ctrl+Alt+Shift+S"),
+        Action("open_session", "Open a session", "Ctrl+Alt+R"),
         Action("help", "Show the shortcuts", "F1"),
     )
 }
@@ -104,6 +107,9 @@ def callbacks(panel: Panel) -> dict[str, Callable[[], Any]]:
         "teach_not": panel.prompts.teaching.buttons[NEGATIVE].toggle,
         "find_similar": panel.prompts.teaching.buttons[SIMILAR].toggle,
         "accept": partial(_accept, panel),
+        "save_session": panel.sessions.save,
+        "save_session_as": panel.sessions.save_as,
+        "open_session": panel.sessions.ask,
         "help": lambda: Help(panel).show(),
     }
 

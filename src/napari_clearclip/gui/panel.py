@@ -43,6 +43,8 @@ from napari_clearclip.gui.readout import Readout
 from napari_clearclip.gui.segment.refining import RefineSection
 from napari_clearclip.gui.segment.scope import Scope
 from napari_clearclip.gui.segment.section import SegmentSection
+from napari_clearclip.gui.sessions.section import SessionSection
+from napari_clearclip.gui.sessions.sessions import Sessions
 from napari_clearclip.gui.teaching.lessons import Lessons
 from napari_clearclip.settings import Model, Runtime, Settings
 
@@ -96,6 +98,9 @@ class Panel(QWidget):
         self.lessons = Lessons(napari_viewer, self.prompts, self.controller, self.images)
         self.exports = ExportSection()
         self.exporter = Exporter(self.exports, self.controller, self.results, self.images, executor)
+        self.session = SessionSection()
+        about = (self.session, self.controller, self.results, self.images, self.prompts.table)
+        self.sessions = Sessions(napari_viewer, *about, executor)
         self.message = self.segment.message
         preferences = read_preferences()
         self.controller.runtime = preferences.runtime
@@ -133,7 +138,8 @@ class Panel(QWidget):
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(14)
         self.image.body.addWidget(self.channels)
-        for section in (self.image, self.model, self.prompts, self.segment, self.refine, self.objects, self.exports):
+        above = (self.image, self.model, self.prompts, self.segment, self.refine, self.objects)
+        for section in (*above, self.exports, self.session):
             column.addWidget(section, int(section is self.prompts))
         scroll = QScrollArea()
         scroll.setWidget(inside)
@@ -178,6 +184,7 @@ class Panel(QWidget):
         self.segment.variant_chosen.connect(self._choose_variant)
         self.objects.changed.connect(self._change_part)
         self.exporter.said.connect(self.message.say)
+        self.sessions.said.connect(self.message.say)
         self.prompts.selected.connect(self.census.select)
         self.census.said.connect(self.message.say)
         self.editor.said.connect(self.message.say)

@@ -38,6 +38,9 @@ teach = _command("teach")
 teach_not = _command("teach_not")
 find_similar = _command("find_similar")
 accept = _command("accept")
+save_session = _command("save_session")
+save_session_as = _command("save_session_as")
+open_session = _command("open_session")
 show_help = _command("help")
 
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from napari_clearclip.io.exchange import exchanged
+
 # A file name may have 255 bytes; the rest is for the image's own name and the ending.
 _SLUG_BYTES = 80
 
@@ -29,7 +31,9 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{secrets.token_hex(6)}.part")
     try:
         yield temporary
+        _flush(temporary)
         os.replace(temporary, path)
+        _flush(path.parent)
     except OSError as error:
         raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
@@ -49,19 +53,34 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     try:
         temporary.mkdir()
         yield temporary
-        if path.exists():
+        for part in (*temporary.rglob("*"), temporary):
+            _flush(part)
+        if path.exists() and not exchanged(temporary, path):
             os.replace(path, old)
         try:
-            os.replace(temporary, path)
+            if not path.exists():
+                os.replace(temporary, path)
         except OSError:
             if old.exists():
                 os.replace(old, path)
             raise
+        _flush(path.parent)
     except OSError as error:
         raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         for folder in (temporary, old):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk, so that a power failure leaves no empty file."""
+    if path.is_dir() and os.name == "nt":
+        return  # folders cannot be opened there
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read_text(path: Path, what: str, most: int = 2**31) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from psygnal import Signal
@@ -165,6 +165,39 @@ class Controller:
         old = self.state_of(key)
         self._histories.amend(key, replace(old, edits=edits))
         self._announce(key, old)
+
+    def knows(self, key: Hashable) -> bool:
+        """Whether an image was looked at, or anything is wanted of it."""
+        return self._histories.knows(key)
+
+    def is_fresh(self, spot: Spot) -> bool:
+        """Whether what is shown of a plane answers what is asked of it."""
+        reading = self._agenda.reading(spot)
+        return reading is not None and self._agenda.shown.get(spot) == self._agenda.question(spot, reading)
+
+    def adopt(self, key: Hashable, state: State, outcomes: Iterable[Outcome] = ()) -> None:
+        """Make a whole state the one that stands for an image, as one entry of its history.
+
+        Parameters
+        ----------
+        key : hashable
+            Of the image.
+        state : State
+            What is wanted of it.
+        outcomes : iterable of Outcome
+            What was found for that state earlier; it is shown, and not asked for again.
+        """
+        old, outcomes = self.state_of(key), list(outcomes)
+        self._histories.push(key, state)
+        for plane in state.readings:
+            self._agenda.shown.pop((key, plane), None)
+            self._agenda.given_up.pop((key, plane), None)
+        for outcome in outcomes:
+            spot = outcome.source.spot
+            self._agenda.shown[spot] = self._agenda.question(spot, state.readings[spot[1]])
+        self._announce(key, old)
+        for outcome in outcomes:
+            self.result_changed.emit(outcome)
 
     @property
     def can_undo(self) -> bool:

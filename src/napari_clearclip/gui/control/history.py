@@ -109,6 +109,10 @@ class Histories:
         """The history of the image that is looked at."""
         return self._histories[self.key]
 
+    def knows(self, key: Hashable) -> bool:
+        """Whether an image has a history."""
+        return key in self._histories
+
     def of(self, key: Hashable) -> State:
         """What is wanted of an image; of a new one, the settings of the one that is looked at."""
         history = self._histories.get(key)

@@ -98,7 +98,10 @@ def frozen_layer(image: Image, prompts: Prompts, shown: Mapping[str, int], data:
         features=features(prompts, shown),
         colormap=colors(prompts, shown, False),
         opacity=_OPACITY[LABELS],
-        metadata={"classes": {shown[prompt.id]: prompt.phrase for prompt in prompts}},
+        metadata={
+            "classes": {shown[prompt.id]: prompt.phrase for prompt in prompts},
+            KEY: {"accepted": key_of(image)},
+        },
         **where,
     )
 
@@ -113,7 +116,7 @@ def object_layer(image: Image, prompts: Prompts, names: Mapping[int, str], data:
         name=f"{image.name} · {what} objects accepted",
         features={"index": list(names), "prompt": list(names.values())},
         opacity=_OPACITY[INSTANCES],
-        metadata={OBJECTS: [dict(names)]},
+        metadata={OBJECTS: [dict(names)], KEY: {"accepted": key_of(image)}},
         **where,
     )
 

@@ -1,0 +1,1 @@
+"""Sessions: all that is in a viewer into a file, and back."""
