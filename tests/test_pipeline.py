@@ -77,6 +77,7 @@ STAGES = {
     "compare": "compare.compare",
     "improbable": "compare.improbable",
     "smooth": "compare.smooth_by_keys",
+    "operate": "compare.feature_surgery",
     "refine": "refinement.refine_steps",
     "learn": "correct.learn",
     "liken": "correct.liken",
@@ -99,7 +100,19 @@ OF_INDICES = {"range", "measure", "count", "average", "take", "pack"}
 OF_WORDS = {"load", "embed", "encode", "project", "compare", "assign", "overlap", "threshold"}
 
 # Stages that nothing asks for by itself.
-OPTIONAL = {"overlap", "improbable", "smooth", "refine", "learn", "liken", "outline", "segment", "clean", *OF_INDICES}
+OPTIONAL = {
+    "overlap",
+    "improbable",
+    "smooth",
+    "operate",
+    "refine",
+    "learn",
+    "liken",
+    "outline",
+    "segment",
+    "clean",
+    *OF_INDICES,
+}
 
 
 @pytest.fixture
@@ -198,6 +211,21 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     "turns FFN on": (lambda s: attention(s, ffn=1), {"project", "compare"} | AFTER_COMPARE),
     "moves alpha": (lambda s: attention(s, alpha=3, residual=1), {"project", "compare"} | AFTER_COMPARE),
     "switches to two blocks": (lambda s: attention(s, blocks=2), {"encode", "project", "compare"} | AFTER_COMPARE),
+    "follows a side path": (
+        lambda s: attention(s, origin="first", blocks=2, residual=1),
+        {"encode", "project", "compare"} | AFTER_COMPARE,
+    ),
+    "keeps CLIP's class token": (lambda s: attention(s, own_class=True), {"project", "compare"}),
+    "compares unit vectors": (
+        lambda s: attention(s, unit=True, iterations=1),
+        {"project", "compare"} | AFTER_COMPARE,
+    ),
+    "takes off the class token": (lambda s: attention(s, debias=0.3), {"project", "compare"} | AFTER_COMPARE),
+    "projects at random": (
+        lambda s: attention(s, terms=("random",), projections=2, seed=1),
+        {"project", "compare"} | AFTER_COMPARE,
+    ),
+    "asks for feature surgery": (lambda s: comparing(s, surgery=True), {"compare", "operate"} | AFTER_COMPARE),
     "changes the working size": (
         lambda s: s.replace(tiling=Tiling(short_side=64)),
         {"encode", "project", "compare"} | AFTER_COMPARE,
@@ -725,6 +753,33 @@ def test_denoised_prompts_take_no_part(settings: Settings, runtime: Runtime) -> 
     for result in (nothing, overlapping):
         assert result.scores.values.shape == job.scores.values.shape
         assert not result.labels.any()
+
+
+@pytest.mark.parametrize("names", [("cat", "dog", "sky"), ("cat",)], ids=["three", "one"])
+def test_with_one_window_surgery_is_by_hand(names: tuple[str, ...], settings: Settings, runtime: Runtime) -> None:
+    """Each phrase's share less what all have in common; of one alone, less what an empty phrase has."""
+    from napari_clearclip.engine import encoder, windows
+    from napari_clearclip.engine.text import embed
+
+    prompts = tuple(Prompt(id=name, phrase=name, threshold=0) for name in names)
+    settings = settings.replace(prompts=prompts, tiling=Tiling(short_side=32, window=64, stride=64))
+    pipeline = Pipeline(runtime)
+    job = finish(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
+    pixels = windows.cut(job.image, job.view, job.frame, job.frame.boxes)
+    features = encoder.project(job.clip, encoder.encode(job.clip, encoder.prepare(job.clip, pixels)), Attention())
+    texts = embed(job.clip, names, ("{}",))
+    patches = features.vectors[0].flatten(0, 1).double()
+    shares = torch.softmax(2 * features.cls[0] @ texts.T, 0)
+    products = patches[:, None] * texts[None] * (shares / shares.mean())[None, :, None]  # (N, Q, D)
+    redundant = products.mean(1, keepdim=True)
+    if len(names) == 1:
+        redundant = (patches * embed(job.clip, [""], ("{}",)))[:, None]
+    expected = (products - redundant).sum(-1).T.reshape(len(names), *features.vectors.shape[1:3])
+    settings = comparing(settings, surgery=True, templates=("{}",))
+    job = finish(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
+    found = finish(pipeline._adjusted(job, finish(pipeline._cosines(job))))
+    for name, map_ in zip(names, expected, strict=True):
+        torch.testing.assert_close(found[name].double(), map_, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("denoise", [0.0, 0.7])

@@ -37,7 +37,9 @@ models = st.builds(
 )
 attentions = st.builds(
     Attention,
-    terms=st.lists(st.sampled_from(["qk", "qq", "kk", "vv", "identity"]), min_size=1, max_size=4).map(tuple),
+    terms=st.lists(st.sampled_from(["qk", "qq", "kk", "vv", "identity", "uu", "random"]), min_size=1, max_size=4).map(
+        tuple
+    ),
     gain=positive,
     temperature=positive,
     residual=st.floats(0, 100),
@@ -45,6 +47,14 @@ attentions = st.builds(
     alpha=st.floats(0, 1000),
     blocks=st.integers(1, 6),
     bias=st.floats(0, 100),
+    origin=st.sampled_from(["last", "first"]),
+    own_class=st.booleans(),
+    unit=st.just(True),
+    iterations=st.integers(0, 10),
+    cross=st.floats(0, 1),
+    debias=st.floats(0, 1),
+    projections=st.integers(1, 64),
+    seed=st.integers(0, 2**31 - 1),
 )
 tilings = st.builds(
     Tiling,
@@ -141,6 +151,7 @@ def test_equal_settings_are_equal_keys() -> None:
         (Attention, {"alpha": float("nan")}, "finite number"),
         (Attention, {"ffn": float("inf")}, "finite number"),
         (Attention, {"blocks": 0}, "greater than or equal to 1"),
+        (Attention, {"iterations": 1}, "only unit vectors attend to their like; set unit"),
         (Attention, {"blocks": 7}, "less than or equal to 6"),
         (Attention, {"bias": 101}, "less than or equal to 100"),
         (Tiling, {"short_side": 7}, "short_side is 7; it must be from 8 to 65536 pixels, or native"),

@@ -12,12 +12,15 @@ class Chain(Value):
     summary: str
     denoise: float = 0.0
     smooth: float = 0.0
+    surgery: bool = False
     refining: Refining = Refining()
     cleaning: Cleaning = Cleaning()
 
     def on(self, settings: Settings) -> Settings:
         """The settings with this chain."""
-        comparing = settings.comparing.replace(denoise=self.denoise, smooth=self.smooth, smooth_axis="channels")
+        comparing = settings.comparing.replace(
+            surgery=self.surgery, denoise=self.denoise, smooth=self.smooth, smooth_axis="channels"
+        )
         return settings.replace(comparing=comparing, refining=self.refining, cleaning=self.cleaning)
 
 
@@ -38,6 +41,11 @@ CHAINS: dict[str, Chain] = {
         summary="Prompt denoising and key smoothing as in MaskCLIP; the bundled model does worse with them.",
         denoise=0.5,
         smooth=1.0,
+    ),
+    "clip_surgery": Chain(
+        title="CLIP Surgery",
+        summary="Feature surgery: each map without what all phrases have in common.",
+        surgery=True,
     ),
     "naclip": Chain(
         title="NACLIP",

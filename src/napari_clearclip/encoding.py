@@ -25,7 +25,7 @@ Cosines = dict[str, "torch.Tensor"]
 Show = Callable[[Cosines], Generator[Progress, None, None]]
 
 READING = "Reading windows"
-SMOOTHING = "Smoothing windows"
+ADJUSTING = "Comparing phrases"
 LEARNING = "Learning from strokes"
 
 
@@ -81,24 +81,33 @@ class Encoding:
         yield Progress(stage, len(parts), len(boxes), "windows", pace.rate)
         return stitch(job.frame, parts)
 
-    def smooth(self, job: Job, vectors: dict[str, FloatArray]) -> Generator[Progress, None, Cosines]:
-        """Scores of all phrases that compete, smoothed inside each window by keys, stitched on the cells.
+    def adjust(
+        self, job: Job, vectors: dict[str, FloatArray], empty: FloatArray | None
+    ) -> Generator[Progress, None, Cosines]:
+        """Scores of all phrases that compete, each changed by the others inside each window, stitched on the cells.
 
-        They are divided by the number of patches in a window, which changes no winner and keeps them in [-1, 1].
+        Smoothed ones are divided by the number of patches in a window, which changes no winner and keeps them in
+        [-1, 1]. `empty` is the vector of an empty phrase, for feature surgery on one phrase alone.
         """
-        from napari_clearclip.engine.compare import compare, smooth_by_keys
+        from napari_clearclip.engine.compare import compare, feature_surgery, smooth_by_keys
         from napari_clearclip.engine.windows import stitch
 
         boxes, comparing = job.frame.boxes, job.settings.comparing
         parts: dict[int, dict[str, torch.Tensor]] = {}
         for chunk in _chunks(range(len(boxes)), self._batch(job)):
-            state = Progress(SMOOTHING, len(parts), len(boxes), "windows")
+            state = Progress(ADJUSTING, len(parts), len(boxes), "windows")
             yield state
             features = yield from self._features(job, [boxes[number] for number in chunk], state)
             for number, item in zip(chunk, features, strict=True):
                 maps = [compare(item, vector)[0] for vector in vectors.values()]
-                scores = smooth_by_keys(maps, item, comparing.smooth, comparing.smooth_axis)
-                parts[number] = {phrase: map_ / map_.numel() for phrase, map_ in zip(vectors, scores, strict=True)}
+                if comparing.surgery:
+                    whole = item.cls[0].float().cpu().numpy()
+                    likeness = [float(whole @ vector) for vector in vectors.values()]
+                    maps = feature_surgery(maps, likeness, None if empty is None else compare(item, empty)[0])
+                if comparing.smooth:
+                    scores = smooth_by_keys(maps, item, comparing.smooth, comparing.smooth_axis)
+                    maps = [map_ / map_.numel() for map_ in scores]
+                parts[number] = dict(zip(vectors, maps, strict=True))
         return stitch(job.frame, parts)
 
     def visit(
@@ -126,7 +135,7 @@ class Encoding:
         attention = job.settings.attention
         return sum(
             _features_key(job, box) not in self._cache
-            and key_of("trunk", job.key, box, attention.blocks) not in self._cache
+            and key_of("trunk", job.key, box, attention.entry) not in self._cache
             for box in boxes
         )
 
@@ -142,7 +151,7 @@ class Encoding:
         def work(size: int) -> Generator[Progress, None, None]:
             for chunk in _chunks([index for index in missing if found[index] is None], size):
                 trunk = yield from self._trunk(job, [boxes[index] for index in chunk], state)
-                made = project(job.clip, trunk, attention, keys=bool(job.settings.comparing.smoothing))
+                made = project(job.clip, trunk, attention, keys=bool(job.settings.comparing.smooth))
                 for place, index in enumerate(chunk):
                     found[index] = part = made[place].stored(self._runtime.storage)
                     self._cache.put(keys[index], part, part.nbytes)
@@ -157,12 +166,12 @@ class Encoding:
         from napari_clearclip.engine.windows import cut
 
         attention, tiling = job.settings.attention, job.settings.tiling
-        keys = [key_of("trunk", job.key, box, attention.blocks) for box in boxes]
+        keys = [key_of("trunk", job.key, box, attention.entry) for box in boxes]
         found: list[Trunk | None] = [self._cache.get(key) for key in keys]
         missing = [index for index, part in enumerate(found) if part is None]
         if missing:
             pixels = cut(job.image, job.view, job.frame, [boxes[index] for index in missing])
-            encoding = encode_steps(job.clip, prepare(job.clip, pixels), attention.blocks, tiling.positions)
+            encoding = encode_steps(job.clip, prepare(job.clip, pixels), attention.entry, tiling.positions)
             made = yield from counted(encoding, state)
             for place, index in enumerate(missing):
                 found[index] = part = made[place].stored(self._runtime.storage)
@@ -171,7 +180,7 @@ class Encoding:
 
 
 def _features_key(job: Job, box: Box) -> str:
-    asked = ("keys",) if job.settings.comparing.smoothing else ()
+    asked = ("keys",) if job.settings.comparing.smooth else ()
     return key_of("features", job.key, box, job.settings.attention, *asked)
 
 

@@ -220,7 +220,7 @@ class Pipeline:
             show = partial(self._show, job, rough)
             yield from show({})
         cosines = yield from self._cosines(job, first, show)
-        cosines = yield from self._smoothed(job, self._denoised(job, cosines))
+        cosines = yield from self._adjusted(job, self._denoised(job, cosines))
         return (yield from self._segmentation(job, cosines, georeference))
 
     def teacher_steps(
@@ -328,30 +328,31 @@ class Pipeline:
         dropped = improbable(maps, [owner for owner, _ in job.phrases], least, valid)
         return {phrase: cosines[phrase] for owner, phrase in job.phrases if owner not in dropped}
 
-    def _smoothed(self, job: Job, cosines: Cosines) -> Generator[Progress, None, Cosines]:
-        """Scores instead of cosines, where patches with similar keys are to have similar ones; else the same."""
-        smoothing, cells = job.settings.comparing.smoothing, (job.frame.cells, job.frame.window, job.frame.stride)
-        if not smoothing or not cosines:
+    def _adjusted(self, job: Job, cosines: Cosines) -> Generator[Progress, None, Cosines]:
+        """Scores instead of cosines, where each phrase's are to be changed by those of the others; else the same."""
+        adjusting, cells = job.settings.comparing.adjusting, (job.frame.cells, job.frame.window, job.frame.stride)
+        if not adjusting or not cosines:
             return cosines
         vectors = {phrase: vector for phrase, vector in (yield from self._vectors(job)).items() if phrase in cosines}
-        key = key_of("smoothed", job.key, job.settings.attention, cells, smoothing, *vectors.values())
+        key = key_of("adjusted", job.key, job.settings.attention, cells, adjusting, *vectors.values())
         found: list[torch.Tensor] | None = self._cache.get(key)
         if found is None:
-            found = list((yield from self._encoding.smooth(job, vectors)).values())
+            alone = job.settings.comparing.surgery and len(vectors) == 1
+            empty = (yield from self._words(job, [""]))[""] if alone else None
+            found = list((yield from self._encoding.adjust(job, vectors, empty)).values())
             self._cache.put(key, found, sum(map_.nbytes for map_ in found))
         return dict(zip(vectors, found, strict=True))
 
     def _vectors(self, job: Job) -> Generator[Progress, None, dict[str, FloatArray]]:
         """Each phrase's vector (D,), with what its prompt was taught by hand."""
-        words = yield from self._words(job)
+        words = yield from self._words(job, list(dict.fromkeys(phrase for _, phrase in job.phrases)))
         return (yield from self._teaching.steps(job, words))
 
-    def _words(self, job: Job) -> Generator[Progress, None, dict[str, FloatArray]]:
+    def _words(self, job: Job, phrases: list[str]) -> Generator[Progress, None, dict[str, FloatArray]]:
         """Each phrase's unit vector (D,), from memory or disk or the text tower."""
         from napari_clearclip.engine.text import embed_steps, sentences
 
         texts = sentences(job.settings.comparing.templates or job.clip.templates)
-        phrases = list(dict.fromkeys(phrase for _, phrase in job.phrases))
         vectors: dict[str, FloatArray] = {}
         for done, phrase in enumerate(phrases):
             key = key_of("text", job.clip.key, texts, phrase)

@@ -16,16 +16,32 @@ from napari_clearclip.engine.attention import (
     attend,
     neighbourhood_bias,
     register_variant,
+    unmet,
     variant,
     variant_name,
 )
-from napari_clearclip.engine.encoder import embed_images, encode, prepare, project, resample_positions
+from napari_clearclip.engine.encoder import embed_images, encode, prepare, project
+from napari_clearclip.engine.tower import resample_positions
 from napari_clearclip.settings import Attention
 
 State = dict[str, torch.Tensor]
 
 # ----------------------------------------------------------------------------------------------------------------------
 # The reference: float64, one head and one image at a time, written from the formulas.
+
+
+def softmax(logits: torch.Tensor) -> torch.Tensor:
+    exponents = torch.exp(logits - logits.max(dim=1, keepdim=True).values)
+    return exponents / exponents.sum(dim=1, keepdim=True)
+
+
+def clustered(a: torch.Tensor, scale: float, iterations: int) -> torch.Tensor:
+    """Rows of length 1 that have attended to each other."""
+    a = a / a.norm(dim=1, keepdim=True)
+    for _ in range(iterations):
+        a = softmax(scale * a @ a.T) @ a
+        a = a / a.norm(dim=1, keepdim=True)
+    return a
 
 
 class Reference:
@@ -51,9 +67,26 @@ class Reference:
             hidden = hidden * (1 + torch.special.erf(hidden / math.sqrt(2))) / 2
         return hidden @ self.state[f"{block}.mlp.c_proj.weight"].T + self.state[f"{block}.mlp.c_proj.bias"]
 
-    def attention(self, x: torch.Tensor, block: str, row: Attention, grid: tuple[int, int]) -> torch.Tensor:
-        """O(A v) of one image's tokens x (L, C)."""
+    def own_maps(self, x: torch.Tensor, block: str) -> list[torch.Tensor]:
+        """CLIP's own attention (L, L) of each head."""
         packed = self.norm(x, f"{block}.ln_1") @ self.state[f"{block}.attn.in_proj_weight"].T
+        q, k, _ = (packed + self.state[f"{block}.attn.in_proj_bias"]).chunk(3, dim=-1)
+        width = q.shape[1] // self.heads
+        parts = [slice(head * width, (head + 1) * width) for head in range(self.heads)]
+        return [softmax(q[:, part] @ k[:, part].T / math.sqrt(width)) for part in parts]
+
+    def projected(self, u: torch.Tensor, row: Attention) -> list[torch.Tensor]:
+        """u after each of the row's random matrices; they are drawn in float32, one after the other."""
+        generator = torch.Generator().manual_seed(row.seed)
+        width = u.shape[1]
+        return [u @ torch.randn(width, width, generator=generator).double() for _ in range(row.projections)]
+
+    def attention(
+        self, x: torch.Tensor, block: str, row: Attention, grid: tuple[int, int], middle: list[list[torch.Tensor]]
+    ) -> torch.Tensor:
+        """O(A v) of one image's tokens x (L, C)."""
+        u = self.norm(x, f"{block}.ln_1")
+        packed = u @ self.state[f"{block}.attn.in_proj_weight"].T
         q, k, v = (packed + self.state[f"{block}.attn.in_proj_bias"]).chunk(3, dim=-1)
         width = q.shape[1] // self.heads
         outputs = []
@@ -64,14 +97,27 @@ class Reference:
             for term in row.terms:
                 if term == "identity":
                     weights += torch.eye(len(x), dtype=torch.float64)
-                    continue
-                logits = views[term[0]] @ views[term[1]].T / (row.temperature * math.sqrt(width))
-                for i in range(1, len(x)) if row.bias else ():
-                    for j in range(1, len(x)):
-                        (y, x_), (y2, x2) = divmod(i - 1, grid[1]), divmod(j - 1, grid[1])
-                        logits[i, j] += math.exp(-((y - y2) ** 2 + (x_ - x2) ** 2) / (2 * row.bias**2))
-                exponents = torch.exp(logits - logits.max(dim=1, keepdim=True).values)
-                weights += exponents / exponents.sum(dim=1, keepdim=True)
+                elif term in ("uu", "random"):
+                    count = row.projections if term == "random" else 1
+                    for flat in self.projected(u, row) if term == "random" else [u]:
+                        factor = (q**2).mean() / (flat**2).mean()
+                        logits = factor * flat[:, part] @ flat[:, part].T / (row.temperature * math.sqrt(width))
+                        weights += softmax(logits) / count
+                else:
+                    sides = [views[letter] for letter in term]
+                    factor = 1.0
+                    if row.unit:
+                        factor = float(sum(token.norm() for token in u) / len(u))
+                        scale = factor / (row.temperature * math.sqrt(width))
+                        sides = [clustered(side, scale, row.iterations) for side in sides]
+                    logits = factor * sides[0] @ sides[1].T / (row.temperature * math.sqrt(width))
+                    for i in range(1, len(x)) if row.bias else ():
+                        for j in range(1, len(x)):
+                            (y, x_), (y2, x2) = divmod(i - 1, grid[1]), divmod(j - 1, grid[1])
+                            logits[i, j] += math.exp(-((y - y2) ** 2 + (x_ - x2) ** 2) / (2 * row.bias**2))
+                    weights += softmax(logits)
+            if row.cross:
+                weights = (1 - row.cross) * weights + row.cross * sum(maps[head] for maps in middle) / len(middle)
             outputs.append(row.gain * weights @ v[:, part])
         joined = torch.cat(outputs, dim=1)
         output = joined @ self.state[f"{block}.attn.out_proj.weight"].T + self.state[f"{block}.attn.out_proj.bias"]
@@ -82,7 +128,7 @@ class Reference:
         return self.mlp(self.norm(x, f"{block}.ln_2"), block) * scale
 
     def trained_block(self, x: torch.Tensor, block: str, grid: tuple[int, int]) -> torch.Tensor:
-        x = x + self.attention(x, block, Attention(terms=("qk",)), grid)
+        x = x + self.attention(x, block, Attention(terms=("qk",)), grid, [])
         return x + self.feed_forward(x, block)
 
     def features(self, image: torch.Tensor, row: Attention) -> torch.Tensor:
@@ -98,15 +144,17 @@ class Reference:
         x = torch.stack([self.state["class_embedding"], *patches]) + self.state["positional_embedding"]
         x = self.norm(x, "ln_pre")
         blocks = [f"transformer.resblocks.{index}" for index in range(self.depth)]
-        for block in blocks[: -row.blocks]:
+        entering = []
+        for block in blocks:
+            entering.append(x)
             x = self.trained_block(x, block, grid)
-        total = torch.zeros_like(x)
-        for block in blocks[-row.blocks :]:
-            total = total + self.attention(x, block, row, grid)
-            if block != blocks[-1]:
-                x = self.trained_block(x, block, grid)
-        z = row.residual * x + row.alpha * total
+        middle = [self.own_maps(entering[-left], blocks[-left]) for left in (7, 6, 5, 4)] if row.cross else []
+        sides = [self.attention(entering[-left], blocks[-left], row, grid, middle) for left in range(1, row.blocks + 1)]
+        origin = entering[-row.blocks] if row.origin == "first" else entering[-1]
+        z = row.residual * origin + row.alpha * sum(sides)
         y = z + row.ffn * self.feed_forward(z, blocks[-1])
+        if row.own_class:
+            y = torch.cat([x[:1], y[1:]])
         return self.norm(y, "ln_post") @ self.state["proj"]
 
 
@@ -128,11 +176,12 @@ def images_for(clip: Any, number: int = 2) -> torch.Tensor:
 def check(clip: Any, reference: Reference, row: Attention) -> None:
     """Vectors, norms and class token of `project` against the loop."""
     images = images_for(clip)
-    features = project(clip, encode(clip, images, row.blocks), row)
+    features = project(clip, encode(clip, images, row.entry), row)
     for index, image in enumerate(images):
         expected = reference.features(image, row)
         norms = expected.norm(dim=1)
-        unit = (expected / norms[:, None]).float()
+        unit = expected / norms[:, None]
+        unit = torch.cat([unit[:1], unit[1:] - row.debias * unit[:1]]).float()
         torch.testing.assert_close(features.vectors[index].flatten(0, 1), unit[1:], atol=1e-5, rtol=0)
         torch.testing.assert_close(features.cls[index], unit[0], atol=1e-5, rtol=0)
         torch.testing.assert_close(features.norms[index].flatten(), norms[1:].float(), atol=1e-4, rtol=1e-4)
@@ -147,11 +196,26 @@ def check(clip: Any, reference: Reference, row: Attention) -> None:
 def test_every_variant_is_its_formula(
     name: str, architecture: str, clips: dict[str, Any], references: dict[str, Reference]
 ) -> None:
-    check(clips[architecture][0], references[architecture], variant(name))
+    clip, row = clips[architecture][0], variant(name)
+    if unmet(row, clip.depth):
+        with pytest.raises(ValueError, match=f"reads the last {row.entry} blocks, but the model has {clip.depth}"):
+            project(clip, encode(clip, images_for(clip)), row)
+        return
+    check(clip, references[architecture], row)
 
 
-# terms, residual, ffn, bias as published; everything else is at its default.
-PUBLISHED = {
+def test_a_row_says_what_the_tower_lacks() -> None:
+    assert unmet(variant("gem"), 6) == ""
+    assert unmet(variant("gem"), 5) == "It reads the last 6 blocks, and the model has 5."
+    assert unmet(variant("resclip"), 6) == "It reads the last 7 blocks, and the model has 6."
+    assert unmet(variant("segearth"), 12, has_class=False) == "It needs a class token, and the model has none."
+    assert unmet(variant("clearclip"), 1, has_class=False) == ""
+    assert unmet(variant("clearclip"), 0) == "The model has no attention block that variants could change."
+
+
+# terms, residual, ffn, bias as published, and what else is not at its default.
+SIDE: dict[str, Any] = {"blocks": 6, "origin": "first"}
+PUBLISHED: dict[str, tuple[Any, ...]] = {
     "vanilla": (("qk",), 1, 1, 0),
     "maskclip": (("identity",), 0, 0, 0),
     "maskclip_official": (("identity",), 1, 1, 0),
@@ -163,13 +227,24 @@ PUBLISHED = {
     "qq": (("qq",), 0, 0, 0),
     "kk": (("kk",), 0, 0, 0),
     "vv": (("vv",), 0, 0, 0),
+    "gem": (("vv", "kk", "qq"), 1, 0, 0, {**SIDE, "gain": 1 / 3, "unit": True, "iterations": 1}),
+    "clip_surgery": (("vv",), 1, 0, 0, {**SIDE, "own_class": True}),
+    "segearth": (("qq", "kk", "vv"), 0, 0, 0, {"debias": 0.3}),
+    "resclip": (("kk",), 0, 0, 5, {"cross": 0.4, "gain": 2}),
+    "x_res": (("qk",), 1, 0, 0, {"alpha": 0}),
+    "x_attn": (("qk",), 0, 0, 0),
+    "x_sum": (("qk",), 1, 0, 0),
+    "sclip_identity": (("uu",), 1, 1, 0),
+    "sclip_q": (("qq",), 1, 1, 0),
+    "sclip_k": (("kk",), 1, 1, 0),
+    "sclip_random": (("random",), 1, 1, 0),
 }
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_rows_are_the_published_ones(name: str) -> None:
-    terms, residual, ffn, bias = PUBLISHED[name]
-    assert variant(name) == Attention(terms=terms, residual=residual, ffn=ffn, bias=bias)
+    terms, residual, ffn, bias, *rest = PUBLISHED[name]
+    assert variant(name) == Attention(terms=terms, residual=residual, ffn=ffn, bias=bias, **dict(*rest))
 
 
 def test_the_table_is_complete_and_clearclip_is_the_default() -> None:
@@ -191,6 +266,11 @@ CUSTOM = {
     "no attention": Attention(terms=("qq",), residual=1, alpha=0),
     "half of each": Attention(terms=("vv",), residual=0.5, alpha=2, ffn=0.5),
     "narrow bias": Attention(terms=("kk", "qq"), bias=0.7, ffn=1),
+    "unit vectors": Attention(terms=("qk", "vv"), unit=True, temperature=0.5),
+    "three iterations": Attention(terms=("kk",), unit=True, iterations=3, bias=2),
+    "side path": Attention(terms=("qq",), blocks=3, origin="first", residual=0.5, alpha=2, ffn=1),
+    "own class token": Attention(terms=("qq",), own_class=True, debias=0.5),
+    "four projections": Attention(terms=("random", "uu"), projections=4, seed=7, temperature=2),
     "two blocks": Attention(terms=("qq",), blocks=2),
     "two blocks, all parts": Attention(terms=("kk", "identity"), blocks=2, residual=1, ffn=1, bias=2, gain=0.5),
 }
@@ -206,6 +286,21 @@ def test_every_number_of_a_row_is_read(
 
 def test_six_blocks(clips: dict[str, Any], references: dict[str, Reference]) -> None:
     check(clips["patch14"][0], references["patch14"], Attention(terms=("vv",), blocks=6))
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_middle_blocks_are_mixed_in(blocks: int, clips: dict[str, Any], references: dict[str, Reference]) -> None:
+    row = Attention(terms=("qq", "kk"), cross=0.7, gain=0.5, blocks=blocks, temperature=0.5)
+    check(clips["patch14"][0], references["patch14"], row)
+
+
+def test_random_projections_are_of_their_seed(clips: dict[str, Any]) -> None:
+    clip = clips["patch8"][0]
+    trunk = encode(clip, images_for(clip))
+    rows = [Attention(terms=("random",), seed=seed) for seed in (1, 1, 2)]
+    one, again, other = (project(clip, trunk, row).vectors for row in rows)
+    assert torch.equal(one, again)
+    assert (one - other).abs().max() > 1e-3
 
 
 def test_the_four_cells_differ(clips: dict[str, Any]) -> None:
@@ -254,7 +349,7 @@ def test_no_variant_modifies_the_model(blocks: int, clips: dict[str, Any]) -> No
     clip, _, state = clips["patch8"]
     images = images_for(clip)
     for entry in VARIANTS.values():
-        row = entry.row.replace(blocks=blocks)
+        row = entry.row.replace(blocks=blocks, cross=0)
         project(clip, encode(clip, images, blocks), row)
     after = clip.model.state_dict()
     assert after.keys() == state.keys()
@@ -291,13 +386,15 @@ def test_attend_by_hand() -> None:
     q, v = torch.tensor([[[[1.0], [2.0]]]]), torch.tensor([[[[10.0], [20.0]]]])
     first = (10 * math.e + 20 * math.e**2) / (math.e + math.e**2)
     second = (10 * math.e**2 + 20 * math.e**4) / (math.e**2 + math.e**4)
-    actual = attend({"q": q, "v": v}, Attention(terms=("qq",)), None)
+    actual = attend({"qq": [(q, q)], "v": [(v, v)]}, Attention(terms=("qq",)), None)
     assert actual.flatten().tolist() == pytest.approx([first, second], rel=1e-6)
 
 
 def test_terms_are_summed_not_averaged() -> None:
     """Rows of A total the number of terms times the gain: constant values show it."""
-    parts = {letter: torch.randn(2, 3, 5, 4) for letter in "qk"} | {"v": torch.ones(2, 3, 5, 4)}
+    ones = torch.ones(2, 3, 5, 4)
+    q, k = torch.randn(2, 3, 5, 4), torch.randn(2, 3, 5, 4)
+    parts = {"qq": [(q, q)], "kk": [(k, k), (q, q)], "v": [(ones, ones)]}  # two pairs of one term are averaged
     for terms, gain, total in [(("qq",), 1, 1), (("qq", "kk"), 1, 2), (("qq", "kk", "identity"), 0.5, 1.5)]:
         actual = attend(parts, Attention(terms=terms, gain=gain), None)
         torch.testing.assert_close(actual, torch.full_like(actual, total))
@@ -338,7 +435,7 @@ def test_variant_names_are_identifiers_and_known() -> None:
 def test_rows_are_found_by_value() -> None:
     assert variant_name(Attention(terms=("qq",))) == "clearclip"
     assert variant_name(Attention(terms=("qq",), alpha=2)) == "custom"
-    assert all(variant_name(entry.row) in {name, "clearclip", "qq", "kk"} for name, entry in VARIANTS.items())
+    assert all(variant_name(entry.row) in {name, "clearclip", "qk"} for name, entry in VARIANTS.items())
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_clearclip.engine.compare import compare, improbable, smooth_by_keys
+from napari_clearclip.engine.compare import compare, feature_surgery, improbable, smooth_by_keys
 from napari_clearclip.engine.encoder import Features, encode, project
 from napari_clearclip.settings import Attention
 
@@ -132,3 +132,21 @@ def test_keys_are_those_of_the_last_block(name: str, blocks: int, clips: Any) ->
 def test_cosines_do_not_depend_on_the_keys() -> None:
     features = window()
     assert torch.equal(compare(features, random(5)), features.vectors @ random(5))
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Feature surgery
+
+
+def test_surgery_on_one_phrase_needs_an_empty_one() -> None:
+    with pytest.raises(ValueError, match="with one alone it needs the cosines of an empty phrase"):
+        feature_surgery([torch.zeros(2, 2)], [0.3])
+
+
+def test_what_is_taken_off_changes_no_winner() -> None:
+    maps = list(torch.randn(3, 4, 5))
+    scores = torch.stack(feature_surgery(maps, [0.2, 0.2, 0.2]))
+    assert torch.equal(scores.argmax(0), torch.stack(maps).argmax(0))
+    torch.testing.assert_close(scores.sum(0), torch.zeros(4, 5), atol=1e-6, rtol=0)
+    strong = torch.stack(feature_surgery([map_.abs() + 1 for map_ in maps], [5.0, 0.2, 0.2]))
+    assert bool((strong.argmax(0) == 0).all())  # what fits the window as a whole counts more

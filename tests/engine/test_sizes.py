@@ -15,13 +15,13 @@ from napari_clearclip.settings import Model, Tiling
 
 def test_the_bundled_model() -> None:
     clip, known = load(Model()), sizes_of(Model())
-    assert known == Sizes(clip.patch, clip.tiling)
+    assert known == Sizes(clip.patch, clip.tiling, clip.depth)
 
 
 def test_a_local_model(tiny: Path) -> None:
     model = Model(name="", pretrained=str(tiny))
     clip, known = load(model), sizes_of(model)
-    assert known == Sizes(clip.patch, clip.tiling)
+    assert known == Sizes(clip.patch, clip.tiling, clip.depth)
     assert known is not None
     assert known.tiling.window == 32
 

@@ -91,6 +91,50 @@ def improbable(
     return frozenset(found)
 
 
+def feature_surgery(
+    maps: Sequence[torch.Tensor], likeness: Sequence[float], empty: torch.Tensor | None = None
+) -> list[torch.Tensor]:
+    """Scores of a window without what its patches have in common with all phrases (feature surgery).
+
+    Parameters
+    ----------
+    maps : sequence of Q (gh, gw) float32 tensors
+        The window's cosines with all phrases that compete.
+    likeness : sequence of Q float
+        Cosines of the window's class token with the same phrases.
+    empty : (gh, gw) float32 tensor, optional
+        Cosines with an empty phrase, which stand for what is common where there is one phrase only.
+
+    Returns
+    -------
+    list of Q (gh, gw) float32 tensors
+        ``w_c s_c - mean over c of w_c s_c`` with ``w = softmax(2 likeness)``, divided by its mean.
+
+    Raises
+    ------
+    ValueError
+        If there is one phrase and nothing to compare it with.
+
+    Notes
+    -----
+    The sum over channels of CLIP Surgery's element-wise products, which need not be formed. What is taken off is the
+    same for all phrases: only the weights change which one wins.
+
+    References
+    ----------
+    Li et al., A Closer Look at the Explainability of Contrastive Language-Image Pre-training, 2023: feature surgery.
+    """
+    import torch
+
+    weights = torch.softmax(2 * torch.as_tensor(likeness, dtype=torch.float32), dim=0)
+    weighted = torch.stack(list(maps)) * (weights / weights.mean())[:, None, None].to(maps[0].device)
+    if len(maps) == 1:
+        if empty is None:
+            raise ValueError("feature surgery compares phrases: with one alone it needs the cosines of an empty phrase")
+        return [weighted[0] - empty]
+    return list(weighted - weighted.mean(dim=0))
+
+
 def smooth_by_keys(
     maps: Sequence[torch.Tensor], features: Features, least: float, axis: str = "channels"
 ) -> torch.Tensor:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch.nn import functional
 
-from napari_clearclip.engine.attention import attend, neighbourhood_bias
+from napari_clearclip.engine.attention import PAIRS, attend, neighbourhood_bias, sides_of
 from napari_clearclip.engine.device import free_memory
 from napari_clearclip.engine.student import Student
+from napari_clearclip.engine.tower import Heads, Tower, join_heads
+from napari_clearclip.settings.reading import CROSSED
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.model import Clip
@@ -54,7 +56,7 @@ class Features:
     Attributes
     ----------
     vectors : (B, gh, gw, D) tensor
-        Unit vectors of the patches.
+        Unit vectors of the patches; where a variant takes off a share of the class token's, without it.
     norms : (B, gh, gw) float32 tensor
         Lengths before normalisation.
     cls : (B, D) tensor
@@ -105,39 +107,6 @@ def _bias(grid: tuple[int, int], sigma: float, device: torch.device, dtype: torc
     return neighbourhood_bias(grid, sigma).to(device, dtype)
 
 
-def resample_positions(table: torch.Tensor, grid: tuple[int, int], trained: tuple[int, int], mode: str) -> torch.Tensor:
-    """Position embeddings for another grid of patches.
-
-    Parameters
-    ----------
-    table : (1 + g * g', C) tensor
-        Trained embeddings, the class token's first.
-    grid, trained : tuple of 2 int
-        Wanted and trained rows and columns. Grids are compared, not token counts: 7 x 28 is not 14 x 14.
-    mode : {"dino_scale", "size", "size_antialias", "bilinear"}
-        ``dino_scale`` is the papers': bicubic with the scale factor (h + 0.1) / g used as is. The others go by the
-        output size: bicubic, bicubic with antialiasing (open_clip, GEM) and bilinear (CLIP Surgery).
-
-    Returns
-    -------
-    (1 + h * w, C) tensor
-        The table itself where the grid is the trained one.
-    """
-    if grid == trained:
-        return table
-    patches = table[1:].float().reshape(1, *trained, -1).permute(0, 3, 1, 2)  # (1, C, g, g')
-    options: dict[str, Any] = {"size": grid, "mode": "bicubic"}
-    if mode == "dino_scale":
-        scale = tuple((new + 0.1) / old for new, old in zip(grid, trained, strict=True))
-        options = {"scale_factor": scale, "mode": "bicubic", "recompute_scale_factor": False}
-    elif mode == "size_antialias":
-        options["antialias"] = True
-    elif mode == "bilinear":
-        options["mode"] = "bilinear"
-    patches = functional.interpolate(patches, align_corners=False, **options)  # (1, C, h, w)
-    return torch.cat([table[:1], patches.flatten(2)[0].T.to(table)])  # (1 + h*w, C)
-
-
 def prepare(clip: Clip, pixels: torch.Tensor) -> torch.Tensor:
     """Normalised windows, padded with zeros to whole patches.
 
@@ -164,18 +133,15 @@ def encode_steps(
     clip: Clip, images: torch.Tensor, blocks: int = 1, positions: str = "dino_scale"
 ) -> Generator[None, None, Trunk]:
     """As `encode`, yielding after each block so that the caller can stop in between."""
-    visual = clip.model.visual
     grid = (images.shape[2] // clip.patch, images.shape[3] // clip.patch)
     images = images.to(clip.device, clip.dtype)
-    if isinstance(visual, Student):
-        return Trunk(visual.tokens(images), grid, blocks)
-    tokens = visual.conv1(images).flatten(2).transpose(1, 2)  # (B, gh*gw, C)
-    cls = visual.class_embedding.to(tokens.dtype).expand(len(tokens), 1, -1)
-    table = resample_positions(visual.positional_embedding, grid, clip.grid, positions)
-    tokens = visual.ln_pre(torch.cat([cls, tokens], dim=1) + table.to(tokens.dtype))  # (B, 1 + gh*gw, C)
+    if isinstance(clip.model.visual, Student):
+        return Trunk(clip.model.visual.tokens(images), grid, blocks)
+    tower = clip.tower
+    tokens = tower.enter(images, positions)
     yield
-    for block in visual.transformer.resblocks[:-blocks]:
-        tokens = block(tokens)
+    for index in range(tower.depth - blocks):
+        tokens = tower.block(index, tokens)
         yield
     return Trunk(tokens, grid, blocks)
 
@@ -202,30 +168,23 @@ def encode(clip: Clip, images: torch.Tensor, blocks: int = 1, positions: str = "
     return drain(encode_steps(clip, images, blocks, positions))
 
 
-def _attention_output(block: torch.nn.Module, tokens: torch.Tensor, row: Attention, bias: torch.Tensor | None) -> Any:
+def _attended(
+    tower: Tower, index: int, tokens: torch.Tensor, row: Attention, bias: torch.Tensor | None, earlier: Sequence[Heads]
+) -> torch.Tensor:
     """O(A v) of a block with the row's attention, layer scale included: (B, L, C)."""
-    attention: Any = block.attn
-    normed = block.ln_1(tokens)  # type: ignore[operator]  # torch types every submodule as Tensor | Module
-    heads = attention.num_heads
-    letters = {"v", *(letter for term in row.terms if term != "identity" for letter in term)}
-    projections = {}
-    for index, letter in enumerate("qkv"):
-        if letter in letters:
-            part = slice(index * tokens.shape[-1], (index + 1) * tokens.shape[-1])
-            flat = functional.linear(normed, attention.in_proj_weight[part], attention.in_proj_bias[part])
-            projections[letter] = flat.reshape(*flat.shape[:2], heads, -1).transpose(1, 2)  # (B, M, L, d)
-    joined = attend(projections, row, bias).transpose(1, 2).flatten(2)  # (B, L, C)
-    return block.ls_1(attention.out_proj(joined))  # type: ignore[operator]
+    normed = tower.norm(index, tokens)
+    letters = "".join({"v", *(letter for term in row.terms if term in PAIRS for letter in term)})
+    if not PAIRS.issuperset(row.terms):
+        letters += "q"  # whose length the others take on
+    heads = attend(sides_of(tower.project(index, normed, letters), normed, row), row, bias, earlier)
+    return tower.scale(index, tower.output(index, join_heads(heads)))
 
 
-def _keys(block: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
-    """The patches' keys (B, L - 1, C) in a block, through its output projection, bias included."""
-    attention: Any = block.attn
-    part = slice(tokens.shape[-1], 2 * tokens.shape[-1])
-    normed = block.ln_1(tokens[:, 1:])  # type: ignore[operator]  # torch types every submodule as Tensor | Module
-    keys = functional.linear(normed, attention.in_proj_weight[part], attention.in_proj_bias[part])
-    projected: torch.Tensor = attention.out_proj(keys)
-    return projected
+def _keys(tower: Tower, tokens: torch.Tensor) -> torch.Tensor:
+    """The patches' keys (B, L - P, C) in the last block, through its output projection, bias included."""
+    last = tower.depth - 1
+    normed = tower.norm(last, tokens[:, tower.prefix :])
+    return tower.output(last, join_heads(tower.project(last, normed, "k")["k"])).float()
 
 
 @torch.inference_mode()
@@ -237,7 +196,7 @@ def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False) -> Fea
     clip : Clip
         The model; it is not modified.
     trunk : Trunk
-        From `encode` with ``blocks=row.blocks``.
+        From `encode` with ``blocks=row.entry``.
     row : Attention
         The variant.
     keys : bool
@@ -248,7 +207,8 @@ def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False) -> Fea
     Features
         With x the input of the last block and O(A v) the attention output, summed over the last `row.blocks` blocks
         (the path between them is as trained): ``z = residual * x + alpha * O(A v)``, then
-        ``y = z + ffn * MLP(LN2(z))``, then LN_post and the projection of each token.
+        ``y = z + ffn * MLP(LN2(z))``, then LN_post and the projection of each token. With ``origin="first"``, x is
+        the input of the first of these blocks.
 
     Raises
     ------
@@ -264,39 +224,68 @@ def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False) -> Fea
     ----------
     ClearCLIP, Eqs. (4) to (6) and Table 1.
     """
-    joint, found = _joint(clip, trunk, row, keys)
-    joint = joint.float()  # (B, L, D)
-    norms = joint.norm(dim=-1, keepdim=True)
-    unit = joint / norms.clamp_min(1e-12)
-    shape = (len(unit), *trunk.grid)
-    found = None if found is None else found.reshape(*shape, -1)
-    return Features(unit[:, 1:].reshape(*shape, -1), norms[:, 1:, 0].reshape(shape), unit[:, 0], found)
-
-
-def _joint(clip: Clip, trunk: Trunk, row: Attention, keys: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Vectors (B, L, D) in the joint space and keys (B, L - 1, C): of a variant's last blocks, or of a student."""
-    visual = clip.model.visual
     tokens = trunk.tokens.to(clip.device, clip.dtype)
-    if isinstance(visual, Student):
-        return torch.as_tensor(visual.last(tokens)), None
-    if row.blocks >= clip.depth:
-        raise ValueError(f"the variant reads the last {row.blocks} blocks, but the model has {clip.depth}")
-    if trunk.blocks != row.blocks:
-        raise ValueError(f"the trunk ends before the last {trunk.blocks} blocks, but the variant reads {row.blocks}")
-    bias = _bias(trunk.grid, row.bias, tokens.device, tokens.dtype) if row.bias else None
-    last = visual.transformer.resblocks[-row.blocks :]
-    attended = torch.zeros_like(tokens)
-    for index, block in enumerate(last):
-        attended = attended + _attention_output(block, tokens, row, bias)
-        if index < len(last) - 1:
-            tokens = block(tokens)
+    if isinstance(clip.model.visual, Student):
+        joint = torch.as_tensor(clip.model.visual.last(tokens)).float()
+        return _features(joint[:, 1:], joint[:, 0], trunk.grid, row.debias)
+    if row.entry > clip.depth:
+        raise ValueError(f"the variant reads the last {row.entry} blocks, but the model has {clip.depth}")
+    if trunk.blocks != row.entry:
+        raise ValueError(f"the trunk ends before the last {trunk.blocks} blocks, but the variant reads {row.entry}")
+    tower = clip.tower
+    mixed, entering = _mixed(tower, tokens, trunk.grid, row)
+    joint = tower.read(mixed)
+    if row.own_class:
+        after = tower.block(tower.depth - 1, entering)
+        pooled = tower.pool(after, tower.read(after))
+    else:
+        pooled = tower.pool(mixed, joint)
+    found = _keys(tower, entering) if keys else None
+    return _features(joint[:, tower.prefix :].float(), pooled.float(), trunk.grid, row.debias, found)
+
+
+def _mixed(
+    tower: Tower, tokens: torch.Tensor, grid: tuple[int, int], row: Attention
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a variant makes of tokens, and the tokens that enter the last block; both (B, L, C)."""
+    bias = _bias(grid, row.bias, tokens.device, tokens.dtype) if row.bias else None
+    if bias is not None and not tower.prefix:
+        bias = bias[1:, 1:]
+    origin, earlier, attended = tokens, list[Heads](), torch.zeros_like(tokens)
+    last = tower.depth - 1
+    for left in range(row.entry, 0, -1):
+        index = tower.depth - left
+        if row.cross and left in CROSSED:
+            earlier.append(tower.project(index, tower.norm(index, tokens), "qk"))
+        if left <= row.blocks:
+            origin = tokens if left == row.blocks else origin
+            attended = attended + _attended(tower, index, tokens, row, bias, earlier)
+        if index < last:
+            tokens = tower.block(index, tokens)
     mixed = row.alpha * attended
     if row.residual:
-        mixed = mixed + row.residual * tokens
+        mixed = mixed + row.residual * (origin if row.origin == "first" else tokens)
     if row.ffn:
-        mixed = mixed + row.ffn * last[-1].ls_2(last[-1].mlp(last[-1].ln_2(mixed)))
-    found = _keys(last[-1], tokens).float() if keys else None
-    return torch.as_tensor(visual.ln_post(mixed) @ visual.proj), found
+        mixed = mixed + row.ffn * tower.feed(last, mixed)
+    return mixed, tokens
+
+
+def _features(
+    joint: torch.Tensor,
+    pooled: torch.Tensor,
+    grid: tuple[int, int],
+    debias: float,
+    keys: torch.Tensor | None = None,
+) -> Features:
+    """Vectors (B, gh * gw, D) of patches and (B, D) of the whole as features."""
+    norms = joint.norm(dim=-1, keepdim=True)
+    vectors = joint / norms.clamp_min(1e-12)
+    cls = pooled / pooled.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    if debias:
+        vectors = vectors - debias * cls[:, None]
+    shape = (len(joint), *grid)
+    keys = None if keys is None else keys.reshape(*shape, -1)
+    return Features(vectors.reshape(*shape, -1), norms[..., 0].reshape(shape), cls, keys)
 
 
 def embed_images(clip: Clip, images: torch.Tensor) -> torch.Tensor:
@@ -304,7 +293,7 @@ def embed_images(clip: Clip, images: torch.Tensor) -> torch.Tensor:
     from napari_clearclip.engine.attention import variant
 
     row = variant("vanilla")
-    return project(clip, encode(clip, images, row.blocks), row).cls
+    return project(clip, encode(clip, images, row.entry), row).cls
 
 
 def halving(work: Callable[[int], Generator[Any, None, T]], size: int) -> Generator[Any, None, T]:

@@ -20,6 +20,7 @@ from napari_clearclip.engine.sizes import Sizes
 from napari_clearclip.engine.sources import SUPPORTED, check_supported, find, only
 from napari_clearclip.engine.student import Student, build_student
 from napari_clearclip.engine.text import CompactVocabulary, Tokenizer
+from napari_clearclip.engine.tower import ClipTower, Tower
 from napari_clearclip.engine.weights import ModelError as ModelError
 from napari_clearclip.engine.weights import file_hash, fill, read_state
 from napari_clearclip.settings import Model, Tiling
@@ -78,6 +79,11 @@ class Clip:
         """Rows and columns of patches that the model was trained on."""
         rows, cols = self.model.visual.grid_size
         return int(rows), int(cols)
+
+    @cached_property
+    def tower(self) -> Tower:
+        """The image tower, taken apart; a student has none."""
+        return ClipTower(self.model.visual)
 
     @property
     def width(self) -> int:

@@ -19,12 +19,17 @@ from napari_clearclip.study import stride_of
 class Sizes:
     """Side of a patch in pixels, and the recommended tiling with every field filled in.
 
-    `variants` says whether the model has a last block that variants change; a student has none.
+    `depth` is the number of attention blocks that variants can take apart; a student has none.
     """
 
     patch: int
     tiling: Tiling
-    variants: bool = True
+    depth: int = 0
+
+    @property
+    def variants(self) -> bool:
+        """Whether the model has a last block that variants change."""
+        return self.depth > 0
 
     @classmethod
     def of(cls, config: Mapping[str, Any], recommended: Mapping[str, Any]) -> Sizes:
@@ -33,13 +38,14 @@ class Sizes:
         The tiling is that of the model's file; else ClearCLIP's 448/448/224, or in proportion where images are small.
         """
         if "teacher_key" in config:
-            return cls(stride_of(config["architecture"]), Tiling(**recommended["tiling"]), variants=False)
+            return cls(stride_of(config["architecture"]), Tiling(**recommended["tiling"]))
         size, patch = config["vision_cfg"]["image_size"], int(config["vision_cfg"]["patch_size"])
         size = int(size if isinstance(size, int) else size[0])
         usual = {"short_side": 448, "window": 448, "stride": 224}
         if size < 128:
             usual = {"short_side": 3 * size, "window": size, "stride": max(size // 2 // patch * patch, 4)}
-        return cls(patch, Tiling(**{**usual, **recommended.get("tiling", {})}))
+        depth = int(config["vision_cfg"].get("layers", 12))  # open_clip's own default
+        return cls(patch, Tiling(**{**usual, **recommended.get("tiling", {})}), depth)
 
 
 def sizes_of(model: Model) -> Sizes | None:

@@ -23,6 +23,12 @@ class Comparing(Value):
         le=256,
         description="Side of an output cell in resized pixels; empty = one patch, 1 = as in the papers.",
     )
+    surgery: bool = Field(
+        False,
+        title="Feature surgery",
+        description="Takes off what a patch has in common with all phrases, and phrases that fit the window as a whole "
+        "count more (CLIP Surgery). The winner changes little; the map of each prompt by itself becomes clearer.",
+    )
     denoise: float = Field(
         0.0,
         ge=0,
@@ -49,9 +55,10 @@ class Comparing(Value):
     )
 
     @property
-    def smoothing(self) -> tuple[object, ...]:
-        """All that key smoothing reads; empty where nothing is smoothed."""
-        return (self.smooth, self.smooth_axis) if self.smooth else ()
+    def adjusting(self) -> tuple[object, ...]:
+        """All that changes a phrase's cosines by those of the others, window by window; empty where nothing does."""
+        smoothing = (self.smooth, self.smooth_axis) if self.smooth else ()
+        return (self.surgery, smoothing) if self.surgery or smoothing else ()
 
     @field_validator("templates")
     @classmethod

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from napari_clearclip.settings.value import Value
 
-Term = Literal["qk", "qq", "kk", "vv", "identity"]
+Term = Literal["qk", "qq", "kk", "vv", "identity", "uu", "random"]
+
+# Blocks, counted from the last (1), whose attention is mixed in by `cross`: 6 to 9 of 12, as in ResCLIP.
+CROSSED = (7, 6, 5, 4)
 
 
 class Model(Value):
@@ -68,11 +71,24 @@ class Attention(Value):
     ``A = gain * sum of softmax(a b^T / (temperature * sqrt(d)))`` over the pairs ``ab`` in `terms`.
     """
 
+    # Fields that few variants differ in; the panel leaves them to the named rows.
+    RARE: ClassVar[tuple[str, ...]] = (
+        "origin",
+        "own_class",
+        "unit",
+        "iterations",
+        "cross",
+        "debias",
+        "projections",
+        "seed",
+    )
+
     terms: tuple[Term, ...] = Field(
         ("qq",),
         min_length=1,
         description="What attends to what in the last block: queries (q), keys (k) or values (v) of each patch to "
-        "those of the others. Several are summed; identity lets each patch keep its own value.",
+        "those of the others. Several are summed; identity lets each patch keep its own value, uu compares patches as "
+        "they are, random after a random projection.",
     )
     gain: float = Field(1.0, gt=0, le=100, description="Factor on the summed attention; 1 leaves it as it is.")
     temperature: float = Field(
@@ -108,6 +124,41 @@ class Attention(Value):
     bias: float = Field(
         0.0, ge=0, le=100, description="Gaussian neighbourhood bias (NACLIP): standard deviation in patches, 0 = none."
     )
+    origin: Literal["last", "first"] = Field(
+        "last",
+        description="What the residual connection carries: what enters the last block, or what enters the first of "
+        "`blocks` (the side path of GEM and CLIP Surgery).",
+    )
+    own_class: bool = Field(
+        False, description="The class token is the one of the unchanged model, whatever patches do (CLIP Surgery)."
+    )
+    unit: bool = Field(
+        False,
+        description="Queries, keys and values are compared as unit vectors, at a temperature that follows the mean "
+        "length of what they are made from (GEM).",
+    )
+    iterations: int = Field(
+        0, ge=0, le=10, description="How often these unit vectors attend to their like before they are compared (GEM)."
+    )
+    cross: float = Field(
+        0.0, ge=0, le=1, description="Share of CLIP's own attention in four middle blocks (ResCLIP); 0 = none."
+    )
+    debias: float = Field(
+        0.0, ge=0, le=1, description="Share of the class token's vector that is taken off each patch's (SegEarth-OV)."
+    )
+    projections: int = Field(1, ge=1, le=64, description="How many random projections are averaged, for `random`.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the random projections.")
+
+    @property
+    def entry(self) -> int:
+        """How many last blocks are computed anew for it; those before are the same whatever the variant."""
+        return max(self.blocks, CROSSED[0]) if self.cross else self.blocks
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.iterations and not self.unit:
+            raise ValueError(f"iterations is {self.iterations}, but only unit vectors attend to their like; set unit")
+        return self
 
 
 class Tiling(Value):

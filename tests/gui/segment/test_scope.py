@@ -90,6 +90,27 @@ def test_a_variant_is_explained_with_its_paper(opened: Opened, name: str) -> Non
         assert VARIANTS[name].paper in widget.toolTip()
 
 
+def test_methods_for_comparison_stand_under_a_heading_and_what_a_model_cannot_do_is_grey(opened: Opened) -> None:
+    box = opened.segment.variants
+    names = [box.itemText(index) for index in range(box.count())]
+    heading = names.index("More methods")
+    assert names.index("ClearCLIP") < names.index("Custom") < heading < names.index("Query-key only")
+    model: Any = box.model()
+    assert not model.item(heading).isEnabled()
+    assert all(
+        model.item(index).isEnabled() for index in range(box.count()) if names[index] not in ("", "More methods")
+    )
+    opened.controller.update(opened.controller.settings.replace(model=Model()))  # which has six blocks
+    resclip = names.index(VARIANTS["resclip"].title)
+    assert not model.item(resclip).isEnabled()
+    assert box.itemData(resclip, Qt.ItemDataRole.ToolTipRole).startswith(
+        "It reads the last 7 blocks, and the model has 6"
+    )
+    assert model.item(names.index("GEM")).isEnabled()
+    opened.controller.update(opened.controller.settings.replace(attention=VARIANTS["resclip"].row))
+    assert opened.segment.about_variant.text().endswith("the model has 6. Choose another variant.")
+
+
 def test_an_own_row_is_custom_and_a_name_leads_back(opened: Opened) -> None:
     opened.segment.forms["attention"].editors["temperature"].inner.setValue(0.37)
     assert opened.segment.variants.currentText() == "Custom"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from napari_clearclip.edits import Edits, Plane, View
 from napari_clearclip.engine.automatic import Counts, histogram
 from napari_clearclip.result import Segmentation
-from napari_clearclip.settings import Model, Settings, Tiling
+from napari_clearclip.settings import Attention, Model, Settings, Tiling
 from napari_clearclip.stack import Stack
 
 if TYPE_CHECKING:
@@ -88,17 +88,22 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Reading:
-    """What decides how a plane is encoded; a change takes effect at the next Run."""
+    """What decides how a plane is encoded; a change takes effect at the next Run.
+
+    `entry` says how many last blocks are left to variants, and `attention` is the variant that was asked for with it.
+    """
 
     model: Model
     tiling: Tiling
-    blocks: int
+    entry: int
     view: View
+    attention: Attention = field(compare=False)
 
     @classmethod
     def of(cls, settings: Settings, view: View) -> Reading:
         """What settings and a look at an image give, whatever the plane."""
-        return cls(settings.model, settings.tiling, settings.attention.blocks, view.replace(plane=()))
+        attention = settings.attention
+        return cls(settings.model, settings.tiling, attention.entry, view.replace(plane=()), attention)
 
     def seen(self, settings: Settings) -> Reading:
         """What of it the settings read: the size of a pixel concerns nobody unless masks are cleaned or split."""
@@ -106,8 +111,8 @@ class Reading:
         return replace(self, view=self.view.look) if unused else self
 
     def applied(self, settings: Settings) -> Settings:
-        """The settings, read as in this reading."""
-        attention = settings.attention.replace(blocks=self.blocks)
+        """The settings, read as in this reading; a variant that needs more blocks than were left waits for a Run."""
+        attention = settings.attention if settings.attention.entry == self.entry else self.attention
         return settings.replace(model=self.model, tiling=self.tiling, attention=attention)
 
 
@@ -170,4 +175,4 @@ def question(settings: Settings, edits: Edits, reading: Reading) -> Hashable:
         (p.id, p.phrases, p.kind, p.fixed_threshold, p.locked, p.muted, p.mix, p.index) for p in settings.prompts
     )
     stages = (settings.comparing, settings.refining.key, settings.deciding, settings.cleaning, settings.splitting)
-    return settings.attention.replace(blocks=1), *stages, prompts, edits, reading
+    return reading.applied(settings).attention, *stages, prompts, edits, reading

@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_clearclip.engine.attention import VARIANTS, Variant, variant_name
+from napari_clearclip.engine.attention import VARIANTS, Variant, unmet, variant_name
 from napari_clearclip.engine.sizes import sizes_of
 from napari_clearclip.gui.amounts import progress_text
 from napari_clearclip.gui.forms import Choice, Form, edit
@@ -17,13 +17,13 @@ from napari_clearclip.gui.sections import GAP, Fold, Message, Section, form_layo
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Comparing, Deciding, Settings, Tiling
 
-CUSTOM = "Custom"
+CUSTOM, MORE = "Custom", "More methods"
 PATIENCE = 200  # milliseconds after which it is worth saying that something is computed
 LABEL_WIDTH = 58  # the same for all rows, so that they stand in line
 ABOUT_STUDENT = "A student (MaskCLIP+) has no attention that variants could change: it sees as it was trained to."
 ABOUT_CUSTOM = "Your own combination, set under Advanced. Choose a name to go back to a published method."
 _DRAWING = "Drag from one edge of a typical object to the other, or press Escape."
-NOISE = ("denoise", "smooth", "smooth_axis")  # fields of `Comparing` that stand with what refines masks
+NOISE = ("surgery", "denoise", "smooth", "smooth_axis")  # fields of `Comparing` that stand with what refines masks
 DETAILS = (224, 336, 448, 672, 896)
 
 
@@ -44,11 +44,7 @@ class SegmentSection(Section):
     def __init__(self) -> None:
         super().__init__("Segment")
         self.variants = Choice()
-        for name, variant in VARIANTS.items():
-            if variant_name(variant.row) == name:  # a second name of a row would never be shown
-                self.variants.addItem(variant.title, variant.row)
-                self.variants.setItemData(self.variants.count() - 1, _about(variant), Qt.ItemDataRole.ToolTipRole)
-        self.variants.addItem(CUSTOM, None)
+        self._offer_variants()
         self.detail = edit(Tiling.model_fields["short_side"], DETAILS)
         self.about_variant, self.about_line = hint(), hint(_DRAWING)
         self.planes, self.line_button = PlaneRow(), QPushButton("Measure")
@@ -68,7 +64,7 @@ class SegmentSection(Section):
         self.about_line.hide()
         self._planes_label = self._add_row("Planes", self.planes)
         self.forms = {
-            "attention": Form(Attention),
+            "attention": Form(Attention, skip=Attention.RARE),
             "tiling": Form(Tiling, skip=("short_side",)),
             "comparing": Form(Comparing, skip=tuple(NOISE)),
             "deciding": Form(Deciding, skip=("exclusive", "lead")),  # these stand with the thresholds
@@ -78,6 +74,34 @@ class SegmentSection(Section):
         self.variants.activated.connect(lambda: self.variant_chosen.emit(self.variants.currentData()))
         self.detail.value_changed.connect(lambda value: self.changed.emit("tiling", {"short_side": value}))
         self.line_button.clicked.connect(self.line)
+
+    def _offer_variants(self) -> None:
+        """Fill the list: those that people choose, one's own, then those for comparison under a heading."""
+        shown = [entry for name, entry in VARIANTS.items() if variant_name(entry.row) == name]  # one name a row
+        for rare in (False, True):
+            for entry in shown:
+                if entry.rare == rare:
+                    self.variants.addItem(entry.title, entry.row)
+                    self.variants.setItemData(self.variants.count() - 1, _about(entry), Qt.ItemDataRole.ToolTipRole)
+            if not rare:
+                self.variants.addItem(CUSTOM, None)
+                self.variants.insertSeparator(self.variants.count())
+                self.variants.addItem(MORE)
+                self._set_enabled(self.variants.count() - 1, False)
+
+    def _set_enabled(self, index: int, enabled: bool) -> None:
+        model: Any = self.variants.model()
+        model.item(index).setEnabled(enabled)
+
+    def _show_unmet(self, depth: int | None) -> None:
+        """Grey out what a model with so many blocks cannot compute, and say why."""
+        for index in range(self.variants.count()):
+            row = self.variants.itemData(index)
+            if isinstance(row, Attention):
+                lacking = "" if depth is None else unmet(row, depth)
+                self._set_enabled(index, not lacking)
+                about = _about(VARIANTS[variant_name(row)])
+                self.variants.setItemData(index, f"{lacking}\n{about}".strip(), Qt.ItemDataRole.ToolTipRole)
 
     def _add_row(self, text: str, widget: Any) -> QLabel:
         """A row by itself: in one form with lines that wrap, Qt takes the rows to be lower than they are."""
@@ -136,11 +160,14 @@ class SegmentSection(Section):
         for widget in (self.variants, self.about_variant):
             widget.setToolTip(ABOUT_CUSTOM if entry is None else _about(entry))
         sizes = sizes_of(settings.model)
+        self._show_unmet(None if sizes is None else sizes.depth)
         has_variants = sizes is None or sizes.variants
         for widget in (self.variants, self.forms["attention"]):
             widget.setEnabled(has_variants)
         if not has_variants:
             self.about_variant.setText(ABOUT_STUDENT)
+        elif sizes is not None and (lacking := unmet(settings.attention, sizes.depth)):
+            self.about_variant.setText(f"{lacking} Choose another variant.")
         self.detail.set_value(settings.tiling.short_side)
         for part, form in self.forms.items():
             form.set_value(getattr(settings, part))
