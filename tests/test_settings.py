@@ -144,7 +144,7 @@ def test_equal_settings_are_equal_keys() -> None:
         (Settings, {"prompt": ()}, "prompt\n.*Extra inputs are not permitted"),
         (Settings, {"attention": {"name": "clearclip"}}, "attention.name\n.*Extra inputs are not permitted"),
         (Attention, {"terms": ()}, "at least 1 item"),
-        (Attention, {"terms": ("qx",)}, "'qk', 'qq', 'kk', 'vv' or 'identity'"),
+        (Attention, {"terms": ("qx",)}, "'qk', 'qq', 'kk', 'vv', 'identity', 'uu' or 'random'"),
         (Attention, {"gain": 0}, "greater than 0"),
         (Attention, {"temperature": 0}, "greater than 0"),
         (Attention, {"residual": -1}, "greater than or equal to 0"),
