@@ -637,7 +637,7 @@ def test_vectors_are_kept_on_disk(settings: Settings, runtime: Runtime, calls: C
 def test_without_a_cache_everything_runs_again_with_the_same_result(
     settings: Settings, runtime: Runtime, calls: Counter[str]
 ) -> None:
-    pipeline = Pipeline(runtime.replace(cache_bytes=0))
+    pipeline = Pipeline(runtime.replace(cache_bytes=0, store_bytes=0))
     first = pipeline.run(IMAGE, settings, RGB)
     second = pipeline.run(IMAGE, settings, RGB)
     assert calls["windows"] == 2 * WINDOWS

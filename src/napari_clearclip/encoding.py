@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,23 +64,24 @@ class Encoding:
             What the progress is called.
         """
         from napari_clearclip.engine.compare import compare
-        from napari_clearclip.engine.windows import stitch
+        from napari_clearclip.engine.stitching import Stitching
 
         boxes, worth_showing, pace = job.frame.boxes, milestones(job.frame, first), Pace()
-        parts: dict[int, dict[str, torch.Tensor]] = {}
+        parts, done = Stitching(job.frame), 0
         for chunk in nearest_first(list(_chunks(range(len(boxes)), self._batch(job))), job.frame, first):
-            before, part = len(parts), [boxes[number] for number in chunk]
+            before, part = done, [boxes[number] for number in chunk]
             state = Progress(stage, before, len(boxes), "windows", pace.rate)
             yield state
-            unread, began = self._unread(job, part), time.perf_counter()
+            unread, began = sum(1 for _ in self._unread(job, part)), time.perf_counter()
             features = yield from self._features(job, part, state)
             for number, item in zip(chunk, features, strict=True):
-                parts[number] = {phrase: compare(item, vector)[0] for phrase, vector in vectors.items()}
+                parts.add(number, {phrase: compare(item, vector)[0] for phrase, vector in vectors.items()})
+            done += len(chunk)
             pace = pace.after(unread, time.perf_counter() - began)
-            if show is not None and any(before < count <= len(parts) for count in worth_showing):
-                yield from show(stitch(job.frame, parts))
-        yield Progress(stage, len(parts), len(boxes), "windows", pace.rate)
-        return stitch(job.frame, parts)
+            if show is not None and any(before < count <= done for count in worth_showing):
+                yield from show(parts.maps())
+        yield Progress(stage, done, len(boxes), "windows", pace.rate)
+        return parts.maps()
 
     def adjust(
         self, job: Job, vectors: dict[str, FloatArray], empty: FloatArray | None
@@ -90,12 +92,12 @@ class Encoding:
         [-1, 1]. `empty` is the vector of an empty phrase, for feature surgery on one phrase alone.
         """
         from napari_clearclip.engine.compare import compare, feature_surgery, smooth_by_keys
-        from napari_clearclip.engine.windows import stitch
+        from napari_clearclip.engine.stitching import Stitching
 
         boxes, comparing = job.frame.boxes, job.settings.comparing
-        parts: dict[int, dict[str, torch.Tensor]] = {}
+        parts = Stitching(job.frame)
         for chunk in _chunks(range(len(boxes)), self._batch(job)):
-            state = Progress(ADJUSTING, len(parts), len(boxes), "windows")
+            state = Progress(ADJUSTING, chunk[0], len(boxes), "windows")
             yield state
             features = yield from self._features(job, [boxes[number] for number in chunk], state)
             for number, item in zip(chunk, features, strict=True):
@@ -107,8 +109,8 @@ class Encoding:
                 if comparing.smooth:
                     scores = smooth_by_keys(maps, item, comparing.smooth, comparing.smooth_axis)
                     maps = [map_ / map_.numel() for map_ in scores]
-                parts[number] = dict(zip(vectors, maps, strict=True))
-        return stitch(job.frame, parts)
+                parts.add(number, dict(zip(vectors, maps, strict=True)))
+        return parts.maps()
 
     def visit(
         self, job: Job, numbers: Sequence[int], use: Callable[[int, Features], None]
@@ -125,19 +127,18 @@ class Encoding:
 
     def is_long(self, job: Job) -> bool:
         """Whether so much is to be read that a first look is worth having: many windows, and more than two steps."""
-        return self._unread(job, job.frame.boxes) > max(MANY_WINDOWS, 2 * self._batch(job))
+        least = max(MANY_WINDOWS, 2 * self._batch(job))
+        return sum(1 for _ in islice(self._unread(job, job.frame.boxes), least + 1)) > least
 
     def _batch(self, job: Job) -> int:
         return self._runtime.batch_size or windows_at_once(job)
 
-    def _unread(self, job: Job, boxes: Sequence[Box]) -> int:
-        """How many windows have to go through the image encoder."""
-        attention = job.settings.attention
-        return sum(
-            _features_key(job, box) not in self._cache
-            and key_of("trunk", job.key, box, attention.entry) not in self._cache
-            for box in boxes
-        )
+    def _unread(self, job: Job, boxes: Sequence[Box]) -> Iterator[Box]:
+        """The windows that have to go through the image encoder."""
+        entry = job.settings.attention.entry
+        for box in boxes:
+            if _features_key(job, box) not in self._cache and key_of("trunk", job.key, box, entry) not in self._cache:
+                yield box
 
     def _features(self, job: Job, boxes: Sequence[Box], state: Progress) -> Generator[Progress, None, list[Features]]:
         """The features of some windows, from the cache or through `encode` and `project`."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _CPU_STEP = 2e10
 _GPU_STEP = 2e12
 
+_STRIP = 2**24  # pixels that are looked at together for whether they have data
+
 # A first answer takes at most this many windows; where all take hardly more, it is not worth having.
 FEW_WINDOWS = 4
 MANY_WINDOWS = 8
@@ -213,13 +215,20 @@ def filled_tiling(tiling: Tiling, recommended: Tiling) -> Tiling:
 
 def valid_pixels(image: Any, view: View, shape: tuple[int, int]) -> Mask | None:
     """Pixels with data, (H, W); None if all have."""
-    from napari_clearclip.engine.view import render
+    from napari_clearclip.engine.view import has_gaps, valid_part
 
-    valid = np.ones(shape, bool)
-    step = max(4_000_000 // shape[1], 1)
+    if not has_gaps(image, view):
+        return None
+    valid = None
+    step = max(_STRIP // shape[1], 1)
     for start in range(0, shape[0], step):
-        valid[start : start + step] = render(image, view, slice(start, start + step), slice(None))[1]
-    return None if valid.all() else valid
+        rows = slice(start, min(start + step, shape[0]))
+        part = valid_part(image, view, rows, slice(0, shape[1]))
+        if valid is None and not part.all():
+            valid = np.ones(shape, bool)
+        if valid is not None:
+            valid[rows] = part
+    return valid
 
 
 def frame_of(shape: tuple[int, int], settings: Settings, patch: int) -> Frame:

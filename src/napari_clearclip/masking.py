@@ -102,7 +102,7 @@ class Masking:
         measured = tuple((place, self._measuring.key(job, index)) for place, _, index in _indices(job))
         key = key_of("masks", candidates.key, job.frame, job.settings.refining.key, deciding, thresholds, measured)
         if deciding.exclusive and not measured:
-            _, labels, tally = yield from self._worded(job, candidates)
+            labels, tally = yield from self._settled(job, candidates)
             return Masks(key, labels, None, tally)  # which are kept already
         masks: Masks | None = self._cache.get(key)
         if masks is not None:
@@ -117,6 +117,19 @@ class Masking:
     def _tally(self, stage: str, job: Job, masks: LabelArray) -> Tally:
         """What is known of each tile of what a stage has made."""
         return self._stepping.tally(stage, job.key, masks, job.frame.image, len(job.settings.objects))
+
+    def _settled(self, job: Job, candidates: Candidates) -> Generator[Progress, None, tuple[LabelArray, Tally]]:
+        """The exclusive labels of words alone; who wins each pixel is held only where it could be kept, too."""
+        from napari_clearclip.engine.decide import Assignment, label_steps
+
+        if Assignment.bytes_of(job.frame.image) <= self._cache.budget:
+            _, labels, tally = yield from self._worded(job, candidates)
+            return labels, tally
+        thresholds = tuple(prompt.threshold for prompt in job.settings.worded)
+        strips, state = self._strips(job, candidates)
+        steps = label_steps(candidates, job.frame, job.settings.deciding, thresholds, job.valid, strips)
+        labels = yield from counted(steps, state)
+        return labels, Tally.of(labels, labels.shape, len(thresholds))
 
     def _worded(
         self, job: Job, candidates: Candidates

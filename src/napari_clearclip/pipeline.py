@@ -35,6 +35,8 @@ from napari_clearclip.settings import Refining, Runtime, Settings
 from napari_clearclip.splitting import Splitter
 from napari_clearclip.stack import Stack
 from napari_clearclip.stepping import Stepping
+from napari_clearclip.storing import Store
+from napari_clearclip.surveying import Surveying
 from napari_clearclip.teaching import Teaching
 from napari_clearclip.tidying import Masks
 
@@ -75,11 +77,17 @@ class Pipeline:
         self._texts = Folder(cache_folder(self.runtime) / "text")
         self._loader = Loader()
         self._encoding = Encoding(self._cache, self.runtime)
+        self._surveying = Surveying(self.store, self.runtime)
         self._teaching = Teaching(self._cache, self._encoding)
         self._measuring = Measuring(self._cache)
         self._stepping = Stepping(self._cache)
         self._masking = Masking(self._cache, self._measuring, self._stepping)
         self._splitter = Splitter(self._cache)
+
+    @property
+    def store(self) -> Store:
+        """Where features of large images are kept."""
+        return Store(cache_folder(self.runtime) / "features", self.runtime.store_bytes)
 
     @property
     def device(self) -> str:
@@ -309,7 +317,10 @@ class Pipeline:
         found = {phrase: self._cache.get(key) for phrase, key in keys.items()}
         missing = {phrase: vector for phrase, vector in vectors.items() if found[phrase] is None}
         if missing:
-            made = yield from self._encoding.compare(job, missing, first, show, stage)
+            if self._surveying.is_for(job):
+                made = yield from self._surveying.compare(job, missing, stage)
+            else:
+                made = yield from self._encoding.compare(job, missing, first, show, stage)
             for phrase, cosines in made.items():
                 self._cache.put(keys[phrase], cosines, cosines.nbytes)
             found |= made

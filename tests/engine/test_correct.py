@@ -14,7 +14,8 @@ from napari_clearclip.engine import correct
 from napari_clearclip.engine.compare import compare
 from napari_clearclip.engine.correct import SCALE, Evidence, Gathering, Surroundings, learn, liken, spots, windows_with
 from napari_clearclip.engine.encoder import Features
-from napari_clearclip.engine.windows import Frame, stitch
+from napari_clearclip.engine.stitching import stitch
+from napari_clearclip.engine.windows import Frame
 
 Array = Any
 FRAME = Frame((60, 90), (40, 60), 16, 8, 4, 4)  # 10 x 15 cells of 6 pixels

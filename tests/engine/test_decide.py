@@ -20,6 +20,7 @@ from napari_clearclip.engine.decide import (
     Candidates,
     assign_steps,
     hold,
+    label_steps,
     overlap_steps,
     pack,
     score_cells,
@@ -72,7 +73,9 @@ def assign(candidates: Candidates, deciding: Deciding, valid: Mask | None = None
 def labels_of(
     candidates: Candidates, deciding: Deciding, thresholds: Sequence[float], valid: Mask | None = None
 ) -> np.ndarray[Any, Any]:
-    return threshold(assign(candidates, deciding, valid), thresholds, deciding.lead, valid)
+    labels = threshold(assign(candidates, deciding, valid), thresholds, deciding.lead, valid)
+    assert np.array_equal(drain(label_steps(candidates, FRAME, deciding, thresholds, valid)), labels)
+    return labels
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -19,9 +19,10 @@ from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.compare import compare
 from napari_clearclip.engine.decide import Candidates, assign_steps
 from napari_clearclip.engine.encoder import drain, encode, prepare, project
+from napari_clearclip.engine.stitching import RowStitching
+from napari_clearclip.engine.stitching import stitch as stitch_parts
 from napari_clearclip.engine.view import resolve_view
-from napari_clearclip.engine.windows import Frame, Stitcher, bilinear, cut, resampling, resize, resized_shape, taps
-from napari_clearclip.engine.windows import stitch as stitch_parts
+from napari_clearclip.engine.windows import Frame, bilinear, cut, resampling, resize, resized_shape, taps
 from napari_clearclip.settings import Deciding
 
 
@@ -30,10 +31,7 @@ def frame_of(shape: tuple[int, int], window: int, stride: int, patch: int = 8, c
 
 
 def stitch(frame: Frame, maps: list[torch.Tensor]) -> torch.Tensor:
-    stitcher = Stitcher(frame)
-    for box, map_ in zip(frame.boxes, maps, strict=True):
-        stitcher.add(box, map_)
-    return stitcher.mean()
+    return stitch_parts(frame, {number: {"": map_} for number, map_ in enumerate(maps)})[""]
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -147,9 +145,7 @@ def test_stitching_is_the_published_loop(shape: tuple[int, int]) -> None:
 
 def test_missing_windows_leave_nan() -> None:
     frame = frame_of((32, 64), 32, 32, cell=8)
-    stitcher = Stitcher(frame)
-    stitcher.add(frame.boxes[0], torch.ones(4, 4))
-    stitched = stitcher.mean()
+    stitched = stitch(frame, [torch.ones(4, 4)])
     assert torch.equal(stitched[:, :4], torch.ones(4, 4))
     assert stitched[:, 4:].isnan().all()
 
@@ -263,6 +259,41 @@ def test_parts_are_stitched_in_the_order_of_the_windows() -> None:
     assert torch.equal(stitch_parts(frame, turned)["road"], stitch_parts(frame, parts)["road"])
     assert torch.equal(stitch_parts(frame, turned)["road"], stitch(frame, [part["road"] for part in parts.values()]))
     assert stitch_parts(frame, {0: parts[0]})["road"].isnan().any()
+
+
+ROWS = {
+    "overlap": ((40, 60), 32, 16, 8),
+    "no overlap": ((64, 64), 32, 32, 8),
+    "one window": ((20, 30), 32, 16, 8),
+    "pushed back": ((75, 41), 32, 24, 5),
+    "gaps in the stride": ((90, 33), 32, 32, 3),
+}
+
+
+@pytest.mark.parametrize(("shape", "window", "stride", "cell"), ROWS.values(), ids=ROWS.keys())
+@pytest.mark.parametrize("begin", [0, 3, 7])
+def test_vectors_by_rows_are_those_of_all_windows(
+    shape: tuple[int, int], window: int, stride: int, cell: int, begin: int
+) -> None:
+    """Each axis of the vectors is a map; and a phrase's cosines are those of the mean vectors."""
+    frame = frame_of(shape, window, stride, cell=cell)
+    vectors = torch.randn(frame.count, *frame.grid, 5)
+    first = min(begin, frame.cells[0] - 1)
+    rows = RowStitching(frame, 5, first)
+    found, seen = [], []
+    for numbers in rows.wanted():
+        for number in numbers:
+            rows.add(frame.boxes[number], vectors[number])
+        seen.extend(numbers)
+        found.append(torch.from_numpy(rows.finished(frame.boxes[numbers[-1]])))
+    assert seen == list(range(seen[0], frame.count))
+    assert seen[0] == 0 or first
+    stitched = torch.cat(found)
+    expected = torch.stack([stitch(frame, list(vectors[..., axis])) for axis in range(5)], dim=-1)[first:]
+    torch.testing.assert_close(stitched, expected, atol=1e-6, rtol=0)
+    phrase = torch.randn(5)
+    torch.testing.assert_close(stitched @ phrase, stitch(frame, list(vectors @ phrase))[first:], atol=1e-5, rtol=0)
+    assert len(found[0]) < frame.cells[0] or frame.cells[0] == 1 or len(list(RowStitching(frame, 5).wanted())) == 1
 
 
 def test_maps_are_resized_without_a_shift() -> None:

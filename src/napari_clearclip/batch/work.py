@@ -18,6 +18,7 @@ from napari_clearclip.batch.results import write_results
 from napari_clearclip.cache import key_of
 from napari_clearclip.io.images import read_image
 from napari_clearclip.io.session import Session
+from napari_clearclip.settings import Runtime
 
 if TYPE_CHECKING:
     from napari_clearclip.pipeline import Pipeline
@@ -75,6 +76,15 @@ class Wish:
         model = stamp(weights) if weights.is_file() else ()
         asked = (self.session, self.formats, self.leave_out, self.bands, self.results)
         return key_of(__version__, str(path.absolute()), stamp(path), model, *asked)
+
+
+# Of an image that is done nothing is used again in the same run.
+_MOST_MEMORY = 2**27
+
+
+def runtime_of(runtime: Runtime) -> Runtime:
+    """The same for images that are done one after the other: little is kept in memory, and all of it on disk."""
+    return runtime.replace(cache_bytes=min(runtime.cache_bytes, _MOST_MEMORY))
 
 
 def work(pipeline: Pipeline, task: Task, wish: Wish, follow: Follow, shown: str = "") -> Outcome:

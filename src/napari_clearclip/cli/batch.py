@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_clearclip.batch.inputs import expand
 from napari_clearclip.batch.record import Record, tasks_of
-from napari_clearclip.batch.work import Wish, work_through
+from napari_clearclip.batch.work import Wish, runtime_of, work_through
 from napari_clearclip.cli.console import UsageError, follow, meter, show, tell
 from napari_clearclip.cli.report import warn_unknown
 from napari_clearclip.cli.request import Flags, check_formats, session_of
@@ -38,7 +38,7 @@ def run_batch(
         raise UsageError(str(error)) from error
     session = session_of(flags)
     check_formats(flags)
-    runtime = runtime_for(device, threads)
+    runtime = runtime_of(runtime_for(device, threads))
     folder = writable_folder(out)
     wish = Wish(
         session, folder, folder / _SPOOL, flags.formats or ("tiff",), flags.leave_out, flags.bands, results=everything

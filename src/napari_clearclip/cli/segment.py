@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_clearclip.batch.inputs import OURS, output_names, stem_of
 from napari_clearclip.batch.outcome import Outcome
-from napari_clearclip.batch.work import Task, Wish, work_through
+from napari_clearclip.batch.work import Task, Wish, runtime_of, work_through
 from napari_clearclip.cli.console import UsageError, follow, meter, sentence, tell
 from napari_clearclip.cli.report import Row, advise, show_rows, warn_unknown
 from napari_clearclip.cli.request import Flags, check_formats, session_of
@@ -29,7 +29,7 @@ def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path, 
     paths = inputs(images)
     session = session_of(flags)
     check_formats(flags)
-    pipeline = pipeline_for(device, threads)
+    pipeline = Pipeline(runtime_of(runtime_for(device, threads)))
     writable_folder(out)
     tasks = [Task(path, name) for path, name in zip(paths, _named(paths), strict=True)]
     rows: list[Row] = []

@@ -97,6 +97,11 @@ class Assignment:
     score: npt.NDArray[np.float32]
     margin: npt.NDArray[np.float32]
 
+    @staticmethod
+    def bytes_of(shape: tuple[int, int]) -> int:
+        """Memory of all arrays of an image (H, W) in bytes."""
+        return 9 * shape[0] * shape[1]
+
     @property
     def nbytes(self) -> int:
         """Memory of all arrays in bytes."""
@@ -187,15 +192,12 @@ def _contest(maps: torch.Tensor, candidates: Candidates, dropped: frozenset[int]
     return winner, best, second
 
 
-def _assign_once(
-    candidates: Candidates, frame: Frame, deciding: Deciding, dropped: frozenset[int], strips: Strips
-) -> Generator[None, None, Assignment]:
-    """One pass over the image in which some prompts do not take part."""
-    result = Assignment(
-        np.zeros(frame.image, np.uint8), np.zeros(frame.image, np.float32), np.zeros(frame.image, np.float32)
-    )
+def _pass(
+    candidates: Candidates, deciding: Deciding, dropped: frozenset[int], strips: Strips
+) -> Iterator[tuple[slice, Assignment] | None]:
+    """One pass over the image, some rows at a time, in which some prompts do not take part."""
     for strip in strips() if candidates.owner else ():
-        yield
+        yield None
         if strip is None:
             continue
         rows, maps = strip
@@ -209,9 +211,61 @@ def _assign_once(
                 score[wins] = _score(candidates.of(prompt, maps)[:, wins], rival, deciding)
         winner = torch.where(winner < candidates.objects, winner + 1, 0)
         margin = torch.where(second < -1.5, 1.0, torch.tanh(deciding.scale * (best - second) / 2))
-        result.winner[rows] = winner.to(torch.uint8).cpu().numpy()
-        result.score[rows], result.margin[rows] = score.cpu().numpy(), margin.cpu().numpy()
+        yield rows, Assignment(winner.to(torch.uint8).cpu().numpy(), score.cpu().numpy(), margin.cpu().numpy())
+
+
+def _assign_once(
+    candidates: Candidates, frame: Frame, deciding: Deciding, dropped: frozenset[int], strips: Strips
+) -> Generator[None, None, Assignment]:
+    """One pass, put together."""
+    result = Assignment(
+        np.zeros(frame.image, np.uint8), np.zeros(frame.image, np.float32), np.zeros(frame.image, np.float32)
+    )
+    for made in _pass(candidates, deciding, dropped, strips):
+        if made is None:
+            yield
+            continue
+        rows, part = made
+        result.winner[rows], result.score[rows], result.margin[rows] = part.winner, part.score, part.margin
     return result
+
+
+def label_steps(
+    candidates: Candidates,
+    frame: Frame,
+    deciding: Deciding,
+    thresholds: Sequence[float],
+    valid: Mask | None,
+    strips: Strips | None = None,
+) -> Generator[None, None, npt.NDArray[np.uint8]]:
+    """The labels of `threshold`, of an assignment that is never held as a whole; arguments as of `assign_steps`."""
+    strips = strips or partial(upsample, candidates, frame)
+    labels = np.zeros(frame.image, np.uint8)
+    dropped: frozenset[int] = frozenset()
+    if deciding.area:
+        counts = np.zeros(candidates.objects + 1, np.int64)
+        for made in _pass(candidates, deciding, dropped, strips):
+            if made is None:
+                yield
+                continue
+            rows, part = made
+            counts += np.bincount(
+                (part.winner if valid is None else part.winner[valid[rows]]).ravel(), minlength=len(counts)
+            )
+        dropped = _small(counts, deciding)
+    for made in _pass(candidates, deciding, dropped, strips):
+        if made is None:
+            yield
+            continue
+        rows, part = made
+        labels[rows] = threshold(part, thresholds, deciding.lead, None if valid is None else valid[rows])
+    return labels
+
+
+def _small(counts: npt.NDArray[np.integer], deciding: Deciding) -> frozenset[int]:
+    """Prompts whose share of the pixels won by objects is at most `area`; of 0, 1, ... pixels won by each winner."""
+    won = counts[1:]
+    return frozenset(np.flatnonzero(won <= deciding.area * won.sum()).tolist())
 
 
 def assign_steps(
@@ -246,8 +300,7 @@ def assign_steps(
     result = yield from _assign_once(candidates, frame, deciding, frozenset(), strips)
     if deciding.area:
         won = result.winner if valid is None else result.winner[valid]
-        counts = np.bincount(won.ravel(), minlength=candidates.objects + 1)[1:]
-        small = frozenset(np.flatnonzero(counts <= deciding.area * counts.sum()).tolist())
+        small = _small(np.bincount(won.ravel(), minlength=candidates.objects + 1), deciding)
         if small:
             result = yield from _assign_once(candidates, frame, deciding, small, strips)
     return result

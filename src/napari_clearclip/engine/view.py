@@ -74,6 +74,16 @@ def _read(image: Any, view: View, rows: slice, cols: slice) -> tuple[npt.NDArray
     return channels, _valid(channels, alpha, view.nodata)
 
 
+def has_gaps(image: Any, view: View) -> bool:
+    """Whether any pixel could be without data, by the image's type and what the view says."""
+    return np.dtype(image.dtype).kind == "f" or view.nodata is not None or view.alpha is not None
+
+
+def valid_part(image: Any, view: View, rows: slice, cols: slice) -> Mask:
+    """Where a part of the plane has data, (h, w) bool."""
+    return _read(image, view, rows, cols)[1]
+
+
 def _limits(channels: npt.NDArray[np.generic], valid: Mask) -> tuple[tuple[float, float], ...]:
     """Contrast limits of each channel: the range of the type where it is small, else percentiles of valid pixels."""
     if channels.dtype == np.bool_:

@@ -1,4 +1,4 @@
-"""All coordinates of a run (`Frame`), and how windows are cut from an image and stitched to a map."""
+"""All coordinates of a run (`Frame`), and how windows are cut from an image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from napari_clearclip.engine.view import render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import torch
 
@@ -251,60 +251,6 @@ def cut(image: Any, view: View, frame: Frame, boxes: Sequence[Box]) -> torch.Ten
         narrowed = torch.from_numpy(down) @ shown.flatten(1)  # (h, c * 3)
         windows.append(torch.einsum("hcd,wc->hwd", narrowed.reshape(len(narrowed), -1, 3), torch.from_numpy(across)))
     return torch.stack(windows)
-
-
-class Stitcher:
-    """Collects the maps of a frame's windows into one map on its cells.
-
-    Notes
-    -----
-    Each window's map is sampled bilinearly at the cell centres and overlaps are averaged; with a cell of one pixel that
-    is the published order: upsample each window, then average.
-    """
-
-    def __init__(self, frame: Frame) -> None:
-        import torch
-
-        self._frame = frame
-        self._total = torch.zeros(frame.cells)
-        self._count = torch.zeros(frame.cells)
-
-    def add(self, box: Box, map_: torch.Tensor) -> None:
-        """Add the map (gh, gw) of the window `box`."""
-        import torch
-
-        rows, cols = (torch.from_numpy(weights) for weights in self._frame.sampling(box))
-        inside = self._frame.cells_in(box)
-        self._total[inside] += rows @ map_.cpu() @ cols.T  # (n, m)
-        self._count[inside] += 1
-
-    def mean(self) -> torch.Tensor:
-        """The mean over the windows that were added: (h, w) float32 tensor, NaN where no window was."""
-        return self._total / self._count
-
-
-def stitch(frame: Frame, parts: Mapping[int, Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Maps on a frame's cells from those of its windows.
-
-    Parameters
-    ----------
-    frame : Frame
-        Coordinates.
-    parts : mapping of int to mapping of str to (gh, gw) tensor
-        By number of the window, the same maps of each; they are added in the order of the windows, whatever their order
-        here, so that the sums are the same to the last bit.
-
-    Returns
-    -------
-    dict of str to (h, w) float32 tensor
-        The maps; NaN where no window was.
-    """
-    boxes = frame.boxes
-    stitchers = {name: Stitcher(frame) for part in parts.values() for name in part}
-    for number in sorted(parts):
-        for name, map_ in parts[number].items():
-            stitchers[name].add(boxes[number], map_)
-    return {name: stitcher.mean() for name, stitcher in stitchers.items()}
 
 
 def resize(map_: torch.Tensor, cells: tuple[int, int]) -> torch.Tensor:

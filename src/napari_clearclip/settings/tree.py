@@ -75,5 +75,8 @@ class Runtime(Value):
     )
     batch_size: int | None = Field(None, ge=1, le=4096, description="Windows at once; empty = by their cost.")
     cache_bytes: int = Field(2 * 1024**3, ge=0, description="Memory for what can be reused, in bytes.")
-    cache_folder: str | None = Field(None, description="Folder for text vectors; empty = the user's cache folder.")
+    cache_folder: str | None = Field(
+        None, description="Folder for text vectors and for features of large images; empty = the user's cache folder."
+    )
+    store_bytes: int = Field(2 * 1024**3, ge=0, description="Disk for features of large images, in bytes.")
     storage: Literal["float32", "float16"] = Field("float32", description="How cached features are stored.")

@@ -1,0 +1,176 @@
+"""Large images: features row of windows by row of windows, kept on disk by cells, and cosines made of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clearclip.cache import Cache, key_of
+from napari_clearclip.encoding import Encoding
+from napari_clearclip.job import Job, Picture
+from napari_clearclip.progress import Pace, Progress
+from napari_clearclip.settings import Runtime
+from napari_clearclip.storing import Store
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_clearclip.engine.encoder import Features
+    from napari_clearclip.engine.stitching import RowComparing
+    from napari_clearclip.storing import Volume
+
+
+log = logging.getLogger(__name__)
+
+FloatArray = npt.NDArray[np.float32]
+
+_SLAB_BYTES = 2**24  # of a channel that are held
+_READ_BYTES = 2**25  # of rows that are read together
+_CPU_SECONDS = 4e-11  # of a floating point operation, about; for an estimate before anything is measured
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a large image takes: windows to be read, bytes on disk, and about how many seconds."""
+
+    windows: int
+    bytes: int
+    seconds: float
+
+
+class Surveying:
+    """Compares phrases with images whose windows do not fit into memory.
+
+    Parameters
+    ----------
+    store : Store
+        Where features are kept.
+    runtime : Runtime
+        How much memory there is, and how features are stored.
+    """
+
+    def __init__(self, store: Store, runtime: Runtime) -> None:
+        self._store, self._runtime = store, runtime
+        self._encoding = Encoding(Cache(0), runtime)  # windows are not kept: their features are, by cells
+
+    def is_for(self, job: Job) -> bool:
+        """Whether the features of an image's windows are more than memory may keep: none would be used again."""
+        rows, cols = job.frame.grid
+        return job.frame.count * rows * cols * job.clip.width * self._dtype.itemsize > self._runtime.cache_bytes
+
+    @property
+    def _dtype(self) -> np.dtype[np.floating]:
+        return np.dtype(self._runtime.storage)
+
+    def cost(self, job: Job) -> Cost:
+        """What it takes to read an image."""
+        size = int(np.prod(self._shape(job), dtype=object)) * self._dtype.itemsize
+        work = job.frame.count * job.clip.work(job.frame.grid) * job.clip.depth
+        return Cost(job.frame.count, size, work * _CPU_SECONDS)
+
+    def _shape(self, job: Job) -> tuple[int, int, int]:
+        return (*job.frame.cells, job.clip.width)
+
+    def compare(
+        self, job: Job, vectors: dict[str, FloatArray], stage: str
+    ) -> Generator[Progress, None, dict[str, torch.Tensor]]:
+        """Cosines of some phrases on the cells; only rows that are not on disk go through the image encoder.
+
+        Parameters
+        ----------
+        job : Job
+            Image, model and coordinates.
+        vectors : dict of str to (D,) float32 array
+            Each phrase's unit vector.
+        stage : str
+            What the progress is called.
+        """
+        from napari_clearclip.engine.stitching import RowComparing
+
+        found = RowComparing(job.frame.cells, vectors)
+        frame, positions = job.frame, job.settings.tiling.positions
+        key = key_of("cells", job.key, job.settings.attention, frame.cells, frame.window, frame.stride, positions)
+        with self._store.volume(job.content, key, self._shape(job), self._dtype) as volume:
+            have = 0 if volume is None else volume.rows
+            if volume is not None:
+                yield from _known(volume, have, found)
+            yield from self._read(job, have, volume, found, stage)
+        return found.maps
+
+    def _read(
+        self, job: Job, have: int, volume: Volume | None, found: RowComparing, stage: str
+    ) -> Generator[Progress, None, None]:
+        """Rows of cells from the image, those before `have` left out."""
+        from napari_clearclip.engine.stitching import RowStitching
+
+        if have == job.frame.cells[0]:
+            return
+        job = replace(job, picture=Picture(Slab(job.image), job.view))
+        boxes, pace = job.frame.boxes, Pace()
+        stitching, at = RowStitching(job.frame, job.clip.width, have), have
+
+        def add(number: int, features: Features) -> None:
+            stitching.add(boxes[number], features.vectors[0])
+
+        for numbers in stitching.wanted():
+            began = time.perf_counter()
+            for state in self._encoding.visit(job, numbers, add):
+                yield Progress(stage, numbers[0] + state.done, len(boxes), "windows", pace.rate)
+            pace = pace.after(len(numbers), time.perf_counter() - began)
+            rows = stitching.finished(boxes[numbers[-1]]).astype(self._dtype)
+            volume = _appended(volume, rows)
+            found.add(at, rows)  # as a later phrase will find them
+            at += len(rows)
+        yield Progress(stage, len(boxes), len(boxes), "windows", pace.rate)
+
+
+def _appended(volume: Volume | None, rows: npt.NDArray[np.floating[Any]]) -> Volume | None:
+    """The volume with more rows; None once it cannot be written to, which costs time later and no result."""
+    if volume is None:
+        return None
+    try:
+        volume.append(rows)
+    except OSError as error:
+        log.warning("%s cannot be written to, so no more is kept there: %s", volume.path, error)
+        return None
+    return volume
+
+
+class Slab:
+    """An image of which the rows that were read last are held as they are stored.
+
+    Windows beside and below each other need parts of the same chunks of a file, which are decoded once this way.
+    """
+
+    def __init__(self, image: Any) -> None:
+        self._image = image
+        self.shape, self.dtype = image.shape, image.dtype
+        self._held: dict[tuple[int, ...], tuple[int, npt.NDArray[Any]]] = {}
+
+    def __getitem__(self, index: tuple[int | slice, ...]) -> npt.NDArray[Any]:
+        rows, cols = (part for part in index if isinstance(part, slice))
+        which = tuple(part for part in index if isinstance(part, int))
+        axis = next(axis for axis, part in enumerate(index) if isinstance(part, slice))
+        first, held = self._held.get(which, (0, np.zeros((0, 0), self.dtype)))
+        if not first <= rows.start <= rows.stop <= first + len(held):
+            step = max(_SLAB_BYTES // (self.shape[axis + 1] * self.dtype.itemsize), rows.stop - rows.start)
+            more = slice(rows.start, min(rows.start + step, self.shape[axis]))
+            wanted = list(index)
+            across = next(place for place in range(axis + 1, len(index)) if isinstance(index[place], slice))
+            wanted[axis], wanted[across] = more, slice(None)
+            first, held = self._held[which] = rows.start, np.asarray(self._image[tuple(wanted)])
+        return held[rows.start - first : rows.stop - first, cols]
+
+
+def _known(volume: Volume, have: int, found: RowComparing) -> Generator[Progress, None, None]:
+    """Rows of cells from the disk."""
+    step = max(_READ_BYTES // volume.row_bytes, 1)
+    for start in range(0, have, step):
+        yield Progress("Reading what is kept", start, have)
+        found.add(start, volume.read(start, min(start + step, have)))

@@ -1,0 +1,113 @@
+"""Features on disk: rows are as they were written, and what makes room for what."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from napari_clearclip.storing import Store, Volume
+
+SHAPE = (6, 4, 3)  # 72 numbers, 288 bytes as float32
+DATA = np.arange(72, dtype=np.float32).reshape(SHAPE)
+
+
+def fill(store: Store, image: str, key: str = "key", at: int = 0) -> None:
+    """Write a whole volume, as if it was used at second `at`."""
+    with store.volume(image, key, SHAPE, "float32") as volume:
+        assert volume is not None
+        volume.append(DATA[volume.rows :])
+    os.utime(store.folder / image, (at, at))
+
+
+def kept(store: Store) -> set[str]:
+    return {f"{path.parent.name}/{path.stem}" for path in store.folder.glob("*/*.features")}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_rows_are_added_and_read(tmp_path: Path, dtype: str) -> None:
+    volume = Volume(tmp_path / "a", SHAPE, dtype)
+    assert volume.rows == 0
+    volume.append(DATA[:2])
+    volume.append(DATA[2:3])
+    assert volume.rows == 3
+    assert volume.read(1, 3).dtype == dtype
+    np.testing.assert_array_equal(volume.read(1, 3), DATA[1:3])
+
+
+def test_half_a_row_is_written_over(tmp_path: Path) -> None:
+    volume = Volume(tmp_path / "a", SHAPE, "float32")
+    volume.append(DATA[:2])
+    volume.path.write_bytes(volume.path.read_bytes() + b"torn")
+    assert volume.rows == 2
+    volume.append(DATA[2:])
+    np.testing.assert_array_equal(volume.read(0, 6), DATA)
+
+
+def test_rows_that_are_not_there(tmp_path: Path) -> None:
+    volume = Volume(tmp_path / "a", SHAPE, "float32")
+    volume.append(DATA[:2])
+    with pytest.raises(OSError, match="a has lost rows"):
+        volume.read(1, 3)
+
+
+def test_the_least_recently_used_image_makes_room(tmp_path: Path) -> None:
+    store = Store(tmp_path / "features", 3 * 288)
+    for at, image in enumerate(("old", "older", "new")):
+        fill(store, image, at=at)
+    fill(store, "old", at=9)  # used again
+    fill(store, "fourth", at=10)
+    assert kept(store) == {"old/key", "new/key", "fourth/key"}
+    assert store.used == 3 * 288
+
+
+def test_an_image_that_is_worked_on_goes_last(tmp_path: Path) -> None:
+    store = Store(tmp_path / "features", 2 * 288)
+    fill(store, "mine", "one", at=1)
+    fill(store, "other", at=2)
+    fill(store, "mine", "two", at=1)
+    assert kept(store) == {"mine/one", "mine/two"}
+    fill(store, "mine", "three", at=1)
+    assert "mine/three" in kept(store)
+    assert len(kept(store)) == 2
+
+
+def test_what_is_there_needs_no_room(tmp_path: Path) -> None:
+    store = Store(tmp_path / "features", 2 * 288)
+    fill(store, "one")
+    fill(store, "two")
+    fill(store, "one")
+    assert kept(store) == {"one/key", "two/key"}
+
+
+def test_what_does_not_fit_drops_nothing(tmp_path: Path) -> None:
+    fill(Store(tmp_path / "features", 288), "one")
+    store = Store(tmp_path / "features", 287)
+    with store.volume("two", "key", SHAPE, "float32") as volume:
+        assert volume is None
+    assert kept(store) == {"one/key"}
+
+
+def test_what_another_process_writes_is_not_touched(tmp_path: Path) -> None:
+    store = Store(tmp_path / "features", 288)
+    (store.folder / "one").mkdir(parents=True)
+    with FileLock(store.folder / "one/key.lock"), store.volume("one", "key", SHAPE, "float32") as volume:
+        assert volume is None
+    fill(store, "one")
+
+
+def test_a_disk_that_refuses_keeps_nothing(tmp_path: Path) -> None:
+    (tmp_path / "features").touch()
+    with Store(tmp_path / "features", 288).volume("one", "key", SHAPE, "float32") as volume:
+        assert volume is None
+
+
+def test_clearing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "features", 288)
+    fill(store, "one")
+    store.clear()
+    assert store.used == 0
+    fill(store, "one")

@@ -1,0 +1,166 @@
+"""An image too large for memory gives what it would give in memory, and is read once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_clearclip.edits import View
+from napari_clearclip.engine import encoder
+from napari_clearclip.pipeline import Pipeline
+from napari_clearclip.progress import Preview, Progress
+from napari_clearclip.result import Segmentation
+from napari_clearclip.settings import Comparing, Deciding, Model, Prompt, Runtime, Settings, Tiling
+from napari_clearclip.surveying import Slab
+
+RGB = View(channel_axis=-1)
+IMAGE = np.random.default_rng(3).integers(0, 256, (150, 231, 3), np.uint8)
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Runtime:
+    return Runtime(device="cpu", cache_folder=str(tmp_path / "cache"), cache_bytes=10_000)
+
+
+@pytest.fixture
+def settings(tiny: Path) -> Settings:
+    prompts = tuple(Prompt(id=name, phrase=name, threshold=0.3) for name in ("cat", "dog"))
+    return Settings(
+        model=Model(name="", pretrained=str(tiny)),
+        prompts=(*prompts, Prompt(id="sky", phrase="sky", kind="distractor")),
+        comparing=Comparing(templates="single"),
+        tiling=Tiling(short_side="native", window=32, stride=16),
+        deciding=Deciding(scale=20),
+    )
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many windows went through the image encoder."""
+    counter: Counter[str] = Counter()
+    original = encoder.encode_steps
+
+    def counting(clip: Any, images: Any, *rest: Any) -> Any:
+        counter["all"] += len(images)
+        return original(clip, images, *rest)
+
+    monkeypatch.setattr(encoder, "encode_steps", counting)
+    return counter
+
+
+def whole(settings: Settings, runtime: Runtime, view: View = RGB, image: Any = IMAGE) -> Segmentation:
+    return Pipeline(runtime.replace(cache_bytes=2**30)).run(image, settings, view)
+
+
+def margin(settings: Settings, runtime: Runtime) -> Any:
+    """By how much each pixel's winner leads, and how far its score is from its threshold."""
+    found = {}
+    for least in (0.3 - 1e-5, 0.3 + 1e-5):
+        objects = tuple(item.replace(threshold=least) if item.kind == "object" else item for item in settings.prompts)
+        found[least] = whole(settings.replace(prompts=objects), runtime).labels
+    ahead = settings.deciding.replace(lead=1e-5)
+    return (found[0.3 - 1e-5] == found[0.3 + 1e-5]) & (
+        whole(settings.replace(deciding=ahead), runtime).labels == whole(settings, runtime).labels
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"batch_size": 3},
+        {"store_bytes": 0},
+        {"storage": "float16"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("stride", [16, 32, 20])
+def test_the_same_as_in_memory(changes: dict[str, Any], stride: int, settings: Settings, runtime: Runtime) -> None:
+    settings = settings.replace(tiling=settings.tiling.replace(stride=stride))
+    plain, large = whole(settings, runtime), Pipeline(runtime.replace(**changes)).run(IMAGE, settings, RGB)
+    exact = changes.get("storage") != "float16"
+    np.testing.assert_allclose(large.scores.values, plain.scores.values, atol=1e-5 if exact else 5e-3)
+    sure = margin(settings, runtime)
+    assert sure.mean() > 0.99
+    if exact:
+        np.testing.assert_array_equal(large.labels[sure], plain.labels[sure])
+    assert (large.labels != plain.labels).mean() < (1e-4 if exact else 0.02)
+    assert large.coverage() == pytest.approx(plain.coverage(), abs=1e-2)
+
+
+def test_a_second_phrase_reads_no_window(settings: Settings, runtime: Runtime, windows: Counter[str]) -> None:
+    first = Pipeline(runtime).run(IMAGE, settings, RGB)
+    count = windows["all"]
+    assert count == 9 * 14
+    more = settings.replace(prompts=(*settings.prompts, Prompt(id="bird", phrase="bird")))
+    second = Pipeline(runtime).run(IMAGE, more, RGB)  # another process, or another day
+    assert windows["all"] == count
+    assert np.array_equal(second.scores.of("cat"), first.scores.of("cat"))
+    Pipeline(runtime.replace(store_bytes=0)).run(IMAGE, more, RGB)
+    assert windows["all"] == 2 * count
+
+
+def test_a_run_that_was_stopped_goes_on(settings: Settings, runtime: Runtime, windows: Counter[str]) -> None:
+    plain = Pipeline(runtime.replace(store_bytes=0)).run(IMAGE, settings, RGB)
+    windows.clear()
+    steps = Pipeline(runtime).steps(IMAGE, settings, RGB)
+    while windows["all"] < 5 * 14:
+        next(steps)
+    steps.close()
+    began = windows["all"]
+    again = Pipeline(runtime).run(IMAGE, settings, RGB)
+    assert windows["all"] - began <= 6 * 14  # nine rows of windows, of which four are finished and one overlaps
+    np.testing.assert_allclose(again.scores.values, plain.scores.values, atol=1e-6)
+
+
+def test_a_preview_comes_first(settings: Settings, runtime: Runtime) -> None:
+    states: list[Progress] = list(Pipeline(runtime.replace(batch_size=3)).steps(IMAGE, settings, RGB, preview=True))
+    at = next(place for place, state in enumerate(states) if isinstance(state, Preview))
+    assert not [state for state in states[:at] if state.stage == "Reading windows"]
+    assert [state for state in states[at:] if state.stage == "Reading windows"][-1].done == 9 * 14
+
+
+def test_pixels_without_data_stay_empty(settings: Settings, runtime: Runtime) -> None:
+    image = IMAGE.astype(np.float32)
+    image[70:, :40] = np.nan
+    plain, large = whole(settings, runtime, image=image), Pipeline(runtime).run(image, settings, RGB)
+    assert not large.labels[70:, :40].any()
+    np.testing.assert_array_equal(large.valid, plain.valid)
+    np.testing.assert_allclose(large.scores.values, plain.scores.values, atol=1e-5)
+
+
+def test_the_shares_of_prompts_are_those_of_the_whole(settings: Settings, runtime: Runtime) -> None:
+    settings = settings.replace(deciding=settings.deciding.replace(area=0.45))
+    plain, large = whole(settings, runtime), Pipeline(runtime).run(IMAGE, settings, RGB)
+    assert len(np.unique(plain.labels)) < 3
+    assert (large.labels != plain.labels).mean() < 1e-4
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_a_slab_is_the_image_and_reads_rows_once(axis: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_clearclip.surveying._SLAB_BYTES", 231 * 60)
+
+    class Counting:
+        shape, dtype, read = IMAGE.shape, IMAGE.dtype, 0
+
+        def __getitem__(self, index: Any) -> Any:
+            part = np.moveaxis(IMAGE, 2, axis)[index]
+            self.read += part.size
+            return part
+
+    stored = Counting()
+    stored.shape = np.moveaxis(IMAGE, 2, axis).shape
+    slab = Slab(stored)
+    assert (slab.shape, slab.dtype) == (stored.shape, IMAGE.dtype)
+    for top in range(0, 150 - 32, 16):
+        for left in range(0, 200, 30):
+            for channel in range(3):
+                index: list[Any] = [slice(top, top + 32), slice(left, left + 31)]
+                index.insert(axis, channel)
+                wanted = IMAGE[top : top + 32, left : left + 31, channel]
+                np.testing.assert_array_equal(slab[tuple(index)], wanted)
+    assert stored.read < 2 * IMAGE.size
