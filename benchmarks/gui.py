@@ -6,8 +6,9 @@ with a stride of 224; for the threshold it is the bundled one.
 
 - ``gui_gap_ratio``: 99th percentile of the time between two turns of the event loop during a run on 2048 x 2048,
   over the same while napari alone adds the same layers and redraws them as often in the same time.
-- ``threshold_step_ratio``: a step of a threshold on 4096 x 4096, each of which takes a sixth of a mask away, until that
-  is drawn, over napari drawing the layer.
+- ``threshold_step_ratio``: a step of 0.01, as a slider makes while it is dragged, of a threshold on 4096 x 4096 until
+  that is drawn, over napari drawing the layer; every step changes the mask.
+- ``threshold_jump_ratio``: the same for steps each of which takes a sixth of the mask away.
 - ``new_prompt_ratio``, ``variant_ratio``: a new phrase or another variant until its mask is drawn, over a first run on
   1024 x 1024.
 - ``cancel_seconds``: from Cancel until the worker has stopped.
@@ -185,6 +186,7 @@ def _drawing(viewer: Any, layers: list[Any], redraws: int, seconds: float) -> Ca
 def _threshold_ratio(bench: _Bench) -> list[tuple[str, float, str]]:
     from napari_clearclip.domains import as_prompts, distractors_for
     from napari_clearclip.gui.layers.styles import LABELS, SIMILARITY, tag_of
+    from napari_clearclip.gui.prompts.histogram import STEP
     from napari_clearclip.settings import Deciding, Model, Prompt, Settings
 
     bench.open(4096, 0)
@@ -195,14 +197,21 @@ def _threshold_ratio(bench: _Bench) -> list[tuple[str, float, str]]:
     labels, scores = layers[LABELS], layers[SIMILARITY].data
     middles = ((np.arange(scores.shape[0]) + 0.5) * (4096 / scores.shape[0])).astype(int)
     won = np.sort(scores[labels.data[np.ix_(middles, middles)] > 0])  # what it does not win is not in its mask anyway
-    steps, draws = [], []
-    for threshold in won[:: len(won) // (REPEATS + 1)][1 : REPEATS + 1].tolist():
-        before = np.count_nonzero(labels.data)
-        steps.append(bench.change(prompts=(tree.replace(threshold=threshold), *others)))
-        draws.append(bench.timed(labels.refresh))
-        if np.count_nonzero(labels.data) == before:
-            raise RuntimeError(f"the step to {threshold} changed nothing, so that it says nothing")
-    return [("threshold_step_ratio", median(steps) / median(draws), "ratio")]
+
+    def ratio(thresholds: list[float]) -> float:
+        steps, draws = [], []
+        for threshold in thresholds:
+            before = np.count_nonzero(labels.data)
+            steps.append(bench.change(prompts=(tree.replace(threshold=threshold), *others)))
+            draws.append(bench.timed(labels.refresh))
+            if np.count_nonzero(labels.data) == before:
+                raise RuntimeError(f"the step to {threshold} changed nothing, so that it says nothing")
+        return median(steps[-REPEATS:]) / median(draws[-REPEATS:])
+
+    middle = float(np.median(won))
+    drag = [middle - STEP * left for left in range(2 * REPEATS, 0, -1)]  # measured once the drag has begun
+    jumps = won[:: len(won) // (REPEATS + 1)][1 : REPEATS + 1].tolist()
+    return [("threshold_step_ratio", ratio(drag), "ratio"), ("threshold_jump_ratio", ratio(jumps), "ratio")]
 
 
 def _question_ratios(bench: _Bench) -> list[tuple[str, float, str]]:

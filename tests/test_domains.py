@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from napari_clearclip import domains
-from napari_clearclip.settings import Model
+from napari_clearclip.settings import Model, Prompt
 
 
 @pytest.fixture
@@ -27,6 +27,12 @@ def test_a_published_model_knows_every_word() -> None:
 def test_unknown_words_are_named_and_fillers_are_not(small: Model) -> None:
     assert domains.unknown_words(small, "a Red zebra in the image") == ("zebra",)
     assert domains.vocabulary(small) == ("red", "circle")
+
+
+def test_unknown_words_of_prompts_are_told_by_phrase(small: Model) -> None:
+    prompts = [Prompt.parse("red, red zebra"), Prompt(phrase="blue lion")]
+    assert domains.unknown_in(prompts, small) == {"red zebra": ("zebra",), "blue lion": ("blue", "lion")}
+    assert domains.unknown_in(prompts, Model(name="ViT-B-16", pretrained="openai")) == {}
 
 
 def test_a_phrase_with_one_known_word_passes_and_one_without_is_refused(small: Model) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -91,14 +91,20 @@ def as_prompts(phrases: tuple[str, ...] | list[str]) -> tuple[Prompt, ...]:
 def unknown_words(model: Model, phrase: str) -> tuple[str, ...]:
     """The words of a phrase that a model with a small vocabulary has never seen; always empty for other models."""
     known = recommendations(model).get("vocabulary")
+    return _unknown(phrase, known) if known else ()
+
+
+def unknown_in(prompts: Iterable[Prompt], model: Model) -> dict[str, tuple[str, ...]]:
+    """`unknown_words` of each phrase of some prompts, synonyms included; phrases without any are left out."""
+    known = recommendations(model).get("vocabulary")
     if not known:
-        return ()
+        return {}
+    phrases = [phrase for prompt in prompts for phrase in prompt.words]
+    return {phrase: words for phrase in phrases if (words := _unknown(phrase, known))}
+
+
+def _unknown(phrase: str, known: Collection[str]) -> tuple[str, ...]:
     return tuple(word for word in _words(phrase) if word not in known and word not in _FILLERS)
-
-
-def unknown_in(prompt: Prompt, model: Model) -> tuple[str, ...]:
-    """The words of a prompt, synonyms included, that a model with a small vocabulary has never seen."""
-    return tuple(word for phrase in prompt.words for word in unknown_words(model, phrase))
 
 
 def check_phrases(model: Model, phrases: Iterable[str]) -> None:

@@ -388,11 +388,6 @@ class Pipeline:
         edited, tally = labels if overlaps is None else overlaps, masks.tally
         if edited is not masks.labels:
             tally = self._stepping.tally("edited", job.key, edited, labels.shape, len(job.settings.objects))
-        unknown = {
-            phrase: words
-            for prompt in job.settings.prompts
-            for phrase in prompt.words
-            if (words := domains.unknown_words(job.settings.model, phrase))
-        }
+        unknown = domains.unknown_in(job.settings.prompts, job.settings.model)
         parts = (labels, scores, job.settings, job.view, job.edits, overlaps, job.valid, unknown, georeference)
         return Segmentation(*parts, splitter=self._splitter, tally=tally, content=job.content)

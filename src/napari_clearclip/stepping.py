@@ -28,7 +28,7 @@ class _Steps:
 
     def __init__(self) -> None:
         self.kept: list[tuple[tuple[float, ...], Tallied]] = []
-        self._spare: list[Tallied] = []
+        self._spare: list[tuple[tuple[float, ...], LabelArray]] = []
 
     def find(self, thresholds: tuple[float, ...]) -> Tallied | None:
         """Labels for these thresholds, if they are kept."""
@@ -38,21 +38,20 @@ class _Steps:
         """Keep labels as the newest."""
         self.kept = [entry for entry in self.kept if entry[0] != thresholds] + [(thresholds, made)]
         if len(self.kept) > _KEPT:
-            self._spare = [self.kept.pop(0)[1]]
+            thresholds, (labels, _) = self.kept.pop(0)
+            self._spare = [(thresholds, labels)]
 
-    def copied(self, old: LabelArray, tally: Tally) -> LabelArray:
-        """A copy of labels that may be written to.
+    def writable(self) -> tuple[tuple[float, ...], LabelArray]:
+        """Labels that may be written to, and their thresholds.
 
-        It takes labels that nobody refers to any more, where there are any, and makes good where they differ: getting
-        new memory takes longer than a step.
+        They are labels that nobody refers to any more, where there are any: new memory takes longer than a step.
         """
-        labels, known = self._spare.pop() if self._spare else (None, None)
-        if labels is None or known is None or sys.getrefcount(labels) > 2:  # this name and the argument
-            return old.copy()
+        thresholds, labels = self._spare.pop() if self._spare else ((), None)
+        if labels is None or sys.getrefcount(labels) > 2:  # this name and the argument
+            thresholds, (newest, _) = self.kept[-1]
+            labels = newest.copy()
         labels.flags.writeable = True
-        for box in boxes(known.names != tally.names, old.shape):
-            labels[box] = old[box]
-        return labels
+        return thresholds, labels
 
     @property
     def nbytes(self) -> int:
@@ -92,13 +91,13 @@ class Stepping:
         steps = self._cache.get(key) or _Steps()
         made = steps.find(thresholds)
         if made is None and steps.kept:
-            before, (old, known) = steps.kept[-1]
+            before, (_, known) = steps.kept[-1]
+            base, labels = steps.writable()
+            for prompt, crossed in enumerate(reach.crossed(base, thresholds)):
+                for box in boxes(crossed, labels.shape, SIDE):
+                    move_threshold(labels, assignment, prompt, thresholds[prompt], lead, valid, box)
             crossed = reach.crossed(before, thresholds)
             moved = np.flatnonzero(crossed.any(axis=(1, 2))).tolist()
-            labels = steps.copied(old, known)
-            for prompt in moved:
-                for box in boxes(crossed[prompt], old.shape, SIDE):
-                    move_threshold(labels, assignment, prompt, thresholds[prompt], lead, valid, box)
             made = labels, known.stepped(labels, holding(np.asarray(crossed.any(axis=0))), moved)
         elif made is None:
             labels = threshold(assignment, thresholds, lead, valid)

@@ -28,13 +28,13 @@ def grid(shape: tuple[int, ...], side: int = 0) -> tuple[int, int]:
 
 def boxes(tiles: Marks, shape: tuple[int, ...], side: int = 0) -> list[Box]:
     """The marked tiles of (H, W), or blocks of another side, as boxes, those beside each other as one."""
-    side, found = side or TILE, []
-    for row, marked in enumerate(tiles):
-        rows = slice(row * side, min((row + 1) * side, shape[0]))
-        edges = np.flatnonzero(np.diff(marked, prepend=False, append=False))
-        for first, last in edges.reshape(-1, 2):
-            found.append((rows, slice(int(first) * side, min(int(last) * side, shape[1]))))
-    return found
+    side = side or TILE
+    padded = np.pad(tiles, ((0, 0), (1, 1)))
+    edges = np.argwhere(padded[:, 1:] != padded[:, :-1]).tolist()  # in pairs: where a run begins, and after its end
+    return [
+        (slice(row * side, min((row + 1) * side, shape[0])), slice(first * side, min(last * side, shape[1])))
+        for (row, first), (_, last) in zip(edges[::2], edges[1::2], strict=True)
+    ]
 
 
 def holding(blocks: Marks) -> Marks:

@@ -370,13 +370,14 @@ def move_threshold(
     step = max(_CACHED // winner.shape[1], 1)
     for top in range(0, len(winner), step):
         rows = slice(top, top + step)
-        wins = winner[rows] == value
-        keep = wins & (score[rows] >= np.float32(least))
+        keep = winner[rows] == value
+        keep &= score[rows] >= np.float32(least)
         if lead > 0:
             keep &= margin[rows] >= np.float32(lead)
         if known is not None:
             keep &= known[rows]
-        np.copyto(target[rows], keep.view(np.uint8) * value, where=wins)
+        keep ^= target[rows] == value  # what is won or lost, which turns 0 into the prompt's value or back
+        target[rows] ^= np.multiply(keep, value, dtype=np.uint8)
 
 
 def hold(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -279,29 +279,44 @@ class Panel(QWidget):
 
     def _show(self, *_: object) -> None:
         """Show the settings as they stand."""
+        self._show_prompts()
+        self._show_parts()
+
+    def _show_prompts(self) -> None:
+        """Show the prompts, and what depends on them alone."""
         settings, source = self.controller.settings, self.controller.source
         bands = () if source is None or source.bands is None else source.bands.names
         self.prompts.set_bands(bands)
         found = {} if source is None else self._found.get(source.spot, {})
         self.prompts.show_settings(listing.as_found(settings, found))
+        said = unknown_in(settings.prompts, settings.model)
         unknown = {
             prompt.id: words
             for prompt in settings.prompts
-            if (words := (*unknown_in(prompt, settings.model), *missing_bands(prompt, bands)))
+            if (
+                words := (
+                    *(word for phrase in prompt.words for word in said.get(phrase, ())),
+                    *missing_bands(prompt, bands),
+                )
+            )
         }
         for model in (self.prompts.objects, self.prompts.distractors):
             model.set_unknown(unknown)
+        self.prompts.undo_button.setEnabled(self.controller.can_undo)
+        self.prompts.redo_button.setEnabled(self.controller.can_redo)
+        self._show_stale()
+
+    def _show_parts(self) -> None:
+        """Show the settings beside the prompts, and what a run costs."""
+        settings, source = self.controller.settings, self.controller.source
         self.equipment.follow()
         self.segment.show_settings(settings)
-        view = None if self.controller.source is None else self.controller.source.view
+        view = None if source is None else source.view
         for section in (self.refine, self.objects):
             section.show_pixel(view)
         self.refine.show_settings(settings)
         self.objects.show_settings(settings)
         self.scope.show()
-        self.prompts.undo_button.setEnabled(self.controller.can_undo)
-        self.prompts.redo_button.setEnabled(self.controller.can_redo)
-        self._show_stale()
 
     def _show_stale(self) -> None:
         self.segment.stale.setVisible(self.controller.stale)
@@ -311,7 +326,9 @@ class Panel(QWidget):
         """What was found is forgotten where the run was undone."""
         for plane in set(old.readings) - set(new.readings):
             self._on_withdrawn((key, plane))
-        self._show()
+        self._show_prompts()
+        if _parts(old.settings) != _parts(new.settings):
+            self._show_parts()
 
     def _on_source(self, source: Source | None) -> None:
         self._show_found(source)
@@ -383,6 +400,17 @@ class Panel(QWidget):
     def close_down(self) -> None:
         """Stop the worker, free the model and let go of the viewer."""
         self._let_go()
+
+
+def _joined(said: Mapping[str, tuple[str, ...]], phrases: Iterable[str]) -> Iterator[str]:
+    """What is said of some phrases, one after the other."""
+    return (word for phrase in phrases for word in said.get(phrase, ()))
+
+
+def _parts(settings: Settings) -> tuple[object, ...]:
+    """The settings beside the prompts, and of these what the other sections show."""
+    rest = [getattr(settings, name) for name in Settings.model_fields if name != "prompts"]
+    return (*rest, bool(settings.objects), bool(settings.worded))
 
 
 def _let_go(ends: Iterable[Callable[[], None]], *_: object) -> None:

@@ -15,7 +15,7 @@ from napari_clearclip.gui.layers.graphics import keep_llvm_apart
 if TYPE_CHECKING:
     from napari_clearclip.engine.catalogue import Published
 
-MOMENT = 0.02  # seconds, about what it takes to draw the window
+MOMENT = 0.04  # seconds, twice what it takes to draw the window
 
 
 def in_thread(

@@ -175,15 +175,17 @@ class Writer:
         layer = self._layer(sheet, image, shape_of(image), (1.0, 1.0))
         key, plane = key_of(image), spot[1]
         written = layer.metadata[KEY]["written"]
-        where = self.content(key, plane, sheet).changed(written.get(plane), layer.data.shape[-2:])
+        content = self.content(key, plane, sheet)
+        where = content.changed(written.get(plane), layer.data.shape[-2:])
         strokes = self._strokes(layer) + differing(layer.data[plane], written.get(plane), plane, where)
         if strokes:
             edits = self._painted(layer, self._controller.state_of(key).edits, strokes)
             self._controller.update(edits=edits, key=key)
+            content = self.content(key, plane, sheet)
         if plane not in written:  # it is new: what was painted on planes that have no result belongs there too
             for other in self._controller.state_of(key).edits.planes - {spot[1] for spot in self.spots(key)}:
                 self._put(layer, image, other, self.content(key, other, sheet))
-        self._put(layer, image, plane, self.content(key, plane, sheet))
+        self._put(layer, image, plane, content)
 
     def write_objects(self, spot: Spot, ids: IdArray) -> Any:
         """Write the ids (H, W) of a plane's objects into the layer that an image has for them, and return it."""
@@ -216,7 +218,7 @@ class Writer:
         return Content.of(result, state.settings, state.edits, plane, sheet.shown, shape)
 
     def _put(self, layer: Any, image: Image, plane: Plane, content: Content) -> None:
-        """Write a plane of a mask layer where it is another than what should be there."""
+        """Write a plane of a mask layer where it may be another than what should be there."""
         data, written = layer.data[plane], layer.metadata[KEY]["written"]
         changed = []
         for box in content.changed(written.get(plane), data.shape):

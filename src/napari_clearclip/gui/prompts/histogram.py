@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtCore import QLineF, QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import qthrottled, signals_blocked
@@ -108,14 +108,17 @@ class ScorePlot(QWidget):
         heights = np.log1p(counts) / max(float(np.log1p(counts.max())), 1e-9)
         below = QColor(prompt.color)
         below.setAlphaF(0.4)
-        for place in np.flatnonzero(counts):
+        bars: dict[bool, list[QRectF]] = {True: [], False: []}
+        for place in np.flatnonzero(counts).tolist():
             high = max(float(heights[place]) * area.height(), 1.5)
-            left, right = self.at(place / BINS), self.at((place + 1) / BINS)
-            painter.setBrush(QColor(prompt.color) if place / BINS >= prompt.threshold - 1e-6 else below)
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.drawRect(QRectF(left, area.bottom() - high, right - left, high))
-            painter.setPen(QPen(edge, 1))
-            painter.drawLine(QPointF(left, area.bottom() - high), QPointF(right, area.bottom() - high))
+            left, wide = area.left() + place / BINS * area.width(), area.width() / BINS
+            bars[place / BINS >= prompt.threshold - 1e-6].append(QRectF(left, area.bottom() - high, wide, high))
+        painter.setPen(Qt.PenStyle.NoPen)
+        for above, color in ((True, QColor(prompt.color)), (False, below)):
+            painter.setBrush(color)
+            painter.drawRects(bars[above])
+        painter.setPen(QPen(edge, 1))
+        painter.drawLines([QLineF(bar.topLeft(), bar.topRight()) for bar in (*bars[True], *bars[False])])
 
     def _draw_threshold(self, painter: QPainter, prompt: Prompt, ink: QColor) -> None:
         area, at = self.area(), self.at(prompt.threshold)
