@@ -143,3 +143,57 @@ def test_an_expression_in_a_list_is_never_run(tmp_path):
     (tmp_path / "prompts.txt").write_text(f"tree\na = {hostile}\n")
     with pytest.raises(ValueError, match="line 2: .*is not allowed; use numbers, band names"):
         read_prompts(tmp_path / "prompts.txt")
+
+
+LIGHT = {"id": 3, "name": "traffic_light", "color": "#ff0000"}
+COCO = {"images": [], "annotations": [], "categories": [LIGHT, {"id": 9, "name": "дерево 木", "color": [1, 2, 3]}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", json.dumps(COCO)),
+        ("data.yaml", "path: .\nnames:\n  0: traffic_light\n  1: дерево 木\n"),
+        ("b.yml", "nc: 2\nnames: [traffic_light, дерево 木]"),
+        ("classes.txt", "traffic_light\nдерево 木\n"),
+        ("obj.names", "traffic_light\nдерево 木\n"),
+    ],
+)
+def test_classes_of_data_sets_are_prompts(tmp_path, name, text):
+    (tmp_path / name).write_text(text, "utf-8")
+    light, tree = read_prompts(tmp_path / name)
+    assert (light.phrase, tree.phrase) == ("traffic_light", "дерево 木")
+    if name in ("a.json", "data.yaml", "b.yml"):
+        assert light.phrases == ("traffic_light", "traffic light")
+    assert ("color" in light.model_fields_set) == (name == "a.json")
+    assert "color" not in tree.model_fields_set
+
+
+def test_classes_by_number_are_in_their_order(tmp_path):
+    (tmp_path / "a.yaml").write_text("names: {10: k, 2: c, 0: a, 1: b}")
+    assert [prompt.phrase for prompt in read_prompts(tmp_path / "a.yaml")] == ["a", "b", "c", "k"]
+
+
+BOMB = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.yaml", BOMB + "names: *i", r"has aliases \(\*name\), which are not read; write each value out"),
+        ("a.yaml", "names: {", "is not YAML"),
+        ("a.yaml", "!!python/object/apply:os.system [ls]", "is not YAML: could not determine a constructor"),
+        ("a.yaml", "[" * 5000, "is not YAML"),
+        ("a.yaml", "classes: [a]", "has no names of classes"),
+        ("a.yaml", "names: [[a]]", "class 1 has no name"),
+        ("a.yaml", "names: [a, b, A]", "the phrase 'A' is given twice"),
+        ("a.yaml", "names: [a, ' ']", "class 2: a phrase is empty"),
+        ("a.json", '{"categories": 3}', "class 1 has no name"),
+        ("a.json", '{"categories": [{"id": 1}]}', "class 1 has no name"),
+        ("a.json", '{"categories": []}', "is empty"),
+    ],
+)
+def test_a_wrong_class_list_is_refused(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_prompts(tmp_path / name)

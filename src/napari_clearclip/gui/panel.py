@@ -97,10 +97,10 @@ class Panel(QWidget):
         self.editor = Editor(napari_viewer, self.controller, self.results, self.objects, self.census, executor)
         self.lessons = Lessons(napari_viewer, self.prompts, self.controller, self.images)
         self.exports = ExportSection()
-        self.exporter = Exporter(self.exports, self.controller, self.results, self.images, executor)
         self.session = SessionSection()
         about = (self.session, self.controller, self.results, self.images, self.prompts.table)
         self.sessions = Sessions(napari_viewer, *about, executor)
+        self.exporter = Exporter(napari_viewer, self.exports, self.controller, self.results, self.images, executor)
         self.message = self.segment.message
         preferences = read_preferences()
         self.controller.runtime = preferences.runtime

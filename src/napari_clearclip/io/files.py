@@ -135,6 +135,24 @@ def as_json(text: str, path: Path, what: str, version: int | None = None) -> Any
     return content
 
 
+def as_yaml(text: str, path: Path, what: str) -> Any:
+    """The content of a YAML text that was read from `path`: plain values only, each written out.
+
+    Raises
+    ------
+    ValueError
+        If it is no YAML, or refers to itself: a few such lines can stand for more than any memory holds.
+    """
+    import yaml
+
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError(f"{what} {path} has aliases (*name), which are not read; write each value out")
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"{what} {path} is not YAML: {' '.join(str(error).split())[:300]}") from error
+
+
 def writable_folder(path: Path) -> Path:
     """The folder, made if it is not there, once a file could be made in it.
 

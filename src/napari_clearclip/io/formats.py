@@ -212,6 +212,8 @@ def format_of(path: Path) -> str:
         If it is none that holds masks.
     """
     lower = path.name.lower()
+    if lower == "data.yaml":
+        return "yolo"
     if path.is_dir() and lower.endswith(".zarr"):
         return "ome-zarr"
     if path.is_dir():

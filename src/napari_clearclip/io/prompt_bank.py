@@ -1,20 +1,23 @@
-"""Lists of prompts as files: JSON with every field, or plain text with a prompt a line."""
+"""Lists of prompts as files: JSON with every field, plain text with a prompt a line, and class lists of data sets."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from napari_clearclip.io.files import as_json, read_text, replacing
+from napari_clearclip.io.files import as_json, as_yaml, read_text, replacing
 from napari_clearclip.io.session import explain
 from napari_clearclip.settings import MOST_PROMPTS, Prompt, Settings, Value
 
 VERSION = 1
 _LARGEST = 10_000_000  # bytes; a list of words is small, so that a larger file was chosen by mistake
+_LARGEST_DATA = 2**30  # of a COCO file, which has annotations beside its categories
+_COLOR = re.compile("#[0-9A-Fa-f]{6}")
 _WHAT = "the list"
 
 
@@ -86,14 +89,25 @@ def _as_line(prompt: Prompt) -> str:
 def read_prompts(path: Path) -> tuple[Prompt, ...]:
     """The prompts in a list; only fields that stand in the file are set on them.
 
+    Parameters
+    ----------
+    path : Path
+        A list of ours as JSON or plain text, or a class list: a name a line, the categories of a COCO file, or the
+        names of YOLO's ``data.yaml``. Where a class is called ``traffic_light``, the words are looked for as well.
+
     Raises
     ------
     ValueError
         If the file cannot be read, or a prompt in it is not allowed; the message names the line or the field.
     """
-    text = read_text(path, _WHAT, _LARGEST)
-    is_json = path.suffix.lower() == ".json" or text.lstrip().startswith(("{", "["))
-    prompts = _from_json(path, text) if is_json else _from_text(path, text)
+    ending = path.suffix.lower()
+    text = read_text(path, _WHAT, _LARGEST_DATA if ending == ".json" else _LARGEST)
+    if ending in (".yaml", ".yml"):
+        prompts = _from_yaml(path, text)
+    elif ending == ".json" or text.lstrip().startswith(("{", "[")):
+        prompts = _from_json(path, text)
+    else:
+        prompts = _from_text(path, text)
     if not prompts:
         raise ValueError(f"the list {path} is empty; write a phrase in each line")
     return prompts
@@ -101,12 +115,47 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
 
 def _from_json(path: Path, text: str) -> tuple[Prompt, ...]:
     content = as_json(text, path, _WHAT, VERSION)
+    if isinstance(content, dict) and "categories" in content:
+        return _from_classes(path, content["categories"])
     try:
         bank = PromptBank.model_validate({"prompts": content} if isinstance(content, list) else content)
         Settings(prompts=bank.prompts)
     except ValidationError as error:
         raise ValueError(f"the list {path} is not valid: {explain(error)}") from error
     return bank.prompts
+
+
+def _from_yaml(path: Path, text: str) -> tuple[Prompt, ...]:
+    """The names of a YOLO data set: a list, or by number."""
+    content = as_yaml(text, path, _WHAT)
+    names = content.get("names") if isinstance(content, dict) else None
+    if isinstance(names, dict):
+        names = [name for _, name in sorted(names.items(), key=lambda item: str(item[0]).zfill(9))]
+    if not isinstance(names, list):
+        raise ValueError(f"{_WHAT} {path} has no names of classes; write names: [car, tree]")
+    return _from_classes(path, [{"name": name} for name in names])
+
+
+def _from_classes(path: Path, items: object) -> tuple[Prompt, ...]:
+    """Prompts of classes with a name each, and a colour where it is one."""
+    prompts = []
+    try:
+        for number, item in enumerate(items if isinstance(items, list) else [items], 1):
+            where = f"{_WHAT} {path}, class {number}"
+            if not isinstance(item, dict) or not isinstance(item.get("name"), str | int):
+                raise ValueError(f"{where} has no name")
+            name = str(item["name"])
+            words = name.replace("_", " ").strip()
+            given: dict[str, Any] = {"phrase": name}
+            if words not in ("", name):
+                given["synonyms"] = (words,)
+            if _COLOR.fullmatch(str(item.get("color"))):
+                given["color"] = item["color"]
+            prompts.append(Prompt(**given))
+        Settings(prompts=tuple(prompts))
+    except ValidationError as error:
+        raise ValueError(f"{where}: {explain(error)}") from error
+    return tuple(prompts)
 
 
 def _from_text(path: Path, text: str) -> tuple[Prompt, ...]:

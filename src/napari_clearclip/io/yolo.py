@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from napari_clearclip.edits import Mask
-from napari_clearclip.io.files import read_text, replacing
+from napari_clearclip.io.files import as_yaml, read_text, replacing
 from napari_clearclip.io.masks import MOST_PIXELS, Masks
 
 _LIST = "data.yaml"
+_WHAT = "the list"
 
 
 def write_yolo(folder: Path, items: Iterable[Masks]) -> None:
@@ -93,8 +94,8 @@ def _opencv() -> Any:
     return cv2
 
 
-def read_yolo(folder: Path) -> list[Masks]:
-    """The masks of every image that `write_yolo` wrote into a folder.
+def read_yolo(path: Path) -> list[Masks]:
+    """The masks of every image that `write_yolo` wrote into a folder, or beside a ``data.yaml``.
 
     Raises
     ------
@@ -103,15 +104,12 @@ def read_yolo(folder: Path) -> list[Masks]:
     ValueError
         If a file is missing, damaged, or points out of the folder.
     """
-    import yaml
-
+    folder = path.parent if path.name == _LIST else path
     try:
-        about = yaml.safe_load(read_text(folder / _LIST, "the list"))
+        about = as_yaml(read_text(folder / _LIST, _WHAT), folder / _LIST, _WHAT)
         names = [str(name) for _, name in sorted(dict(about["names"]).items())]
         colors = tuple(map(str, about.get("colors", ())))
         return [replace(_read_image(folder, names, item), colors=colors) for item in about["annotated"]]
-    except yaml.YAMLError as error:
-        raise ValueError(f"the list {folder / _LIST} is not YAML: {error}") from error
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"the list {folder / _LIST} lacks names or sizes of images: {error!r}") from error
 

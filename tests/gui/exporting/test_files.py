@@ -35,7 +35,7 @@ def test_what_is_exported_is_opened_by_napari(name: str, tmp_path: Path) -> None
     viewer = ViewerModel()
     (layer,) = viewer.open(path, plugin="napari-clearclip")
     np.testing.assert_array_equal(layer.data, LABELS)
-    assert list(layer.features["name"]) == ["background", "road", "tree"]
+    assert list(layer.features["prompt"]) == ["background", "road", "tree"]
     np.testing.assert_allclose(layer.get_color(1), (1, 0, 0, 1))
 
 

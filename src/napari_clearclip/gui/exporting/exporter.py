@@ -1,9 +1,10 @@
-"""What is exported of an image, and the worker that writes it."""
+"""What is exported of an image and imported to it, and the worker that writes and reads."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,27 +13,33 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.runner import Executor
+from napari_clearclip.gui.exporting.importing import accepted, copied, fitting
 from napari_clearclip.gui.exporting.section import ExportSection
 from napari_clearclip.gui.images.gallery import Images
 from napari_clearclip.gui.images.sources import key_of
 from napari_clearclip.gui.layers.results import Results
 from napari_clearclip.io.files import slug
-from napari_clearclip.io.formats import FORMATS, write
+from napari_clearclip.io.formats import FORMATS, read, write
 from napari_clearclip.io.images import lies_where
 from napari_clearclip.io.masks import TRAITS, Masks
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
 
+NO_IMAGE = "Open the image first that the masks belong to."
+_KINDS = "Masks (*.json *.geojson *.npz *.zip *.png *.tif *.tiff *.yaml);;All files (*)"
 NOTHING = "There is nothing to export yet: press Run, or paint into a prompt's layer."
 BUSY = "Masks are still being made; export again when that is done, or press Cancel."
 
 
 class Exporter:
-    """Writes the masks of the image that is looked at.
+    """Writes the masks of the image that is looked at, and reads some for it.
 
     Parameters
     ----------
+    viewer : ViewerModel
+        Where what is read is shown.
     section : ExportSection
         Where a format is chosen.
     controller : Controller
@@ -48,12 +55,20 @@ class Exporter:
     said = Signal(str)
 
     def __init__(
-        self, section: ExportSection, controller: Controller, results: Results, images: Images, executor: Executor
+        self,
+        viewer: ViewerModel,
+        section: ExportSection,
+        controller: Controller,
+        results: Results,
+        images: Images,
+        executor: Executor,
     ) -> None:
+        self._viewer = viewer
         self._section, self._controller, self._results = section, controller, results
         self._images, self._executor = images, executor
-        self._writing = False
+        self._busy = False
         section.export.connect(self.ask)
+        section.import_.connect(self.ask_source)
 
     def ask(self, name: str) -> None:
         """Ask where to, and export."""
@@ -73,7 +88,7 @@ class Exporter:
     def export(self, path: Path, name: str) -> None:
         """Write the masks of the image that is looked at, in the worker; how it went is said."""
         image = self._images.current
-        if image is None or self._writing:
+        if image is None or self._busy:
             return
         masks = self._results.masks(key_of(image))
         if self._controller.busy:
@@ -81,15 +96,62 @@ class Exporter:
         elif masks is None:
             self.said.emit(NOTHING)
         else:
-            self._writing = True
-            self._section.show_busy(True)
             give_up = TRAITS if self._section.leave_out.isChecked() else ()
-            work = _writing(path, _named(masks, image), image.source.path, name, give_up)
-            self._executor(work, lambda _: None, self._finished)
+            self._work(_writing(path, _named(masks, image), image.source.path, name, give_up), self._written)
 
-    def _finished(self, result: Any) -> None:
-        self._writing = False
-        self._section.show_busy(False)
+    def ask_source(self, what: str) -> None:
+        """Ask where masks are, ``file`` or ``folder``, and import them; or take the selected ``layer``."""
+        image = self._images.current
+        if image is None:
+            self.said.emit(NO_IMAGE)
+        elif what == "layer":
+            self._add(partial(copied, self._viewer.layers.selection.active, image))
+        else:
+            start = str(Path(image.source.path).parent) if image.source.path else ""
+            if what == "folder":
+                chosen = QFileDialog.getExistingDirectory(self._section, "Import masks from a folder", start)
+            else:
+                chosen, _ = QFileDialog.getOpenFileName(self._section, "Import masks", start, _KINDS)
+            if chosen:
+                self.import_(Path(chosen))
+
+    def import_(self, path: Path) -> None:
+        """Read masks in the worker, and add them as layers that lie on the image that is looked at."""
+        image = self._images.current
+        if image is not None and not self._busy:
+            self._work(_reading(path), partial(self._read, image, path))
+
+    def _read(self, image: Image, path: Path, result: Any) -> None:
+        if isinstance(result, Exception):
+            self.said.emit(f"Not imported: {result}")
+        elif result is not None:
+            self._add(lambda: accepted(fitting(result, image, path.name), image))
+
+    def _add(self, make: Callable[[], list[Labels]]) -> None:
+        """Add layers of the user's own, and say so."""
+        try:
+            layers = make()
+        except ValueError as error:
+            self.said.emit(f"Not imported: {error}.")
+            return
+        for layer in layers:
+            self._viewer.layers.append(layer)
+        names = ", ".join(f"“{layer.name}”" for layer in layers)
+        self.said.emit(f"Imported as {names}; select it to see its objects, paint in it to correct it.")
+
+    def _work(self, work: Generator[None, None, Any], finished: Callable[[Any], None]) -> None:
+        """Do something in the worker, one thing at a time."""
+        self._busy = True
+        self._section.show_busy(True)
+
+        def end(result: Any) -> None:
+            self._busy = False
+            self._section.show_busy(False)
+            finished(result)
+
+        self._executor(work, lambda _: None, end)
+
+    def _written(self, result: Any) -> None:
         if isinstance(result, Path):
             self.said.emit(f"The masks were written to {result}.")
         elif result is not None:
@@ -116,3 +178,12 @@ def _writing(
     except (ImportError, OSError, ValueError, MemoryError) as error:
         return error
     return path
+
+
+def _reading(path: Path) -> Generator[None, None, list[Masks] | Exception]:
+    """The masks of a file, or the error."""
+    try:
+        yield
+        return read(path)
+    except (ImportError, OSError, ValueError, MemoryError) as error:
+        return error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_clearclip.gui.layers.styles import OBJECTS
 from napari_clearclip.io.formats import FORMATS, format_of, read, write
 from napari_clearclip.io.masks import Masks
 
@@ -15,20 +17,27 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 def layers_in(path: Path) -> list[LayerData]:
     """A labels layer for each image in the file, or for each mask where they overlap, and one of its objects."""
-    found = []
+    found: list[LayerData] = []
     for masks in read(path):
-        name = masks.image or path.stem
         common: dict[str, Any] = {}
         if masks.spacing:
             common = {"scale": masks.spacing, "units": (masks.unit,) * len(masks.spacing)}
-        if masks.instances is not None:
-            found.append((masks.instances.astype(np.int64), {"name": f"{name} · objects", **common}, "labels"))
-        if masks.overlaps is None:
-            found.append((masks.labels, {"name": f"{name} · masks", **_classes(masks), **common}, "labels"))
-        else:
-            for index, one in enumerate(masks.names):
-                single = Masks((one,), masks.mask(index).astype(np.uint8), colors=masks.colors[index : index + 1])
-                found.append((single.labels, {"name": f"{name} · {one}", **_classes(single), **common}, "labels"))
+        layers = labels_of(masks, masks.image or path.stem)
+        found += [(data, {**attributes, **common}, kind) for data, attributes, kind in layers]
+    return found
+
+
+def labels_of(masks: Masks, name: str) -> list[LayerData]:
+    """A labels layer with names and colours, or one for each mask where they overlap, and one of the objects."""
+    found: list[LayerData] = []
+    if masks.instances is not None:
+        found.append((masks.instances.astype(np.int64), {"name": f"{name} · objects", **_objects(masks)}, "labels"))
+    if masks.overlaps is None:
+        found.append((masks.labels, {"name": f"{name} · masks", **_classes(masks)}, "labels"))
+        return found
+    for index, one in enumerate(masks.names):
+        single = Masks((one,), masks.mask(index).astype(np.uint8), colors=masks.colors[index : index + 1])
+        found.append((single.labels, {"name": f"{name} · {one}", **_classes(single)}, "labels"))
     return found
 
 
@@ -37,9 +46,20 @@ def _classes(masks: Masks) -> dict[str, Any]:
     values = list(range(1, len(masks.names) + 1))
     colors: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
     return {
-        "features": {"index": [0, *values], "name": ["background", *masks.names]},
+        "features": {"index": [0, *values], "prompt": ["background", *masks.names]},
         "colormap": colors | dict(zip(values, masks.colors, strict=True)),
         "metadata": {"classes": dict(zip(values, masks.names, strict=True))},
+    }
+
+
+def _objects(masks: Masks) -> dict[str, Any]:
+    """What each object of a layer is."""
+    names: dict[int, str] = {}
+    for name, mask in zip(masks.names, masks, strict=True):
+        names |= dict.fromkeys(np.unique(masks.instances[mask]).tolist() if masks.instances is not None else (), name)
+    return {
+        "features": {"index": list(names), "prompt": list(names.values())},
+        "metadata": {OBJECTS: [names]},
     }
 
 
@@ -62,7 +82,7 @@ def save_masks(path: str, layers: list[LayerData]) -> list[str]:
         raise ValueError(f"the layers have the sizes {sorted(shapes)}; select layers of one image")
     for data, attributes, _ in layers:
         data = np.asarray(data)
-        known = attributes.get("metadata", {}).get("classes") or _named(attributes.get("features"))
+        known = names_in(attributes.get("metadata", {}), attributes.get("features"))
         for value in np.unique(data[data != 0]).tolist():
             name = str(known.get(value, attributes["name"] if data.max() == 1 else f"{attributes['name']} {value}"))
             names.append(name if name not in names else f"{name} ({attributes['name']})")
@@ -77,8 +97,11 @@ def save_masks(path: str, layers: list[LayerData]) -> list[str]:
     return [path]
 
 
-def _named(features: Any) -> dict[int, str]:
-    """Names by value, of a features table that has them."""
-    if features is None or "name" not in features or "index" not in features:
+def names_in(metadata: Mapping[str, Any], features: Any) -> dict[int, str]:
+    """What the values of a labels layer are, by what it says of itself; empty where it does not."""
+    if "classes" in metadata:
+        return dict(metadata["classes"])
+    column = next((name for name in ("prompt", "name") if features is not None and name in features), None)
+    if column is None or "index" not in features:
         return {}
-    return {int(value): str(name) for value, name in zip(features["index"], features["name"], strict=True)}
+    return {int(value): str(name) for value, name in zip(features["index"], features[column], strict=True)}

@@ -213,7 +213,8 @@ class PromptSection(Section):
         self.about_index.setVisible(bool(about))
 
     def _ask_open(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open a list of prompts", "", "Lists of prompts (*.json *.txt)")
+        kinds = "Lists of prompts and classes (*.json *.txt *.names *.yaml *.yml)"
+        path, _ = QFileDialog.getOpenFileName(self, "Open a list of prompts", "", kinds)
         if path:
             self.opened.emit(path)
 
