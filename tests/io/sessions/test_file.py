@@ -38,7 +38,7 @@ from napari_clearclip.io.sessions import (
     write,
 )
 from napari_clearclip.io.sessions.arrays import name_of
-from napari_clearclip.settings import Index, Model, Prompt, Settings, Tiling
+from napari_clearclip.settings import Attention, Index, Model, Prompt, Settings, Tiling
 
 FIRST = Path(__file__).parent / "version1.clearclip"
 SOME = Settings(prompts=(Prompt(id="a", phrase="été 木", threshold=0.1 + 0.2), Prompt(id="b", phrase="🌲")))
@@ -61,7 +61,15 @@ def full() -> Session:
         picks=(Pick(image=0, channel=2), None, Pick(image=0)),
         settings=SOME,
         edits=Edits().paint("a", (1,), LABELS > 2, True).lock("b", (), LABELS > 1).teach("a", (0,), LABELS > 4, False),
-        readings=(Read(plane=(1,), model=Model(), tiling=Tiling(window=64), blocks=3, view=View(channels=(2,))),),
+        readings=(
+            Read(
+                plane=(1,),
+                model=Model(),
+                tiling=Tiling(window=64),
+                attention=Attention(terms=("kk",)),
+                view=View(channels=(2,)),
+            ),
+        ),
         results=(
             Result(
                 plane=(1,),

@@ -177,7 +177,7 @@ def adopt(layer: ImageLayer, image: Image, controller: Controller, images: Image
     if image.settings is None:
         return
     readings = {
-        read.plane: Reading(read.model, read.tiling, read.blocks, read.view.replace(plane=()))
+        read.plane: Reading(read.model, read.tiling, read.attention.entry, read.view.replace(plane=()), read.attention)
         for read in image.readings
     }
     state = State(image.settings, image.edits, readings)

@@ -123,7 +123,7 @@ def _pick(pick: channels.Pick, places: dict[str, int]) -> Pick | None:
 def _wanted(state: State) -> dict[str, Any]:
     """What is wanted of an image and was done to it."""
     readings = tuple(
-        Read(plane=plane, model=read.model, tiling=read.tiling, blocks=read.blocks, view=read.view)
+        Read(plane=plane, model=read.model, tiling=read.tiling, attention=read.attention, view=read.view)
         for plane, read in state.readings.items()
     )
     return {"settings": state.settings, "edits": state.edits, "readings": readings}

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, JsonValue, PlainSerializer, PlainValidat
 from pydantic_core.core_schema import SerializationInfo
 
 from napari_clearclip.edits import Edits, Plane, View
-from napari_clearclip.settings import Model, Settings, Tiling, Value
+from napari_clearclip.settings import Attention, Model, Settings, Tiling, Value
 
 VERSION = 2
 
@@ -119,7 +119,7 @@ class Read(Value):
     plane: Plane = ()
     model: Model = Model()
     tiling: Tiling = Tiling()
-    blocks: int = 1
+    attention: Attention = Attention()
     view: View = View()
 
 
