@@ -180,6 +180,14 @@ def default_preferences(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_clearclip.gui.preferences._page", lambda: None)
 
 
+@pytest.fixture(autouse=True)
+def journals(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Panels keep journals in a folder of the test's."""
+    path = tmp_path_factory.mktemp("data") / "journals"
+    monkeypatch.setattr("napari_clearclip.io.sessions.journal.folder", lambda: path)
+    return path
+
+
 @pytest.fixture
 def bench() -> Bench:
     return Bench()

@@ -43,9 +43,12 @@ from napari_clearclip.gui.readout import Readout
 from napari_clearclip.gui.segment.refining import RefineSection
 from napari_clearclip.gui.segment.scope import Scope
 from napari_clearclip.gui.segment.section import SegmentSection
+from napari_clearclip.gui.sessions.autosave import Autosave
+from napari_clearclip.gui.sessions.rescue import Notice, Rescue
 from napari_clearclip.gui.sessions.section import SessionSection
 from napari_clearclip.gui.sessions.sessions import Sessions
 from napari_clearclip.gui.teaching.lessons import Lessons
+from napari_clearclip.io.sessions import journal
 from napari_clearclip.settings import Model, Runtime, Settings
 
 if TYPE_CHECKING:
@@ -101,6 +104,9 @@ class Panel(QWidget):
         about = (self.session, self.controller, self.results, self.images, self.prompts.table)
         self.sessions = Sessions(napari_viewer, *about, executor)
         self.exporter = Exporter(napari_viewer, self.exports, self.controller, self.results, self.images, executor)
+        self.autosave = Autosave(napari_viewer, self.controller, journal.folder(), known)
+        self.notice = Notice()
+        self.rescue = Rescue(self.notice, journal.folder(), self.sessions.restore, self.autosave.flush, executor)
         self.message = self.segment.message
         preferences = read_preferences()
         self.controller.runtime = preferences.runtime
@@ -119,7 +125,7 @@ class Panel(QWidget):
         self._unbind = bind(napari_viewer, self, self._actions)
         drawn = (self._context, self.ruler, self.lessons)
         shown = (self.images, self.editor, self.census, self.results, self.readout)
-        parts = (*drawn, *shown, self.equipment, self.tutor, self.controller)
+        parts = (*drawn, *shown, self.equipment, self.tutor, self.autosave, self.controller)
         self._let_go = partial(_let_go, (self._unbind, *(part.close for part in parts)))
         self.destroyed.connect(self._let_go)
         self.segment.show_busy(False)
@@ -138,6 +144,7 @@ class Panel(QWidget):
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(14)
         self.image.body.addWidget(self.channels)
+        column.addWidget(self.notice)
         above = (self.image, self.model, self.prompts, self.segment, self.refine, self.objects)
         for section in (*above, self.exports, self.session):
             column.addWidget(section, int(section is self.prompts))
@@ -184,7 +191,8 @@ class Panel(QWidget):
         self.segment.variant_chosen.connect(self._choose_variant)
         self.objects.changed.connect(self._change_part)
         self.exporter.said.connect(self.message.say)
-        self.sessions.said.connect(self.message.say)
+        for part in (self.sessions, self.autosave, self.rescue):
+            part.said.connect(self.message.say)
         self.prompts.selected.connect(self.census.select)
         self.census.said.connect(self.message.say)
         self.editor.said.connect(self.message.say)

@@ -31,9 +31,9 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{secrets.token_hex(6)}.part")
     try:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         os.replace(temporary, path)
-        _flush(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
@@ -54,7 +54,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         for part in (*temporary.rglob("*"), temporary):
-            _flush(part)
+            flush(part)
         if path.exists() and not exchanged(temporary, path):
             os.replace(path, old)
         try:
@@ -64,7 +64,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             if old.exists():
                 os.replace(old, path)
             raise
-        _flush(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
@@ -72,7 +72,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk, so that a power failure leaves no empty file."""
     if path.is_dir() and os.name == "nt":
         return  # folders cannot be opened there

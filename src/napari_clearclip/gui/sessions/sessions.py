@@ -130,14 +130,19 @@ class Sessions:
 
     def _opened(self, path: Path, found: Session | Exception | None) -> None:
         if isinstance(found, Session):
-            finder = Finder(self._viewer, path, self._find, self._confirm)
-            said = restore(found, finder, self._controller, self._images)
-            if found.prompt is not None:
-                self._table.select_prompt(found.prompt)
+            said = self.restore(found, path)
             self._keep(path)
             self.said.emit(" ".join(said) or f"{path.name} was opened.")
         elif found is not None:
             self.said.emit(f"Not opened: {found}")
+
+    def restore(self, session: Session, path: Path) -> list[str]:
+        """Make everything as a session that was read from a file says; what could not be, is returned in sentences."""
+        finder = Finder(self._viewer, path, self._find, self._confirm)
+        said = restore(session, finder, self._controller, self._images)
+        if session.prompt is not None:
+            self._table.select_prompt(session.prompt)
+        return said
 
     def _find(self, image: Image) -> Path | None:
         """Ask where an image is now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,10 +32,10 @@ class Draft:
     session: Session
     data: tuple[Any, ...]
 
-    def complete(self) -> Session:
+    def complete(self, name: Callable[[Any], str] = fingerprint) -> Session:
         """The session with digests; reads all pixels, so it belongs in a worker."""
         pairs = zip(self.session.images, self.data, strict=True)
-        images = tuple(image.replace(digest=fingerprint(data)) for image, data in pairs)
+        images = tuple(image.replace(digest=name(data)) for image, data in pairs)
         return self.session.replace(images=images)
 
 
@@ -74,6 +74,8 @@ def session_of(
     for layer in taken:
         key = key_of(layer)
         image = _image(layer, places, pixels)
+        if image.pixels is not None:
+            image = image.replace(pixels=image.pixels.copy())
         if key in wanted and controller.knows(key):
             results.collect(key)
             image = image.replace(**_wanted(controller.state_of(key)))
@@ -87,6 +89,18 @@ def session_of(
     current = places.get(str(controller.key))
     session = Session(images=tuple(images), layers=labels, current=current, camera=_camera(viewer))
     return Draft(session, tuple(_data(layer) for layer in taken))
+
+
+def one_of(viewer: ViewerModel, controller: Controller, layer: ImageLayer) -> Draft:
+    """An image as a session, as quickly as that can be: nothing is copied, and what was accepted is left out."""
+    chosen = {pick.layer for pick in channels.picks_of(layer) if pick}
+    taken = [other for other in viewer.layers if is_source(other) and (other is layer or key_of(other) in chosen)]
+    places = {key_of(other): at for at, other in enumerate(taken)}
+    images = [_image(other, places, pixels=False) for other in taken]
+    at = taken.index(layer)
+    images[at] = images[at].replace(**_wanted(controller.state_of(key_of(layer))))
+    session = Session(images=tuple(images), current=at, camera=_camera(viewer))
+    return Draft(session, tuple(_data(other) for other in taken))
 
 
 def _data(layer: ImageLayer) -> Any:
@@ -108,7 +122,7 @@ def _image(layer: ImageLayer, places: dict[str, int], pixels: bool) -> Image:
         shape=shape,
         dtype=str(np.dtype(data.dtype)),
         rgb=bool(layer.rgb),
-        pixels=np.array(data) if pixels or (homeless and small) else None,
+        pixels=np.asarray(data) if pixels or (homeless and small) else None,
         placement=placement_of(layer),
         look=look_of(layer),
         axis=channels.axis_of(layer),

@@ -1,0 +1,331 @@
+"""Journals: what was done since, on the disk a moment after it was done, for when a process is killed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from napari_clearclip.io.files import replacing
+from napari_clearclip.io.sessions.arrays import Kept, checked, digest_of
+from napari_clearclip.io.sessions.lock import Lock
+from napari_clearclip.io.sessions.migration import migrated
+from napari_clearclip.io.sessions.schema import Session
+
+SUFFIX = ".journal"
+_LOCK = "lock"
+_BITS = "$bits"  # the only key of what stands for bytes
+_TRIED = 50  # states that are tried, from the last one back
+_LEAST, _GROWTH = 2**22, 8  # bytes, and times its size when it was new, from which a journal is written anew
+
+
+def folder() -> Path:
+    """Where journals are kept: in the user's data folder."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("napari-clearclip", appauthor=False)) / "journals"
+
+
+class Volume:
+    """The journals of one panel: a folder with a lock, which is held as long as the process lives.
+
+    Parameters
+    ----------
+    parent : Path
+        The folder of all journals; made if it is not there.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written to.
+    """
+
+    def __init__(self, parent: Path) -> None:
+        while True:
+            name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}-{os.urandom(4).hex()}"
+            self.path = parent / name
+            self.path.mkdir(parents=True)
+            self._lock = Lock(self.path / _LOCK)
+            if self._lock.take():
+                break  # else somebody who looked for what was left behind was quicker
+        self._journals: dict[str, Journal] = {}
+        self._kept = Kept()
+
+    def write(self, name: str, session: Session) -> None:
+        """Note what stands in a journal; it is on the disk when this returns.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; what was noted before is still there.
+        """
+        if name not in self._journals:
+            self._journals[name] = Journal(self.path / f"{name}{SUFFIX}", self._kept)
+        self._journals[name].write(session)
+
+    def drop(self, name: str) -> None:
+        """Remove a journal."""
+        if (journal := self._journals.pop(name, None)) is not None:
+            journal.close()
+            journal.path.unlink(missing_ok=True)
+            self._kept.arrays.clear()
+
+    def close(self) -> None:
+        """Remove all of them; once is enough, more does no harm."""
+        for journal in self._journals.values():
+            journal.close()
+        self._journals = {}
+        self._lock.release()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class Journal:
+    """What stands, noted line by line; a line that was cut off counts as not written.
+
+    Parameters
+    ----------
+    path : Path
+        The file; there is none yet.
+    kept : Kept, optional
+        What knows the names of arrays that were written already.
+
+    Notes
+    -----
+    A line is a CRC-32 and JSON: either bytes, named by their hash and written once, or a session, in which such names
+    stand for bytes. So a stroke costs the tiles that it touched. Arrays are files beside it, named in the same way.
+    """
+
+    def __init__(self, path: Path, kept: Kept | None = None) -> None:
+        self.path = path
+        self._kept = kept or Kept()
+        self._file: IO[bytes] | None = None
+        self._known: set[str] = set()
+        self._length, self._new = 0, 0
+
+    def write(self, session: Session) -> None:
+        """Add what stands.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; what was written before is still there.
+        """
+        pieces: dict[str, bytes] = {}
+        about = _without_bytes(session.model_dump(context=self._kept), pieces)
+        for digest, array in self._kept.arrays.items():
+            _keep(self.path.parent / f"{digest}.npy", array)
+        state = _line({"session": about})
+        if self._file is None or self._length > max(_LEAST, _GROWTH * self._new):
+            self._begin(pieces, state)
+            return
+        added = b"".join(_piece(name, bits) for name, bits in pieces.items() if name not in self._known)
+        try:
+            _append(self._file, added + state)
+        except OSError:
+            self._give_up()
+            raise
+        self._known |= pieces.keys()
+        self._length += len(added) + len(state)
+
+    def _begin(self, pieces: Mapping[str, bytes], state: bytes) -> None:
+        """Write the file anew, with what is needed only."""
+        content = b"".join(_piece(name, bits) for name, bits in pieces.items()) + state
+        with replacing(self.path) as name:
+            name.write_bytes(content)
+        self.close()
+        self._file = self.path.open("ab", buffering=0)
+        self._known, self._length, self._new = set(pieces), len(content), len(content)
+
+    def _give_up(self) -> None:
+        """After an error, begin anew next time: nobody knows how much of it was written."""
+        self.close()
+        self._known = set()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            try:
+                file.close()
+            except OSError:
+                return  # on a full disk; what could be written is there
+
+
+def _append(file: IO[bytes], content: bytes) -> None:
+    """Write to the end of a file, and wait until it is on the disk."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]  # a disk that is nearly full takes a part first, and then refuses
+    os.fsync(file.fileno())
+
+
+def _line(content: Mapping[str, Any]) -> bytes:
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _piece(name: str, bits: bytes) -> bytes:
+    return _line({"name": name, _BITS: base64.b64encode(bits).decode()})
+
+
+def _without_bytes(value: Any, pieces: dict[str, bytes]) -> Any:
+    """The same with names in place of bytes, which are collected."""
+    if isinstance(value, bytes):
+        name = hashlib.sha256(value).hexdigest()[:32]
+        pieces[name] = value
+        return {_BITS: name}
+    if isinstance(value, dict):
+        return {key: _without_bytes(item, pieces) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_without_bytes(item, pieces) for item in value]
+    return value
+
+
+def _with_bytes(value: Any, pieces: Mapping[str, str]) -> Any:
+    """The same with bytes, in base64, in place of their names.
+
+    Raises
+    ------
+    KeyError
+        If there are no bytes of a name.
+    """
+    if isinstance(value, dict):
+        if value.keys() == {_BITS}:
+            return pieces[value[_BITS]]
+        return {key: _with_bytes(item, pieces) for key, item in value.items()}
+    return [_with_bytes(item, pieces) for item in value] if isinstance(value, list) else value
+
+
+def _keep(path: Path, array: npt.NDArray[Any]) -> None:
+    """Write an array to a file, once."""
+    if not path.exists():
+        with replacing(path) as name, name.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+
+
+class _Beside:
+    """Arrays in files beside a journal."""
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+
+    def put(self, array: npt.NDArray[Any]) -> Mapping[str, Any]:
+        """Nothing is written here."""
+        raise ValueError("a journal that is read is not written to")
+
+    def take(self, reference: Mapping[str, Any]) -> npt.NDArray[Any]:
+        """The array that a reference stands for."""
+        digest, _, _ = checked(reference)
+        array: npt.NDArray[Any] = np.load(self._parent / f"{digest}.npy", allow_pickle=False)
+        if digest_of(array) != digest:
+            raise ValueError(f"{digest}.npy is damaged")
+        return array
+
+
+def read_journal(path: Path) -> Session | None:
+    """What stood last, as far as it was written; None if nothing was.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    pieces: dict[str, str] = {}
+    states: list[Any] = []
+    for content in _lines(path):
+        if _BITS in content:
+            pieces[content["name"]] = content[_BITS]
+        elif "session" in content:
+            states = [*states[1 - _TRIED :], content["session"]]
+    for state in reversed(states):
+        try:
+            text = json.dumps(migrated(_with_bytes(state, pieces)))
+            return Session.model_validate_json(text, context=_Beside(path.parent))
+        except (KeyError, ValueError, ValidationError, OSError):
+            continue  # what came before may be whole
+    return None
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines that are whole."""
+    with path.open("rb") as file:
+        for line in file:
+            checksum, _, text = line.rstrip(b"\n").partition(b" ")
+            try:
+                if int(checksum, 16) != zlib.crc32(text):
+                    continue
+                content = json.loads(text)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(content, dict):
+                yield content
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a process that did not end well has left.
+
+    Attributes
+    ----------
+    path : Path
+        The folder of its journals.
+    sessions : tuple of (Path, Session)
+        What stood in each.
+    changed : datetime
+        When the last one was written.
+    """
+
+    path: Path
+    sessions: tuple[tuple[Path, Session], ...]
+    changed: datetime
+
+    def take(self) -> Lock | None:
+        """Make it this process's, so that no other takes it too; None if another has it, or it is gone."""
+        lock = Lock(self.path / _LOCK)
+        try:
+            return lock if self.path.exists() and lock.take() else None
+        except OSError:
+            return None
+
+    def remove(self) -> None:
+        """Remove it; what cannot be removed stays."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def left_behind(parent: Path) -> list[Left]:
+    """What processes that do not live any more have left, the latest first; folders without anything are removed."""
+    found = []
+    for path in sorted(parent.iterdir() if parent.is_dir() else ()):
+        lock = Lock(path / _LOCK)
+        try:
+            if not (path / _LOCK).exists() or not lock.take():
+                continue
+            left = _left(path)
+            if left.sessions:
+                found.append(left)
+            elif not any(path.glob(f"*{SUFFIX}")):
+                left.remove()
+            lock.release()
+        except OSError:
+            continue  # not ours to read, or just being removed by another
+    return sorted(found, key=lambda left: left.changed, reverse=True)
+
+
+def _left(path: Path) -> Left:
+    """What is in a folder of journals."""
+    journals = sorted(path.glob(f"*{SUFFIX}"))
+    pairs = [(file, session) for file in journals if (session := read_journal(file)) is not None]
+    times = [file.stat().st_mtime for file, _ in pairs] or [0.0]
+    return Left(path, tuple(pairs), datetime.fromtimestamp(max(times)).astimezone())
