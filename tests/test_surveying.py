@@ -15,7 +15,7 @@ from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Preview, Progress
 from napari_clearclip.result import Segmentation
 from napari_clearclip.settings import Comparing, Deciding, Model, Prompt, Runtime, Settings, Tiling
-from napari_clearclip.surveying import Slab
+from napari_clearclip.stack import Slab
 
 RGB = View(channel_axis=-1)
 IMAGE = np.random.default_rng(3).integers(0, 256, (150, 231, 3), np.uint8)
@@ -142,7 +142,7 @@ def test_the_shares_of_prompts_are_those_of_the_whole(settings: Settings, runtim
 
 @pytest.mark.parametrize("axis", [0, 2])
 def test_a_slab_is_the_image_and_reads_rows_once(axis: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_clearclip.surveying._SLAB_BYTES", 231 * 60)
+    monkeypatch.setattr("napari_clearclip.stack._SLAB_BYTES", 231 * 60)
 
     class Counting:
         shape, dtype, read = IMAGE.shape, IMAGE.dtype, 0

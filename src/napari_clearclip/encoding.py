@@ -68,6 +68,7 @@ class Encoding:
 
         boxes, worth_showing, pace = job.frame.boxes, milestones(job.frame, first), Pace()
         parts, done = Stitching(job.frame), 0
+        job = job.by_rows() if first is None else job
         for chunk in nearest_first(list(_chunks(range(len(boxes)), self._batch(job))), job.frame, first):
             before, part = done, [boxes[number] for number in chunk]
             state = Progress(stage, before, len(boxes), "windows", pace.rate)
@@ -95,7 +96,7 @@ class Encoding:
         from napari_clearclip.engine.stitching import Stitching
 
         boxes, comparing = job.frame.boxes, job.settings.comparing
-        parts = Stitching(job.frame)
+        parts, job = Stitching(job.frame), job.by_rows()
         for chunk in _chunks(range(len(boxes)), self._batch(job)):
             state = Progress(ADJUSTING, chunk[0], len(boxes), "windows")
             yield state

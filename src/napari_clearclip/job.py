@@ -12,7 +12,7 @@ import numpy as np
 from napari_clearclip.cache import key_of
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Settings, Tiling
-from napari_clearclip.stack import Stack
+from napari_clearclip.stack import Slab, Stack
 
 if TYPE_CHECKING:
     from napari_clearclip.edits import Edits, Mask, Plane, View
@@ -138,6 +138,10 @@ class Job:
     def content(self) -> str:
         """Names the pixels of the plane."""
         return self.picture.content
+
+    def by_rows(self) -> Job:
+        """The job for going through windows row by row: of an image that lies elsewhere, rows are held for a while."""
+        return replace(self, picture=Picture(lambda: Slab(self.image), self.view))
 
     def at(self, plane: Plane) -> Generator[Progress, None, Job]:
         """The job on another plane of the same image, read in the same way; itself where it is that plane's."""

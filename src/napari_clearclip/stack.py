@@ -1,4 +1,4 @@
-"""Bands of one plane that lie in several arrays, read only where and when they are asked for."""
+"""Images that are read only where and when they are asked for: bands in several arrays, and rows that are held."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.cache import key_of
+
+_SLAB_BYTES = 2**24  # of a channel that are held
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,3 +90,29 @@ class Stack:
     def __getitem__(self, index: tuple[int, slice, slice]) -> npt.NDArray[np.generic]:
         channel, rows, cols = index
         return self.bands[channel].read(rows, cols)
+
+
+class Slab:
+    """An image of which the rows that were read last are held as they are stored.
+
+    Windows beside and below each other need parts of the same chunks of a file, which are decoded once this way.
+    """
+
+    def __init__(self, image: Any) -> None:
+        self._image = image
+        self.shape, self.dtype = image.shape, image.dtype
+        self._held: dict[tuple[int, ...], tuple[int, npt.NDArray[Any]]] = {}
+
+    def __getitem__(self, index: tuple[int | slice, ...]) -> npt.NDArray[Any]:
+        rows, cols = (part for part in index if isinstance(part, slice))
+        which = tuple(part for part in index if isinstance(part, int))
+        axis = next(axis for axis, part in enumerate(index) if isinstance(part, slice))
+        first, held = self._held.get(which, (0, np.zeros((0, 0), self.dtype)))
+        if not first <= rows.start <= rows.stop <= first + len(held):
+            step = max(_SLAB_BYTES // (self.shape[axis + 1] * self.dtype.itemsize), rows.stop - rows.start)
+            more = slice(rows.start, min(rows.start + step, self.shape[axis]))
+            wanted = list(index)
+            across = next(place for place in range(axis + 1, len(index)) if isinstance(index[place], slice))
+            wanted[axis], wanted[across] = more, slice(None)
+            first, held = self._held[which] = rows.start, np.asarray(self._image[tuple(wanted)])
+        return held[rows.start - first : rows.stop - first, cols]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from napari_clearclip.cache import Cache, key_of
 from napari_clearclip.encoding import Encoding
-from napari_clearclip.job import Job, Picture
+from napari_clearclip.job import Job
 from napari_clearclip.progress import Pace, Progress
 from napari_clearclip.settings import Runtime
 from napari_clearclip.storing import Store
@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 
 FloatArray = npt.NDArray[np.float32]
 
-_SLAB_BYTES = 2**24  # of a channel that are held
 _READ_BYTES = 2**25  # of rows that are read together
 _CPU_SECONDS = 4e-11  # of a floating point operation, about; for an estimate before anything is measured
 
@@ -111,7 +110,7 @@ class Surveying:
 
         if have == job.frame.cells[0]:
             return
-        job = replace(job, picture=Picture(Slab(job.image), job.view))
+        job = job.by_rows()
         boxes, pace = job.frame.boxes, Pace()
         stitching, at = RowStitching(job.frame, job.clip.width, have), have
 
@@ -140,32 +139,6 @@ def _appended(volume: Volume | None, rows: npt.NDArray[np.floating[Any]]) -> Vol
         log.warning("%s cannot be written to, so no more is kept there: %s", volume.path, error)
         return None
     return volume
-
-
-class Slab:
-    """An image of which the rows that were read last are held as they are stored.
-
-    Windows beside and below each other need parts of the same chunks of a file, which are decoded once this way.
-    """
-
-    def __init__(self, image: Any) -> None:
-        self._image = image
-        self.shape, self.dtype = image.shape, image.dtype
-        self._held: dict[tuple[int, ...], tuple[int, npt.NDArray[Any]]] = {}
-
-    def __getitem__(self, index: tuple[int | slice, ...]) -> npt.NDArray[Any]:
-        rows, cols = (part for part in index if isinstance(part, slice))
-        which = tuple(part for part in index if isinstance(part, int))
-        axis = next(axis for axis, part in enumerate(index) if isinstance(part, slice))
-        first, held = self._held.get(which, (0, np.zeros((0, 0), self.dtype)))
-        if not first <= rows.start <= rows.stop <= first + len(held):
-            step = max(_SLAB_BYTES // (self.shape[axis + 1] * self.dtype.itemsize), rows.stop - rows.start)
-            more = slice(rows.start, min(rows.start + step, self.shape[axis]))
-            wanted = list(index)
-            across = next(place for place in range(axis + 1, len(index)) if isinstance(index[place], slice))
-            wanted[axis], wanted[across] = more, slice(None)
-            first, held = self._held[which] = rows.start, np.asarray(self._image[tuple(wanted)])
-        return held[rows.start - first : rows.stop - first, cols]
 
 
 def _known(volume: Volume, have: int, found: RowComparing) -> Generator[Progress, None, None]:

@@ -148,12 +148,22 @@ def test_images_of_a_zarr_group(run, tiny, photo):
     np.testing.assert_array_equal(found[1], found[2])
 
 
+def test_workers_do_the_same(batch, images):
+    batch(code=1)
+    result = batch("--scheduler", "local:2", "-o", "many", code=1)
+    assert "1 of 3 images failed" in result.stderr
+    assert contents("many") == contents("out")
+    assert {line["name"]: line["status"] for line in lines("many")} == {"a": "done", "b": "failed", "c": "done"}
+    assert "2 of 3 images are done already" in batch("-o", "many", code=1).stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["no/*.png", "-p", "a"], "no/*.png matches no file"),
         (["in"], "there is nothing to look for"),
         (["in", "-p", "a", "--format", "gif"], "--format gif is not known"),
+        (["in", "-p", "a", "--scheduler", "local:all"], "--scheduler is 'local:all'; give local:N"),
     ],
 )
 def test_wrong_usage(run, images, tiny, arguments, message):

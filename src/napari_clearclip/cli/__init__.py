@@ -228,6 +228,13 @@ def _batch(
     device: DeviceOption = "auto",
     settings: SettingsOption = None,
     threads: ThreadsOption = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Workers that do it: local:N for N on this machine, or the address of a dask scheduler.",
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results (made if need be).")
     ] = Path("clearclip_out"),
@@ -252,7 +259,7 @@ def _batch(
         formats=tuple(format_ or ()),
         leave_out=tuple(leave_out or ()),
     )
-    return run_batch(inputs, flags, everything, device, out, threads)
+    return run_batch(inputs, flags, everything, device, out, threads, scheduler)
 
 
 @app.command("train")

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from napari_clearclip.batch.inputs import expand
+from napari_clearclip.batch.outcome import Outcome
 from napari_clearclip.batch.record import Record, tasks_of
-from napari_clearclip.batch.work import Wish, runtime_of, work_through
-from napari_clearclip.cli.console import UsageError, follow, meter, show, tell
+from napari_clearclip.batch.work import Task, Wish, runtime_of, work_through
+from napari_clearclip.cli.console import UsageError, counting, follow, meter, show, tell
 from napari_clearclip.cli.report import warn_unknown
 from napari_clearclip.cli.request import Flags, check_formats, session_of
 from napari_clearclip.cli.segment import runtime_for, tell_error
 from napari_clearclip.io.files import writable_folder
 from napari_clearclip.io.session import write_session
 from napari_clearclip.pipeline import Pipeline
+from napari_clearclip.settings import Runtime
 
 _SPOOL = ".clearclip_masks"
 _SETTINGS = "clearclip_settings.json"
 
 
 def run_batch(
-    inputs: Sequence[str], flags: Flags, everything: bool, device: str, out: Path, threads: int | None = None
+    inputs: Sequence[str],
+    flags: Flags,
+    everything: bool,
+    device: str,
+    out: Path,
+    threads: int | None = None,
+    scheduler: str | None = None,
 ) -> int:
     """Segment each image that is not done yet; the exit code is returned.
 
@@ -33,13 +42,17 @@ def run_batch(
         If the options are wrong; nothing is done then.
     """
     try:
-        paths = expand(inputs)
-    except ValueError as error:
+        paths = [path.absolute() for path in expand(inputs)]  # workers may be in other folders
+        if scheduler is not None:
+            from napari_clearclip.batch.cluster import check_scheduler
+
+            check_scheduler(scheduler)
+    except (ValueError, ImportError) as error:
         raise UsageError(str(error)) from error
     session = session_of(flags)
     check_formats(flags)
     runtime = runtime_of(runtime_for(device, threads))
-    folder = writable_folder(out)
+    folder = writable_folder(out.absolute())
     wish = Wish(
         session, folder, folder / _SPOOL, flags.formats or ("tiff",), flags.leave_out, flags.bands, results=everything
     )
@@ -50,8 +63,8 @@ def run_batch(
     if counts["skipped"]:
         tell(f"{counts['skipped']} of {len(tasks)} images are done already.")
     try:
-        with meter() as bar:
-            for outcome in work_through(Pipeline(runtime), todo, wish, partial(follow, bar)):
+        with _outcomes(todo, wish, runtime, scheduler) as outcomes:
+            for outcome in outcomes:
                 record.add(outcome)
                 tell_error(outcome)
                 if not counts["done"]:
@@ -63,6 +76,19 @@ def run_batch(
         tell(f"{left} of {len(tasks)} images are left; the same command goes on with them.")
         raise
     return _told(record, counts, len(tasks))
+
+
+@contextmanager
+def _outcomes(todo: list[Task], wish: Wish, runtime: Runtime, scheduler: str | None) -> Iterator[Iterator[Outcome]]:
+    """What becomes of each image: here, one after the other, or on the workers of a cluster."""
+    with meter() as bar:
+        if scheduler is None:
+            yield work_through(Pipeline(runtime), todo, wish, partial(follow, bar))
+            return
+        from napari_clearclip.batch.cluster import client_of, work_on
+
+        with client_of(scheduler) as client:
+            yield counting(bar, "images", work_on(client, todo, wish, runtime), len(todo))
 
 
 def _told(record: Record, counts: Counter[str], total: int) -> int:

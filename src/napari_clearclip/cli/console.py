@@ -100,3 +100,14 @@ def follow(bar: Bar, name: str, steps: Generator[Progress, None, T]) -> T:
             stage = state.stage
             bar.reset(task, description=f"{name} · {stage}", total=state.total or None)
         bar.update(task, completed=state.done, total=state.total or None)
+
+
+def counting(bar: Bar, name: str, items: Iterator[T], total: int) -> Iterator[T]:
+    """The same items, showing `name` and how many there were."""
+    (task,) = bar.task_ids
+    bar.reset(task, description=name, total=total)
+    for item in items:
+        if _INTERRUPTED.is_set():
+            raise KeyboardInterrupt
+        bar.advance(task)
+        yield item

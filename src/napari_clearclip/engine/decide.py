@@ -74,8 +74,11 @@ class Candidates:
         return cls(torch.stack(list(maps)) if maps else torch.zeros(0, *cells), owner, objects, key)
 
     def of(self, prompt: int, maps: torch.Tensor) -> torch.Tensor:
-        """The maps (n, ...) of one prompt's phrases."""
-        return maps[[index for index, owner in enumerate(self.owner) if owner == prompt]]
+        """The maps (n, ...) of one prompt's phrases, without a copy where these lie beside each other."""
+        mine = [index for index, owner in enumerate(self.owner) if owner == prompt]
+        if mine and mine[-1] - mine[0] + 1 == len(mine):
+            return maps[mine[0] : mine[-1] + 1]
+        return maps[mine]
 
 
 @dataclass(frozen=True)

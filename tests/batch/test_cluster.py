@@ -1,0 +1,88 @@
+"""A cluster gives what one process gives, also if a worker is killed on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from distributed import Client, LocalCluster
+
+from napari_clearclip.batch.cluster import Engine, check_scheduler, work_on
+from napari_clearclip.batch.planes import silently
+from napari_clearclip.batch.work import Task, Wish, work_through
+from napari_clearclip.io.session import Session
+from napari_clearclip.pipeline import Pipeline
+from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings
+
+COUNT = 12
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> list[Task]:
+    random = np.random.default_rng(0)
+    tasks = []
+    for number in range(COUNT):
+        path = tmp_path / f"{number}.tif"
+        tifffile.imwrite(path, random.integers(0, 256, (60, 84, 3)).astype(np.uint8), photometric="rgb")
+        tasks.append(Task(path, f"{number}"))
+    tasks[3].path.write_bytes(b"II*\0damaged")
+    return tasks
+
+
+@pytest.fixture
+def session(tiny: Path) -> Session:
+    prompts = tuple(Prompt(phrase=name, threshold=0.3) for name in ("cat", "dog"))
+    model = Model(name="", pretrained=str(tiny))
+    return Session(settings=Settings(model=model, prompts=prompts, comparing=Comparing(templates="single")))
+
+
+def test_a_worker_that_is_killed_loses_nothing(tasks: list[Task], session: Session, tmp_path: Path) -> None:
+    runtime = Runtime(device="cpu", threads=1, cache_folder=str(tmp_path / "cache"))
+    wishes = [Wish(session, tmp_path / name, tmp_path / "spool") for name in ("one", "many")]
+    for wish in wishes:
+        wish.folder.mkdir()
+    alone = {outcome.name: outcome for outcome in work_through(Pipeline(runtime), tasks, wishes[0], silently)}
+    found = {}
+    with (
+        LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        for outcome in work_on(client, tasks, wishes[1], runtime):
+            if not found:
+                busy = max(client.processing().items(), key=lambda item: len(item[1]))[0]
+                pids = client.run(os.getpid)
+                os.kill(pids[busy], signal.SIGKILL)
+            assert outcome.name not in found
+            found[outcome.name] = outcome
+    assert len(found) == COUNT
+    for name, outcome in found.items():
+        assert outcome.replace(seconds=0) == alone[name].replace(seconds=0)
+    assert found["3"].status == "failed"
+    assert "3.tif cannot be read as an image" in found["3"].error
+    files = [{path.name: path.read_bytes() for path in wish.folder.iterdir()} for wish in wishes]
+    assert len(files[0]) == (COUNT - 1) * 7
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize(("text", "count"), [("local:3", 3), ("tcp://10.0.0.1:8786", None)])
+def test_schedulers(text: str, count: int | None) -> None:
+    assert check_scheduler(text) == count
+
+
+@pytest.mark.parametrize("text", ["local", "local:", "local:0", "local:many"])
+def test_a_number_of_workers_is_needed(text: str) -> None:
+    with pytest.raises(ValueError, match="give local:N with a number of workers"):
+        check_scheduler(text)
+
+
+def test_an_engine_travels_without_its_pipeline() -> None:
+    import pickle
+
+    engine = Engine(Runtime(threads=1))
+    engine.setup(None)  # type: ignore[arg-type]
+    copy = pickle.loads(pickle.dumps(engine))
+    assert copy.__dict__ == {"_runtime": Runtime(threads=1)}
