@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from napari_clearclip.edits import Mask
 from napari_clearclip.io.files import as_json, read_text, replacing
-from napari_clearclip.io.masks import MOST_PIXELS, Masks
+from napari_clearclip.io.masks import Masks, check_size, check_together
 
 Json = dict[str, Any]
 _WHAT = "the COCO file"
+_FARTHEST = 2  # widths and heights of the image at which corners may lie
 
 
 def write_coco(path: Path, items: Iterable[Masks], polygons: bool = False) -> None:
@@ -141,6 +142,7 @@ def read_coco(path: Path) -> list[Masks]:
         for annotation in content["annotations"]:
             by_image.setdefault(annotation["image_id"], []).append(annotation)
         found: list[Masks] = []
+        check_together((int(image["height"]), int(image["width"])) for image in content["images"])
         for (name, stack), images in grouped.items():
             groups = [images] if stack else [[image] for image in images]
             found += [_read_image(names, order, name, stack, group, by_image) for group in groups]
@@ -166,9 +168,7 @@ def _read_image(
     """The masks of one image or stack."""
     height, width = int(images[0]["height"]), int(images[0]["width"])
     shape = (*stack, height, width)
-    pixels = int(np.prod(shape, dtype=float))
-    if height < 1 or width < 1 or pixels * max(len(names), 1) > 8 * MOST_PIXELS:
-        raise ValueError(f"an image of {shape} with {len(names)} categories is too large or empty")
+    check_size(shape, len(names))
     bits = np.zeros((len(names), *shape[:-1], -(-width // 8)), np.uint8)
     instances = np.zeros(shape, np.int32)
     numbered = False
@@ -176,6 +176,8 @@ def _read_image(
         if (int(image["height"]), int(image["width"])) != (height, width):
             raise ValueError(f"the planes of {name} differ in size")
         plane = tuple(image.get("plane", ()))
+        if len(plane) != len(stack) or any(not 0 <= at < size for at, size in zip(plane, stack, strict=True)):
+            raise ValueError(f"plane {plane} of {name} does not exist in a stack of {stack}")
         annotations = by_image.get(image["id"], [])
         several = len({item["category_id"] for item in annotations}) < len(annotations)
         for at, annotation in enumerate(annotations, 1):
@@ -189,11 +191,20 @@ def _read_image(
     return replace(masks, instances=instances) if numbered and masks.overlaps is None else masks
 
 
+def _check_polygons(polygons: list[Any], height: int, width: int) -> None:
+    """Refuse corners far from the image: to draw them takes memory in proportion to their distance."""
+    for polygon in polygons:
+        points = np.asarray(polygon, float).reshape(-1, 2)
+        if len(points) < 3 or not np.all(np.abs(points / (width, height)) <= _FARTHEST):
+            raise ValueError(f"a polygon of {len(points)} points is none, or lies far outside of its image")
+
+
 def _decode(segmentation: Any, height: int, width: int) -> Mask:
     """The mask of a segmentation: compressed or plain run lengths, or polygons."""
     from pycocotools import mask as rle
 
     if isinstance(segmentation, list):
+        _check_polygons(segmentation, height, width)
         packed = rle.merge(rle.frPyObjects(segmentation, height, width))
     else:
         if list(segmentation["size"]) != [height, width]:

@@ -83,6 +83,25 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Whatever goes wrong in the block with a file that is read is a ValueError of one sentence that names it.
+
+    Decoders raise anything on damaged files: struct.error, OverflowError, ZeroDivisionError, KeyError, ...
+    """
+    try:
+        yield
+    except ImportError:
+        raise
+    except MemoryError as error:
+        raise ValueError(f"{path} does not fit into memory") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:400] or type(error).__name__
+        if isinstance(error, ValueError) and path.name in reason:
+            raise ValueError(reason) from error
+        raise ValueError(f"{path} cannot be read: {reason}") from error
+
+
 def read_text(path: Path, what: str, most: int = 2**31) -> str:
     """The text in a file.
 

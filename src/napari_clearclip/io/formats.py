@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_clearclip.io import coco, geojson, imagej, npz, ometiff, omezarr, png, raster, tables, yolo
+from napari_clearclip.io.files import refusing
 from napari_clearclip.io.masks import Masks, Trait, traits_of, without
 
 LOSSES: dict[Trait, str] = {
@@ -200,7 +201,8 @@ def read(path: Path) -> list[Masks]:
     """
     if not path.exists():
         raise ValueError(f"{path} does not exist")
-    return FORMATS[format_of(path)].read(path)
+    with refusing(path):
+        return FORMATS[format_of(path)].read(path)
 
 
 def format_of(path: Path) -> str:

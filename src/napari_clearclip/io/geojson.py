@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_clearclip.io.files import as_json, read_text, replacing
-from napari_clearclip.io.masks import MOST_PIXELS, Masks
+from napari_clearclip.io.masks import Masks, check_size
 from napari_clearclip.io.polygons import Ring, filled, polygons_of, squared, unstaired
 from napari_clearclip.result import Georeference
 
@@ -191,14 +191,15 @@ def read_geojson(path: Path) -> Masks:
         about = content["napari_clearclip"]
         shape = tuple(int(size) for size in about["shape"])
         names = [str(name) for name in about["names"]]
-        if len(shape) != 2 or min(shape) < 1 or np.prod(shape, dtype=float) * max(len(names), 1) > 8 * MOST_PIXELS:
-            raise ValueError(f"an image of shape {shape} with {len(names)} names is too large or empty")
+        check_size(shape, len(names))
         transform, crs = tuple(map(float, about["transform"])), about["crs"]
         back = _projection(_WGS84, crs) if crs and "crs" not in content else None
         each, instances = [np.zeros(shape, bool) for _ in names], np.zeros(shape, np.int64)
         for feature in content["features"]:
             target = each[names.index(feature["properties"]["prompt"])]
             rings = [_pixels(np.array(ring, float), transform, back) for ring in feature["geometry"]["coordinates"]]
+            if not all(np.isfinite(ring).all() for ring in rings):
+                raise ValueError("a corner of a polygon is not a number")
             low = np.clip(np.floor(np.min(np.concatenate(rings), axis=0)).astype(int) - 1, 0, shape[::-1])
             high = np.clip(np.ceil(np.max(np.concatenate(rings), axis=0)).astype(int) + 1, low, shape[::-1])
             where = slice(low[1], high[1]), slice(low[0], high[0])
@@ -208,7 +209,7 @@ def read_geojson(path: Path) -> Masks:
                 instances[where][inside] = feature["properties"].get("object", 0)
     except KeyError as error:
         raise ValueError(f"{_WHAT} {path} lacks {error}; only files of napari-clearclip say their pixels") from error
-    except (TypeError, IndexError, ValueError, AttributeError) as error:
+    except (TypeError, IndexError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"{_WHAT} {path} cannot be used: {error}") from error
     fields: Json = {"colors": tuple(about["colors"]), "image": about["image"]}
     if crs:

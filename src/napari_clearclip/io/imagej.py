@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.io.files import distinct, replacing
-from napari_clearclip.io.masks import MOST_PIXELS, Masks
+from napari_clearclip.io.masks import Masks, check_size
 from napari_clearclip.io.polygons import Polygon, filled, polygons_of
 
 _ABOUT = "napari-clearclip.json"  # ImageJ looks at .roi files only
@@ -118,8 +118,7 @@ def read_imagej(path: Path) -> Masks:
             about = json.loads(archive.read(_ABOUT))
             rois = [(item, roifile.ImagejRoi.frombytes(archive.read(file))) for file, item in about["rois"].items()]
         shape = tuple(int(size) for size in about["shape"])
-        if np.prod(shape, dtype=float) * max(len(about["names"]), 1) > 8 * MOST_PIXELS:
-            raise ValueError(f"an image of shape {shape} is too large")
+        check_size(shape, len(about["names"]))
         return _masks(about, shape, rois)
     except (OSError, KeyError, TypeError, IndexError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read as ROIs of ours: {error}") from error
@@ -132,6 +131,8 @@ def _masks(about: dict[str, Any], shape: tuple[int, ...], rois: Sequence[tuple[d
         rings = [np.asarray(ring, float) - (roi.left, roi.top) for ring in roi.coordinates(multi=True)]
         rows, cols = slice(roi.top, roi.bottom), slice(roi.left, roi.right)
         where = (*item["plane"], rows, cols)
+        if not (0 <= rows.start <= rows.stop <= shape[-2] and 0 <= cols.start <= cols.stop <= shape[-1]):
+            raise ValueError(f"a ROI from {rows.start, cols.start} to {rows.stop, cols.stop} lies outside of {shape}")
         crop = filled(rings, (roi.bottom - roi.top, roi.right - roi.left))
         each[item["name"]][where] |= crop
         instances[where][crop] = item["object"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,18 @@ def write_npz(path: Path, masks: Masks) -> None:
         np.savez_compressed(file, about=np.array(json.dumps(about, ensure_ascii=False)), **arrays)
 
 
+def _check(archive: zipfile.ZipFile, item: zipfile.ZipInfo) -> None:
+    """Refuse an array that says that it is larger than it is, before memory for it is asked for."""
+    with archive.open(item) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    if dtype.hasobject:
+        raise ValueError("it has objects that only a program could unpack (allow_pickle), not numbers alone")
+    if math.prod(shape) * dtype.itemsize > item.file_size:
+        raise ValueError(f"{item.filename} is said to have shape {shape}, but has {item.file_size:,} bytes")
+
+
 def read_npz(path: Path) -> Masks:
     """The masks that `write_npz` wrote.
 
@@ -51,8 +64,10 @@ def read_npz(path: Path) -> Masks:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(item.file_size for item in archive.infolist())
-        if size > _MOST_BYTES:
-            raise ValueError(f"it would unpack to {size:,} bytes")
+            if size > _MOST_BYTES:
+                raise ValueError(f"it would unpack to {size:,} bytes")
+            for item in archive.infolist():
+                _check(archive, item)
         with np.load(path, allow_pickle=False) as content:
             about = json.loads(str(content["about"]))
             arrays = {name: content[name] for name in _ARRAYS if name in content}

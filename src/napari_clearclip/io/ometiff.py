@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.io.files import replacing
-from napari_clearclip.io.masks import MOST_PIXELS, Masks
+from napari_clearclip.io.masks import Masks, check_size
 from napari_clearclip.io.raster import SOFTWARE
 
 _UNITS = {"um": "µm", "μm": "µm", "micrometer": "µm", "micron": "µm", "nanometer": "nm", "millimeter": "mm"}
@@ -80,8 +80,8 @@ def read_ometiff(path: Path) -> Masks:
             axes, about = series.axes, tif.ome_metadata
             if about is None:
                 raise ValueError("it has no OME metadata")
-            if np.prod(series.shape, dtype=float) > 8 * MOST_PIXELS:
-                raise ValueError(f"an image of shape {series.shape} is too large")
+            sizes = dict(zip(axes, series.shape, strict=True))
+            check_size([size for axis, size in sizes.items() if axis != "C"], sizes.get("C", 1), path.stat().st_size)
             pixels = ElementTree.fromstring(about).find("{*}Image/{*}Pixels")
             if pixels is None:
                 raise ValueError("its OME metadata name no pixels")
@@ -95,14 +95,14 @@ def read_ometiff(path: Path) -> Masks:
     colors = tuple(
         "#" + (int(channel.get("Color", -1)) % 2**32).to_bytes(4, "big").hex()[:6].upper() for channel in channels
     )
-    sizes = [pixels.get(f"PhysicalSize{axis}") for axis in axes]
-    known = any(size is not None for size in sizes)
+    lengths = [pixels.get(f"PhysicalSize{axis}") for axis in axes]
+    known = any(length is not None for length in lengths)
     return Masks.from_each(
         names,
         [mask > 0 for mask in data],
         colors=colors,
         image=_image_name(about),
-        spacing=tuple(float(size or 1) for size in sizes) if known else (),
+        spacing=tuple(float(length or 1) for length in lengths) if known else (),
         unit=pixels.get("PhysicalSizeXUnit", "µm") if known else "pixel",
     )
 

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.io.files import replacing_folder
-from napari_clearclip.io.masks import MOST_PIXELS, Masks
+from napari_clearclip.io.masks import Masks, check_size
 
 _CHUNK = 1024  # side of a chunk, and the largest side of the pyramid's top
+_CODECS = {"bytes", "zstd", "gzip", "blosc", "crc32c", "transpose", "sharding_indexed"}
 _UNITS = {"um": "micrometer", "µm": "micrometer", "μm": "micrometer", "nm": "nanometer", "mm": "millimeter"}
 _UNITS |= {"m": "meter", "cm": "centimeter"}
 
@@ -109,8 +110,7 @@ def read_omezarr(path: Path) -> Masks:
         ome, about = group.attrs["ome"], group.attrs.get("napari-clearclip", {})
         (scales, *_) = ome["multiscales"]
         array = group[scales["datasets"][0]["path"]]
-        if np.prod(array.shape, dtype=float) > MOST_PIXELS:
-            raise ValueError(f"an image of shape {array.shape} is too large")
+        _check(array)
         data = np.asarray(array[:])
         found: dict[str, list[int]] = {name: [] for name in about.get("names", ())}
         for item in ome["image-label"]["properties"]:
@@ -131,6 +131,18 @@ def read_omezarr(path: Path) -> Masks:
         spacing=() if set(scale) <= {1.0} else scale,
         unit=about.get("unit", "pixel"),
     )
+
+
+def _check(array: Any) -> None:
+    """Refuse arrays that are too large, or that anything but the usual ways to store numbers would unpack.
+
+    Zarr lets an array name its codecs; there is one that runs whatever a file says (pickle).
+    """
+    check_size(array.shape)
+    about = array.metadata.to_dict()
+    codecs = [str(codec.get("name")) for codec in about.get("codecs", ())]
+    if about["zarr_format"] != 3 or np.dtype(array.dtype).kind not in "ui" or not set(codecs) <= _CODECS:
+        raise ValueError(f"an array of {array.dtype} with the codecs {codecs} was not written by napari-clearclip")
 
 
 def _libraries() -> tuple[Any, Any]:

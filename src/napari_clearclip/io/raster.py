@@ -13,8 +13,8 @@ from xml.sax.saxutils import escape
 import numpy as np
 import numpy.typing as npt
 
-from napari_clearclip.io.files import replacing
-from napari_clearclip.io.masks import MOST_PIXELS, Masks
+from napari_clearclip.io.files import refusing, replacing
+from napari_clearclip.io.masks import Masks, check_size
 from napari_clearclip.io.placement import Placement, placement_of, tags_of
 from napari_clearclip.result import Georeference
 
@@ -144,8 +144,7 @@ def _read(path: Path, what: str, names: str) -> tuple[Array, dict[str, Any], Pla
             described = (tif.shaped_metadata or ({},))[0]
             if names not in described:
                 raise ValueError(f"it says no names of {what}, so that it was not written by napari-clearclip")
-            if np.prod(tif.series[0].shape, dtype=float) > MOST_PIXELS:
-                raise ValueError(f"an image of shape {tif.series[0].shape} is too large")
+            check_size(tif.series[0].shape, stored=path.stat().st_size)
             data = np.asarray(tif.asarray())
             placement, georeference = placement_of(tif.series[0].keyframe, None)
             axes = tif.series[0].axes
@@ -188,9 +187,10 @@ def read_scores(path: Path) -> tuple[Array, tuple[str, ...]]:
     ValueError
         If the file is damaged or was not written by it.
     """
-    data, described, *_ = _read(path, "scores", "scores")
-    names = tuple(described["scores"])
-    return (data[None] if len(names) == 1 else np.moveaxis(data, -3, 0)), names
+    with refusing(path):
+        data, described, *_ = _read(path, "scores", "scores")
+        names = tuple(described["scores"])
+        return (data[None] if len(names) == 1 else np.moveaxis(data, -3, 0)), names
 
 
 def role_of(path: Path) -> Literal["", "masks", "scores"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_clearclip.io.files import replacing
+from napari_clearclip.io.files import read_text, replacing
 from napari_clearclip.io.masks import Masks
 from napari_clearclip.measures import measure
 from napari_clearclip.result import Column, ObjectTable
@@ -124,13 +125,13 @@ def read_objects(path: Path) -> ObjectTable:
 
     Raises
     ------
-    OSError
-        If it cannot be read.
     ValueError
-        If it is no such table, with the line that is wrong.
+        If it cannot be read, or is no such table, with the line that is wrong.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = list(csv.reader(file))
+    try:
+        lines = list(csv.reader(io.StringIO(read_text(path, "the table"), newline=""), strict=True))
+    except csv.Error as error:
+        raise ValueError(f"{path.name} is no table of objects: {error}") from error
     titles = [_TITLE.fullmatch(title) for title in lines[0]] if lines else []
     known = [title for title in titles if title is not None]
     if len(known) < len(titles) or "id" not in [title["name"] for title in known]:
@@ -143,7 +144,7 @@ def read_objects(path: Path) -> ObjectTable:
         kind = object if title["name"] in _TEXTS else np.int64 if title["name"] in _WHOLE else np.float64
         try:
             values = np.array([line[at] for line in lines[1:]], object).astype(kind)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise ValueError(f"the column {title[0]} of {path.name} has a value that is no number: {error}") from error
         columns.append(Column(title["name"], title["unit"] or "", values))
     return ObjectTable(tuple(columns))

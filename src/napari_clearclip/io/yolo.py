@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_clearclip.edits import Mask
 from napari_clearclip.io.files import as_yaml, read_text, replacing
-from napari_clearclip.io.masks import MOST_PIXELS, Masks
+from napari_clearclip.io.masks import Masks, check_size, check_together
 
 _LIST = "data.yaml"
 _WHAT = "the list"
@@ -107,8 +107,10 @@ def read_yolo(path: Path) -> list[Masks]:
     folder = path.parent if path.name == _LIST else path
     try:
         about = as_yaml(read_text(folder / _LIST, _WHAT), folder / _LIST, _WHAT)
-        names = [str(name) for _, name in sorted(dict(about["names"]).items())]
+        given = about["names"]
+        names = [str(name) for name in (given if isinstance(given, list) else [given[at] for at in range(len(given))])]
         colors = tuple(map(str, about.get("colors", ())))
+        check_together(item["size"] for item in about["annotated"])
         return [replace(_read_image(folder, names, item), colors=colors) for item in about["annotated"]]
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"the list {folder / _LIST} lacks names or sizes of images: {error!r}") from error
@@ -117,8 +119,7 @@ def read_yolo(path: Path) -> list[Masks]:
 def _read_image(folder: Path, names: list[str], about: dict[str, Any]) -> Masks:
     cv2 = _opencv()
     height, width = (int(size) for size in about["size"])
-    if height < 1 or width < 1 or height * width * max(len(names), 1) > 8 * MOST_PIXELS:
-        raise ValueError(f"an image of {height} x {width} pixels is too large or empty")
+    check_size((height, width), len(names))
     each = [np.zeros((height, width), np.uint8) for _ in names]
     instances = np.zeros((height, width), np.int32)
     path = folder / "labels" / f"{PurePath(about['file_name']).stem}.txt"
@@ -126,7 +127,7 @@ def _read_image(folder: Path, names: list[str], about: dict[str, Any]) -> Masks:
         try:
             index, *shares = line.split()
             points = np.array(shares, float).reshape(-1, 2) * (width, height)
-            target = each[int(index)]
+            target = each[_class(index)]
         except (ValueError, IndexError) as error:
             raise ValueError(f"line {number} of {path} is not a class and pairs of x and y: {error}") from error
         if not np.all((points >= 0) & (points <= (width, height))):
@@ -136,3 +137,10 @@ def _read_image(folder: Path, names: list[str], about: dict[str, Any]) -> Masks:
         cv2.fillPoly(instances, corners, number)
     masks = Masks.from_each(names, [mask.astype(bool) for mask in each], image=str(about["file_name"]))
     return replace(masks, instances=instances) if about["objects"] and masks.overlaps is None else masks
+
+
+def _class(text: str) -> int:
+    """The number of a class; a negative one would count from the last."""
+    if (number := int(text)) < 0:
+        raise IndexError(f"class {number} does not exist")
+    return number
