@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_clearclip.edits import View
+from napari_clearclip.edits import Edits, View
 from napari_clearclip.io.images import Picture
 from napari_clearclip.io.session import Session
 from napari_clearclip.pipeline import Pipeline
@@ -37,9 +37,15 @@ def silently(name: str, steps: Steps) -> Segmentation:
 
 
 def segment_picture(
-    pipeline: Pipeline, picture: Picture, session: Session, follow: Follow, name: str, bands: tuple[str, ...] = ()
+    pipeline: Pipeline,
+    picture: Picture,
+    session: Session,
+    follow: Follow,
+    name: str,
+    bands: tuple[str, ...] = (),
+    edits: Edits | None = None,
 ) -> tuple[Segmentation, ...]:
-    """The segmentation of every plane, or of the one plane that the session's view names.
+    """The segmentation of every plane, or of the one plane that the session's view names, with what was done by hand.
 
     Raises
     ------
@@ -59,7 +65,8 @@ def segment_picture(
     results = []
     for place, plane in enumerate(planes):
         part = f"{name} plane {place + 1}/{len(planes)}" if len(planes) > 1 else name
-        steps = pipeline.steps(picture.data, settings, view.replace(plane=plane), georeference=picture.georeference)
+        seen, mine = view.replace(plane=plane), (edits or Edits()).at(plane)
+        steps = pipeline.steps(picture.data, settings, seen, mine, georeference=picture.georeference)
         results.append(follow(part, steps))
     return tuple(results)
 

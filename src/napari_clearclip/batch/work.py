@@ -16,6 +16,7 @@ from napari_clearclip.batch.outcome import Outcome, found_in, sentence
 from napari_clearclip.batch.planes import Follow, segment_picture
 from napari_clearclip.batch.results import write_results
 from napari_clearclip.cache import key_of
+from napari_clearclip.edits import Edits
 from napari_clearclip.io.images import read_image
 from napari_clearclip.io.session import Session
 from napari_clearclip.settings import Runtime
@@ -49,6 +50,8 @@ class Wish:
         Names of the channels.
     results : bool
         Whether labels, overlay, settings, masks and similarities are written beside the formats.
+    edits : Edits
+        What was done by hand, where there is one image.
     """
 
     session: Session
@@ -58,6 +61,7 @@ class Wish:
     leave_out: tuple[str, ...] = ()
     bands: tuple[str, ...] = ()
     results: bool = True
+    edits: Edits = Edits()
 
     @property
     def exports(self) -> Exports:
@@ -74,7 +78,7 @@ class Wish:
         """
         weights = Path(self.session.settings.model.pretrained)
         model = stamp(weights) if weights.is_file() else ()
-        asked = (self.session, self.formats, self.leave_out, self.bands, self.results)
+        asked = (self.session, self.formats, self.leave_out, self.bands, self.results, self.edits)
         return key_of(__version__, str(path.absolute()), stamp(path), model, *asked)
 
 
@@ -112,7 +116,8 @@ def work(pipeline: Pipeline, task: Task, wish: Wish, follow: Follow, shown: str 
     about: dict[str, Any] = {"image": str(path.absolute()), "name": task.name, "key": task.key}
     try:
         picture = read_image(path)
-        results = segment_picture(pipeline, picture, wish.session, follow, shown or path.name, wish.bands)
+        shown = shown or path.name
+        results = segment_picture(pipeline, picture, wish.session, follow, shown, wish.bands, wish.edits)
         files = write_results(wish.folder, task.name, picture, results) if wish.results else []
         files += wish.exports.add(task.name, picture, path.name, results)
     except ModelError:

@@ -83,6 +83,13 @@ SettingsOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE.json", help="A settings file of an earlier run; the other options go before it."),
 ]
+SessionOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.clearclip",
+        help="A session of the panel: its settings and what was done by hand; the other options go before it.",
+    ),
+]
 ThreadsOption = Annotated[
     int | None, typer.Option(metavar="N", help="CPU cores to compute with; all that torch takes if left out.")
 ]
@@ -161,6 +168,7 @@ def _segment(
     leave_out: LeaveOutOption = None,
     device: DeviceOption = "auto",
     settings: SettingsOption = None,
+    session: SessionOption = None,
     threads: ThreadsOption = None,
     out: Annotated[
         Path,
@@ -194,6 +202,7 @@ def _segment(
         templates=templates,
         short_side=short_side,
         settings=settings,
+        session=session,
         formats=tuple(format_ or ()),
         leave_out=tuple(leave_out or ()),
     )

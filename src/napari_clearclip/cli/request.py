@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from napari_clearclip import domains
 from napari_clearclip.cli.console import UsageError, sentence, tell
+from napari_clearclip.cli.sessions import from_session
+from napari_clearclip.edits import Edits
 from napari_clearclip.io.formats import FORMATS
 from napari_clearclip.io.masks import TRAITS
 from napari_clearclip.io.session import Session, read_session
@@ -46,6 +48,7 @@ class Flags:
     templates: str | None = None
     short_side: str | None = None
     settings: Path | None = None
+    session: Path | None = None
     formats: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
 
@@ -64,8 +67,27 @@ def check_formats(flags: Flags) -> None:
                 raise UsageError(f"{option} {name} is not known; there are {', '.join(known)}")
 
 
-def session_of(flags: Flags) -> Session:
-    """The settings file with the flags put over it.
+def wanted_of(flags: Flags, images: Sequence[Path]) -> tuple[Session, Edits]:
+    """The settings file, or what a session says of the images, with the flags put over it; and what was done by hand.
+
+    Raises
+    ------
+    UsageError
+        As `session_of`, and as `from_session`.
+    """
+    if flags.session is None:
+        return session_of(flags), Edits()
+    if flags.settings is not None:
+        raise UsageError("--settings and --session exclude each other; give one of them")
+    try:
+        session, edits = from_session(flags.session, images)
+    except ValueError as error:
+        raise UsageError(sentence(error)) from error
+    return session_of(flags, session), edits
+
+
+def session_of(flags: Flags, session: Session | None = None) -> Session:
+    """The settings file, or `session`, with the flags put over it.
 
     Raises
     ------
@@ -75,7 +97,7 @@ def session_of(flags: Flags) -> Session:
     if flags.distractors and flags.no_distractors:
         raise UsageError("--distractor and --no-distractors exclude each other; give one of them")
     try:
-        session = read_session(flags.settings) if flags.settings else Session()
+        session = session or (read_session(flags.settings) if flags.settings else Session())
         settings = session.settings
         if flags.prompts or flags.model or settings.worded or not (flags.indices or settings.objects):
             settings = _with_model(settings, flags.model)  # band expressions alone need none

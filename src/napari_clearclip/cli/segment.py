@@ -12,7 +12,7 @@ from napari_clearclip.batch.outcome import Outcome
 from napari_clearclip.batch.work import Task, Wish, runtime_of, work_through
 from napari_clearclip.cli.console import UsageError, follow, meter, sentence, tell
 from napari_clearclip.cli.report import Row, advise, show_rows, warn_unknown
-from napari_clearclip.cli.request import Flags, check_formats, session_of
+from napari_clearclip.cli.request import Flags, check_formats, wanted_of
 from napari_clearclip.io.files import writable_folder
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Runtime
@@ -27,7 +27,7 @@ def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path, 
         If the options are wrong; nothing is done then.
     """
     paths = inputs(images)
-    session = session_of(flags)
+    session, edits = wanted_of(flags, paths)
     check_formats(flags)
     pipeline = Pipeline(runtime_of(runtime_for(device, threads)))
     writable_folder(out)
@@ -35,7 +35,7 @@ def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path, 
     rows: list[Row] = []
     failed = 0
     with meter() as bar, tempfile.TemporaryDirectory() as spool:
-        wish = Wish(session, out, Path(spool), flags.formats, flags.leave_out, flags.bands)
+        wish = Wish(session, out, Path(spool), flags.formats, flags.leave_out, flags.bands, edits=edits)
         for outcome in work_through(pipeline, tasks, wish, partial(follow, bar)):
             failed += outcome.status == "failed"
             tell_error(outcome)

@@ -41,8 +41,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path, keep: bool = False) -> Iterator[Path]:
     """A folder beside `path` to fill; it takes the place of `path` if the block ends well, else it is removed.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; the one that it is in must be there.
+    keep : bool
+        Whether what is in `path` is there from the start, as links to the same files, which are to be replaced by
+        `replacing` and never written into.
 
     Raises
     ------
@@ -51,7 +59,10 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """
     temporary, old = (path.with_name(f".{secrets.token_hex(6)}.{ending}") for ending in ("part", "old"))
     try:
-        temporary.mkdir()
+        if keep and path.is_dir():
+            shutil.copytree(path, temporary, symlinks=True, copy_function=_link)
+        else:
+            temporary.mkdir()
         yield temporary
         for part in (*temporary.rglob("*"), temporary):
             flush(part)
@@ -70,6 +81,14 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     finally:
         for folder in (temporary, old):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    """A second name of a file, or a copy where there cannot be one."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except (OSError, NotImplementedError):
+        shutil.copy2(source, target)
 
 
 def flush(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_clearclip.edits import Mask
-from napari_clearclip.io.files import distinct, replacing, slug
+from napari_clearclip.io.files import distinct, replacing, replacing_folder, slug
 from napari_clearclip.io.masks import Masks
 
 _NAMES = "napari-clearclip"  # keyword of the text in which names are kept
@@ -59,7 +59,7 @@ def read_indexed(path: Path) -> Masks:
 
 
 def write_each(path: Path, masks: Masks) -> None:
-    """A folder with one PNG a name: 0 and 255.
+    """A folder with one PNG a name: 0 and 255; other files in it are left as they are.
 
     Raises
     ------
@@ -68,12 +68,13 @@ def write_each(path: Path, masks: Masks) -> None:
     """
     from PIL import Image
 
-    path.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     parts = distinct(slug(name) for name in masks.names)
-    for at, (part, mask) in enumerate(zip(parts, masks, strict=True)):
-        described = {"name": masks.names[at], "color": masks.colors[at], "place": at, "image": masks.image}
-        with replacing(path / f"{part}.png") as file:
-            Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(file, "PNG", pnginfo=_text(described))
+    with replacing_folder(path, keep=True) as folder:
+        for at, (part, mask) in enumerate(zip(parts, masks, strict=True)):
+            described = {"name": masks.names[at], "color": masks.colors[at], "place": at, "image": masks.image}
+            with replacing(folder / f"{part}.png") as file:
+                Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(file, "PNG", pnginfo=_text(described))
 
 
 def read_each(path: Path) -> Masks:

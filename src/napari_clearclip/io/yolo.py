@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_clearclip.edits import Mask
-from napari_clearclip.io.files import as_yaml, read_text, replacing
+from napari_clearclip.io.files import as_yaml, read_text, replacing, replacing_folder
 from napari_clearclip.io.masks import Masks, check_size, check_together
 
 _LIST = "data.yaml"
@@ -53,14 +53,16 @@ def write_yolo(folder: Path, items: Iterable[Masks]) -> None:
         texts[stem] = "".join(line + "\n" for line in _lines(masks, list(colors)))
         objects = masks.instances is not None
         images.append({"file_name": masks.image, "size": list(masks.labels.shape), "objects": objects})
-    (folder / "labels").mkdir(parents=True, exist_ok=True)
-    for stem, text in texts.items():
-        with replacing(folder / "labels" / f"{stem}.txt") as file:
-            file.write_text(text, encoding="ascii")
     about = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(colors))}
     about |= {"colors": list(colors.values()), "annotated": images}
-    with replacing(folder / _LIST) as file:
-        file.write_text(yaml.safe_dump(about, allow_unicode=True, sort_keys=False), "utf-8")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_folder(folder, keep=True) as new:
+        (new / "labels").mkdir(exist_ok=True)
+        for stem, text in texts.items():
+            with replacing(new / "labels" / f"{stem}.txt") as file:
+                file.write_text(text, encoding="ascii")
+        with replacing(new / _LIST) as file:
+            file.write_text(yaml.safe_dump(about, allow_unicode=True, sort_keys=False), "utf-8")
 
 
 def _lines(masks: Masks, names: list[str]) -> list[str]:

@@ -72,6 +72,15 @@ class Autosave:
         if self._dirty:
             self._timer.start()
 
+    @property
+    def delay(self) -> float:
+        """Seconds from a change until it is written."""
+        return self._timer.interval() / 1000
+
+    @delay.setter
+    def delay(self, delay: float) -> None:
+        self._timer.setInterval(round(1000 * delay))
+
     def close(self) -> None:
         """Stop, and remove the journals; once is enough, more does no harm."""
         self._controller.changed.disconnect(self._on_changed, missing_ok=True)
