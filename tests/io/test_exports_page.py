@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,31 +35,65 @@ def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     plain = Masks(("field", "roof"), LABELS, image="field.png", scores=scores)
     numbered = Masks(plain.names, LABELS, instances=LABELS, image="field.png")
     placed = Masks(plain.names, LABELS, image="field.tif", georeference=land)
+    write(tmp_path / "lake_clearclip_masks.npz", [Masks(("lake",), 0 * LABELS, image="lake.png")], "npz")
     for name, form in FORMATS.items():
         stem = "clearclip" if form.joins else "field_clearclip"
-        masks = numbered if name == "objects" else placed if name == "tiff" else plain
+        masks = numbered if name == "objects" else placed if name in ("tiff", "geojson") else plain
         write(tmp_path / f"{stem}_{form.ending}", [masks], name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
+def _same(found: object, wanted: object) -> None:
+    np.testing.assert_array_equal(found, wanted)
+
+
+def _each(found: dict[str, object]) -> None:
+    assert list(found) == ["field", "roof"]
+    for at, mask in enumerate(found.values(), 1):
+        _same(mask, at == LABELS)
+
+
+# By the name of a variable, what a snippet leaves in it.
+LEFT: dict[str, Callable[[Any], None]] = {
+    "labels": lambda found: _same(found, LABELS),
+    "objects": lambda found: _same(found, LABELS),
+    "drawn": lambda found: _same(found, LABELS),
+    "masks": lambda found: _each(
+        dict(found) if isinstance(found, dict) else dict(zip(found.names, found, strict=True))
+    ),
+    "scores": lambda found: [_same(part, 0.5) for part in found.values()] and None,
+    "areas": lambda found: _same(found, {"field": 600, "roof": 48}),
+    "prompts": lambda found: _same(found, {1: "field", 2: "roof"}),
+    "names": lambda found: _same(found, {0: "field", 1: "roof"}),
+    "polygons": lambda found: _same([name for name, _ in found], ["field", "roof"]),
+    "outlines": lambda found: _same([np.ptp(found[name][0], axis=0).tolist() for name in found], [[30, 20], [8, 6]]),
+}
+
+
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda text: text.splitlines()[-1][:40])
 def test_snippets_run(snippet: str, exported: Path) -> None:
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     exec(snippet, found)
-    for name in ("labels", "objects"):
-        if name in found:
-            np.testing.assert_array_equal(found[name], LABELS)
-    if "areas" in found:
-        assert found["areas"] == {"field": 600, "roof": 48}
-    if "prompts" in found:
-        assert found["prompts"] == {1: "field", 2: "roof"}
-    if "names" in found:
-        assert found["names"] == {0: "field", 1: "roof"}
+    left = set(found) & set(LEFT) - ({"masks", "name"} if "COCO" in found or "images" in found else set())
+    for name in left:
+        LEFT[name](found[name])
     if "Shaping" in found:
         (shaped,) = read(exported / "roofs.geojson")
-        np.testing.assert_array_equal(shaped.labels, LABELS)
+        _same(shaped.labels, LABELS)
+    if "COCO" in found:
+        assert name_of(found) == "roof"
+        _same(found["mask"], LABELS == 2)
+    if "images" in found:
+        assert [masks.image for masks in read(exported / "both_coco.json")] == ["field.png", "lake.png"]
+    assert left or {"Shaping", "COCO", "images"} & set(found)
 
 
-def test_there_are_snippets() -> None:
-    assert len(SNIPPETS) == 8
+def name_of(found: dict[str, Any]) -> str:
+    return str(found["name"])
+
+
+def test_every_format_has_a_snippet() -> None:
+    text = "".join(SNIPPETS)
+    missing = [name for name, form in FORMATS.items() if f"clearclip_{form.ending}" not in text]
+    assert missing == []

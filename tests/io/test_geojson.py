@@ -18,7 +18,7 @@ from napari_clearclip.io.geojson import Shaping, read_geojson, write_geojson
 from napari_clearclip.io.images import read_image
 from napari_clearclip.io.masks import Masks
 from napari_clearclip.io.polygons import polygons_of, squared
-from napari_clearclip.io.raster import write_masks
+from napari_clearclip.io.raster import write_masks, write_scores
 from napari_clearclip.result import Georeference
 
 UTM = Georeference("EPSG:32618", (300.0, 0.0, 101985.0, 0.0, -300.0, 2826915.0))
@@ -147,6 +147,24 @@ def test_exports_of_real_rasters_lie_on_them(name: str, test_data: Path, tmp_pat
     polygon = shapely.ops.transform(back.transform, shapely.geometry.shape(item["geometry"]))
     (x0, y0), (x1, y1) = corners
     np.testing.assert_allclose(polygon.bounds, (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)), atol=half)
+
+
+def test_nodata_of_a_real_raster_stays_nodata(test_data: Path, tmp_path: Path) -> None:
+    """All that has data is land: labels and scores have data where the raster has, by GDAL's own masks."""
+    picture = read_image(test_data / "geo/RGB.byte.tif")
+    with rasterio.open(test_data / "geo/RGB.byte.tif") as source:
+        there = source.dataset_mask() > 0
+        transform, crs = source.transform, source.crs
+    scores = np.full((1, 2, 2), 0.5, np.float32)
+    valid = np.packbits(there, axis=-1)
+    fields = {"placement": picture.placement, "georeference": picture.georeference}
+    masks = Masks(("land",), there.astype(np.uint8), scores=scores, valid=valid, **fields)
+    write_masks(tmp_path / "labels.tif", masks)
+    write_scores(tmp_path / "scores.tif", masks)
+    for name in ("labels", "scores"):
+        with rasterio.open(tmp_path / f"{name}.tif") as found:
+            np.testing.assert_array_equal(found.dataset_mask() > 0, there)
+            assert (found.transform, found.crs) == (transform, crs)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ from napari_clearclip.io.files import distinct, replacing
 from napari_clearclip.io.masks import Masks, check_size
 from napari_clearclip.io.polygons import Polygon, filled, polygons_of
 
-_ABOUT = "napari-clearclip.json"  # ImageJ looks at .roi files only
+_OURS = 0xC1EA  # of the extra field of a file in a zip that says whose outline it is; others pass over it
+_LONGEST = 2**16 - 1  # bytes that the comment of a zip may have
 _MOVE, _LINE, _CLOSE = 0.0, 1.0, 4.0  # segments of a path, as ImageJ numbers them
 _MOST_BYTES = 2**31
 
@@ -56,11 +58,17 @@ def write_imagej(path: Path, masks: Masks) -> None:
         "image": masks.image,
         "shape": masks.labels.shape,
     }
-    content["rois"] = dict(zip(files, about, strict=True))
+    comment = json.dumps(content, ensure_ascii=False).encode()
+    if len(comment) > _LONGEST:
+        raise ValueError(f"the names have {len(comment):,} bytes together, more than a zip can say; use .npz or COCO")
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, roi in zip(files, rois, strict=True):
-            archive.writestr(name, roi.tobytes())
-        archive.writestr(_ABOUT, json.dumps(content, ensure_ascii=False))
+        archive.comment = comment  # no file of its own: programs take all files in the zip for outlines
+        for name, roi, item in zip(files, rois, about, strict=True):
+            info = zipfile.ZipInfo(name)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            said = json.dumps(item).encode()
+            info.extra = struct.pack("<HH", _OURS, len(said)) + said
+            archive.writestr(info, roi.tobytes())
 
 
 def _roi(title: str, polygons: list[Polygon], corner: tuple[int, int], plane: tuple[int, ...], color: str) -> Any:
@@ -113,15 +121,30 @@ def read_imagej(path: Path) -> Masks:
         with zipfile.ZipFile(path) as archive:
             if (size := sum(item.file_size for item in archive.infolist())) > _MOST_BYTES:
                 raise ValueError(f"it would unpack to {size:,} bytes")
-            if _ABOUT not in archive.namelist():
+            if not archive.comment:
                 raise ValueError("it does not say how large the image is, since another program wrote it")
-            about = json.loads(archive.read(_ABOUT))
-            rois = [(item, roifile.ImagejRoi.frombytes(archive.read(file))) for file, item in about["rois"].items()]
+            about = json.loads(archive.comment)
+            rois = [
+                (_said(item.extra), roifile.ImagejRoi.frombytes(archive.read(item)))
+                for item in archive.infolist()
+                if item.filename.endswith(".roi")
+            ]
         shape = tuple(int(size) for size in about["shape"])
         check_size(shape, len(about["names"]))
         return _masks(about, shape, rois)
     except (OSError, KeyError, TypeError, IndexError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read as ROIs of ours: {error}") from error
+
+
+def _said(extra: bytes) -> dict[str, Any]:
+    """What our extra field of a file in a zip says."""
+    while len(extra) >= 4:
+        kind, length = struct.unpack("<HH", extra[:4])
+        if kind == _OURS:
+            found: dict[str, Any] = json.loads(extra[4 : 4 + length])
+            return found
+        extra = extra[4 + length :]
+    raise ValueError("one of its outlines does not say what it is of")
 
 
 def _masks(about: dict[str, Any], shape: tuple[int, ...], rois: Sequence[tuple[dict[str, Any], Any]]) -> Masks:
