@@ -376,7 +376,7 @@ def coco_with(**changes: Any) -> str:
         ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         (coco_with(image={"width": 10**9, "height": 10**9}), "is too large"),
-        (coco_with(image={"width": 0}), "too large or empty"),
+        (coco_with(image={"width": 0}), "is empty"),
         (coco_with(image={"stack": [10**6, 10**6]}), "is too large"),
         (coco_with(annotation={"segmentation": {"size": [4, 4], "counts": [17]}}), "cover 17 of 16 pixels"),
         (coco_with(annotation={"segmentation": {"size": [9, 9], "counts": [81]}}), "a mask has size"),
