@@ -117,11 +117,11 @@ class Encoding:
         self, job: Job, numbers: Sequence[int], use: Callable[[int, Features], None]
     ) -> Generator[Progress, None, None]:
         """Call `use` with the number and the features of each of some windows."""
-        boxes, done = job.frame.boxes, 0
+        box, done = job.frame.box, 0
         for chunk in _chunks(numbers, self._batch(job)):
             state = Progress(LEARNING, done, len(numbers), "windows")
             yield state
-            features = yield from self._features(job, [boxes[number] for number in chunk], state)
+            features = yield from self._features(job, [box(number) for number in chunk], state)
             for number, item in zip(chunk, features, strict=True):
                 use(number, item)
             done += len(chunk)

@@ -111,22 +111,22 @@ class Surveying:
         if have == job.frame.cells[0]:
             return
         job = job.by_rows()
-        boxes, pace = job.frame.boxes, Pace()
+        frame, pace = job.frame, Pace()
         stitching, at = RowStitching(job.frame, job.clip.width, have), have
 
         def add(number: int, features: Features) -> None:
-            stitching.add(boxes[number], features.vectors[0])
+            stitching.add(frame.box(number), features.vectors[0])
 
         for numbers in stitching.wanted():
             began = time.perf_counter()
             for state in self._encoding.visit(job, numbers, add):
-                yield Progress(stage, numbers[0] + state.done, len(boxes), "windows", pace.rate)
+                yield Progress(stage, numbers[0] + state.done, frame.count, "windows", pace.rate)
             pace = pace.after(len(numbers), time.perf_counter() - began)
-            rows = stitching.finished(boxes[numbers[-1]]).astype(self._dtype)
+            rows = stitching.finished(frame.box(numbers[-1])).astype(self._dtype)
             volume = _appended(volume, rows)
             found.add(at, rows)  # as a later phrase will find them
             at += len(rows)
-        yield Progress(stage, len(boxes), len(boxes), "windows", pace.rate)
+        yield Progress(stage, frame.count, frame.count, "windows", pace.rate)
 
 
 def _appended(volume: Volume | None, rows: npt.NDArray[np.floating[Any]]) -> Volume | None:

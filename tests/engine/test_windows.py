@@ -249,6 +249,7 @@ def test_one_sample_is_constant() -> None:
 def test_windows_are_counted_without_making_them(shape: tuple[int, int], window: int, stride: int) -> None:
     frame = frame_of(shape, window, stride)
     assert frame.count == len(frame.boxes)
+    assert [frame.box(number) for number in range(frame.count)] == list(frame.boxes)
 
 
 def test_parts_are_stitched_in_the_order_of_the_windows() -> None:

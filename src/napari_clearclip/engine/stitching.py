@@ -100,10 +100,9 @@ class RowStitching:
 
     def wanted(self) -> Iterator[range]:
         """The numbers of the windows of each row of windows that is to be added, in order."""
-        boxes = self._frame.boxes
-        across = sum(box[0] == boxes[0][0] for box in boxes)
-        for start in range(0, len(boxes), across):
-            if self._frame.cells_in(boxes[start])[0].stop > self._top:
+        across = self._frame.across
+        for start in range(0, self._frame.count, across):
+            if self._frame.cells_in(self._frame.box(start))[0].stop > self._top:
                 yield range(start, start + across)
 
     def add(self, box: Box, vectors: torch.Tensor) -> None:

@@ -77,6 +77,20 @@ class Frame:
         rows, cols = (_starts(length, self.window, self.stride) for length in self.resized)
         return tuple((y, x, min(y + self.window, height), min(x + self.window, width)) for y in rows for x in cols)
 
+    def box(self, number: int) -> Box:
+        """One of the `boxes`, without making the others."""
+        place = divmod(number, self.across)
+        (y0, y1), (x0, x1) = (
+            (max(min(at * self.stride, length - self.window), 0), min(at * self.stride + self.window, length))
+            for at, length in zip(place, self.resized, strict=True)
+        )
+        return y0, x0, y1, x1
+
+    @property
+    def across(self) -> int:
+        """How many windows lie beside each other in a row."""
+        return len(_starts(self.resized[1], self.window, self.stride))
+
     @property
     def count(self) -> int:
         """The number of `boxes`, without making them."""

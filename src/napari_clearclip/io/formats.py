@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from napari_clearclip.io import coco, geojson, imagej, npz, ometiff, omezarr, png, raster, tables, yolo
 from napari_clearclip.io.files import refusing
-from napari_clearclip.io.masks import Masks, Trait, traits_of, without
+from napari_clearclip.io.masks import TRAITS, Masks, Trait, traits_of, without
 
 LOSSES: dict[Trait, str] = {
     "overlap": "masks that overlap",
@@ -174,7 +174,7 @@ def fitted(masks: Masks, name: str, give_up: Collection[str] = ()) -> Masks:
         If it cannot hold something that was not given up.
     """
     form = FORMATS[_known(name)]
-    lost = traits_of(masks) - form.holds
+    lost = traits_of(masks, frozenset(TRAITS) - form.holds) - form.holds
     if refused := lost - frozenset(give_up):
         others = [key for key, other in FORMATS.items() if lost <= other.holds]
         instead = f"use {' or '.join(others)}, or" if others else "export it differently, or"

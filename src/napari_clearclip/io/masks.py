@@ -121,16 +121,18 @@ class Masks:
         """
         first = results[0]
         prompts, shape = first.settings.objects, first.labels.shape
-        labels = np.stack([part.labels for part in results]).reshape(*stack, *shape)
+        labels = _stacked([part.labels for part in results]).reshape(*stack, *shape)
         overlaps = None
         if first.overlaps is not None:
             packed = np.stack([part.overlaps for part in results if part.overlaps is not None], axis=1)
             overlaps = packed.reshape(len(prompts), *stack, *packed.shape[2:])
         scores = np.stack([part.scores.values for part in results], axis=1)
-        seen = [np.ones(shape, bool) if part.valid is None else part.valid for part in results]
-        valid = None if all(part.valid is None for part in results) else np.packbits(np.stack(seen), axis=-1)
+        valid = None
+        if any(part.valid is not None for part in results):
+            seen = [np.ones(shape, bool) if part.valid is None else part.valid for part in results]
+            valid = np.packbits(np.stack(seen), axis=-1)
         numbered = [part.instances for part in results if part.instances is not None]
-        instances = np.stack(numbered).reshape(*stack, *shape) if numbered else None
+        instances = _stacked(numbered).reshape(*stack, *shape) if numbered else None
         return cls(
             names=tuple(prompt.phrase for prompt in prompts),
             labels=labels,
@@ -303,8 +305,13 @@ def check_together(shapes: Iterable[Sequence[int]]) -> None:
         raise ValueError(f"its images have {pixels:,} pixels together, which is too large")
 
 
-def traits_of(masks: Masks) -> frozenset[Trait]:
-    """What of these masks not every format can hold."""
+def _stacked(planes: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Planes on top of each other; a single one is not copied, since it may be large."""
+    return planes[0][None] if len(planes) == 1 else np.stack(planes)
+
+
+def traits_of(masks: Masks, among: Collection[Trait] = TRAITS) -> frozenset[Trait]:
+    """What of these masks not every format can hold; holes, which take long to find, only if they are `among` these."""
     found: set[Trait] = set()
     if masks.labels.ndim > 2:
         found.add("stack")
@@ -316,7 +323,7 @@ def traits_of(masks: Masks) -> frozenset[Trait]:
         found.add("many")
     if masks.overlaps is not None and _overlap(masks):
         found.add("overlap")
-    if any(_has_hole(mask[plane]) for mask in masks for plane in masks.planes):
+    if "holes" in among and any(_has_hole(mask[plane]) for mask in masks for plane in masks.planes):
         found.add("holes")
     return frozenset(found)
 
