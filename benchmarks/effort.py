@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from benchmarks.annotator.arms import ARMS
 from benchmarks.annotator.tasks import Task, nuclei_task, scene_task
-from napari_clearclip.evaluate.protocol import bootstrap_interval
+from napari_clearclip.evaluate.bootstrap import bootstrap_interval
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.scenes import KINDS
 

@@ -25,8 +25,10 @@ import numpy as np
 
 from napari_clearclip import domains
 from napari_clearclip.edits import View
+from napari_clearclip.evaluate.bootstrap import bootstrap_interval
+from napari_clearclip.evaluate.methods import ABLATION
 from napari_clearclip.evaluate.metrics import iou, mean_iou
-from napari_clearclip.evaluate.protocol import ABLATION, bootstrap_interval, scene_confusions
+from napari_clearclip.evaluate.scenes import scene_confusions
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.scenes import DISTRACTORS, KINDS, Scene, make_scene, vocabulary
 from napari_clearclip.schooling import Example, train_steps

@@ -33,7 +33,7 @@ from benchmarks.annotator.tasks import Task, scene_task
 from benchmarks.gui import random_weights
 from napari_clearclip import domains
 from napari_clearclip.edits import Edits, View
-from napari_clearclip.evaluate.protocol import bootstrap_interval
+from napari_clearclip.evaluate.bootstrap import bootstrap_interval
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.result import Segmentation
 from napari_clearclip.scenes import KINDS, make_scene

@@ -226,6 +226,10 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
         {"project", "compare"} | AFTER_COMPARE,
     ),
     "asks for feature surgery": (lambda s: comparing(s, surgery=True), {"compare", "operate"} | AFTER_COMPARE),
+    "resizes as the papers' code": (
+        lambda s: s.replace(tiling=Tiling(antialias=False)),
+        {"encode", "project", "compare", "score", "assign", "threshold"},  # an enlarged image stays the same
+    ),
     "changes the working size": (
         lambda s: s.replace(tiling=Tiling(short_side=64)),
         {"encode", "project", "compare"} | AFTER_COMPARE,

@@ -252,11 +252,11 @@ def test_a_phrase_is_asked_for_once(one: str, other: str) -> None:
         Settings(prompts=(Prompt.parse(one), Prompt.parse(other)))
 
 
-def test_a_hundred_prompts_and_no_more() -> None:
+def test_as_many_prompts_as_a_byte_tells_apart_and_no_more() -> None:
     objects = tuple(Prompt(phrase=f"thing {index}") for index in range(MOST_PROMPTS))
     distractors = (Prompt(phrase="sky", kind="distractor"),)
     assert len(Settings(prompts=(*objects, *distractors)).objects) == MOST_PROMPTS
-    with pytest.raises(ValidationError, match="101 prompts; at most 100 can be compared at once"):
+    with pytest.raises(ValidationError, match="251 prompts; at most 250 can be compared at once"):
         Settings(prompts=(*objects, Prompt(phrase="one more")))
 
 

@@ -14,6 +14,7 @@ from napari_clearclip.cache import Cache, key_of
 from napari_clearclip.job import MANY_WINDOWS, Job, milestones, nearest_first, windows_at_once
 from napari_clearclip.progress import Pace, Progress, counted
 from napari_clearclip.settings import Runtime
+from napari_clearclip.settings.reading import DEEPEST
 
 if TYPE_CHECKING:
     import torch
@@ -164,21 +165,34 @@ class Encoding:
 
     def _trunk(self, job: Job, boxes: Sequence[Box], state: Progress) -> Generator[Progress, None, Trunk]:
         """The tokens of some windows that enter the last blocks, from the cache or through `encode`."""
-        from napari_clearclip.engine.encoder import Trunk, encode_steps, prepare
+        from napari_clearclip.engine.encoder import Trunk, advance_steps, encode_steps, prepare
         from napari_clearclip.engine.windows import cut
 
-        attention, tiling = job.settings.attention, job.settings.tiling
-        keys = [key_of("trunk", job.key, box, attention.entry) for box in boxes]
+        entry, tiling = job.settings.attention.entry, job.settings.tiling
+        keys = [key_of("trunk", job.key, box, entry) for box in boxes]
         found: list[Trunk | None] = [self._cache.get(key) for key in keys]
         missing = [index for index, part in enumerate(found) if part is None]
         if missing:
-            pixels = cut(job.image, job.view, job.frame, [boxes[index] for index in missing])
-            encoding = encode_steps(job.clip, prepare(job.clip, pixels), attention.entry, tiling.positions)
+            begun = [self._begun(job, boxes[index]) for index in missing]
+            ready = [part for part in begun if part is not None]
+            if len(ready) == len(missing) and len({part.blocks for part in ready}) == 1:
+                encoding = advance_steps(job.clip, Trunk.join(ready), entry)
+            else:
+                pixels = cut(job.image, job.view, job.frame, [boxes[index] for index in missing], tiling.antialias)
+                encoding = encode_steps(job.clip, prepare(job.clip, pixels), entry, tiling.positions)
             made = yield from counted(encoding, state)
             for place, index in enumerate(missing):
                 found[index] = part = made[place].stored(self._runtime.storage)
                 self._cache.put(keys[index], part, part.nbytes)
         return Trunk.join([part for part in found if part is not None])
+
+    def _begun(self, job: Job, box: Box) -> Trunk | None:
+        """A window's tokens from farther back in the tower, left by a variant that reads more blocks."""
+        for entry in range(job.settings.attention.entry + 1, DEEPEST + 1):
+            part: Trunk | None = self._cache.get(key_of("trunk", job.key, box, entry))
+            if part is not None:
+                return part
+        return None
 
 
 def _features_key(job: Job, box: Box) -> str:

@@ -297,7 +297,13 @@ class Pipeline:
             clip = yield from self._loader.steps(settings.model, self.runtime.device)
             settings = filled_in(settings, clip)
             frame = frame_of(shape, settings, clip.patch)
-        read = (look, None if clip is None else clip.key, frame.resized, settings.tiling.positions)
+        read = (
+            look,
+            None if clip is None else clip.key,
+            frame.resized,
+            settings.tiling.positions,
+            settings.tiling.antialias,
+        )
         key = key_of(content, *read, self.runtime.storage)
         bands = Bands.of(picture, view, shape, stack)
         job = Job(picture, view, settings, edits, clip, frame, valid, key, bands)

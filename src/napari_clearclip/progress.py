@@ -23,7 +23,7 @@ class Progress:
     stage: str
     done: int = 0
     total: int = 0
-    unit: Literal["", "bytes", "windows"] = ""
+    unit: Literal["", "bytes", "windows", "images"] = ""
     rate: float = field(default=0.0, compare=False)
 
 

@@ -302,3 +302,20 @@ def test_maps_are_resized_without_a_shift() -> None:
     wide = resize(ramp, (8, 12))
     assert wide[:, 0].tolist() == [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]
     assert torch.equal(resize(ramp, (4, 6)), ramp)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# As the published code reads images
+
+
+@pytest.mark.parametrize(("new", "shape"), [((50, 67), (101, 135)), ((224, 299), (97, 131)), ((33, 40), (100, 57))])
+def test_without_antialias_an_image_is_resized_as_by_opencv(new: tuple[int, int], shape: tuple[int, int]) -> None:
+    cv2 = pytest.importorskip("cv2")
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    frame = Frame(shape, new, max(new), max(new), 8, 1)
+    view = resolve_view(image, View(channel_axis=-1))
+    found = cut(image, view, frame, frame.boxes, antialias=False)[0].numpy() * 255
+    expected = cv2.resize(image, new[::-1], interpolation=cv2.INTER_LINEAR)
+    assert np.abs(found - expected).max() <= 1
+    smooth = cut(image, view, frame, frame.boxes)[0].numpy() * 255
+    assert (np.abs(smooth - expected).max() <= 1) == (new[0] >= shape[0])

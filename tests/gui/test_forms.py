@@ -35,6 +35,7 @@ OTHERS: dict[tuple[type[Value], str], Any] = {
     (Tiling, "window"): 224,
     (Tiling, "stride"): 112,
     (Tiling, "positions"): "size",
+    (Tiling, "antialias"): False,
     (Comparing, "templates"): "single",
     (Comparing, "cell"): 4,
     (Comparing, "surgery"): True,

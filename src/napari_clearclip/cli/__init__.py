@@ -347,6 +347,75 @@ def _train(
     return train_student(images, flags, wishes, out, device, threads)
 
 
+@app.command("evaluate")
+@_told
+def _evaluate(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET",
+            help="voc20, voc21, context59, context60, stuff, object, cityscapes, ade20k; folder, with images/, labels/ "
+            "and classes.txt; scenes-shapes, scenes-aerial or scenes-micrograph, which are bundled.",
+        ),
+    ],
+    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the data set is.")] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="clearclip, sclip, vanilla, gem, ...; qq_rc, qq_ffn and qq_rc_ffn for the ablation; random-N-SEED for "
+            "SCLIP's random projections; NAME+CHAIN as in naclip+naclip for PAMR. Repeat; the first is compared with.",
+        ),
+    ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Sizes, windows, scale and thresholds of clearclip, sclip, naclip or proxyclip; or recommended.",
+        ),
+    ] = "recommended",
+    names: Annotated[
+        str,
+        typer.Option(metavar="KIND", help="official: names as in the papers' evaluations; natural: as people write."),
+    ] = "official",
+    scale: Annotated[list[float] | None, typer.Option(metavar="X", help="Factor on cosines. Repeat.")] = None,
+    threshold: Annotated[
+        list[float] | None, typer.Option(metavar="X", help="Probability below which a pixel is background. Repeat.")
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Resize and upsample as the published code; float16 on a GPU.")
+    ] = False,
+    no_outlines: Annotated[bool, typer.Option("--no-outlines", help="Leave out boundary F, which takes time.")] = False,
+    ignore: Annotated[int, typer.Option(metavar="N", help="Label in a folder that is not compared.")] = 255,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only so many images, or scenes.")] = None,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results (made if need be).")
+    ] = Path("clearclip_evaluation"),
+) -> int:
+    """Measure variants on images whose truth is known, and go on where an earlier run stopped.
+
+    All variants share what the model reads of an image. Written are table.md with intervals and published values,
+    results.json, classes.csv and images.csv; record.jsonl keeps what is done.
+    """
+    from napari_clearclip.cli.evaluate import Wishes, run_evaluation
+
+    wishes = Wishes(
+        variants=tuple(variant or Wishes.variants),
+        protocol=protocol,
+        names=names,
+        scales=tuple(scale or ()),
+        thresholds=tuple(threshold or ()),
+        exact=exact,
+        outlines=not no_outlines,
+        ignore=ignore,
+        limit=limit,
+    )
+    return run_evaluation(dataset, root, model, wishes, device, out, threads)
+
+
 @app.command("demo")
 @_told
 def _demo(

@@ -64,8 +64,9 @@ def scene_settings(scene: Scene) -> Settings:
 
 def _ablate(pipeline: Pipeline) -> Generator[Progress, None, dict[str, list[float]]]:
     """Each variant's mIoU on each kind of scene, counted over all measured scenes of the kind."""
+    from napari_clearclip.evaluate.methods import ABLATION
     from napari_clearclip.evaluate.metrics import mean_iou
-    from napari_clearclip.evaluate.protocol import ABLATION, scene_confusions
+    from napari_clearclip.evaluate.scenes import scene_confusions
 
     values: dict[str, list[float]] = {row: [] for row in _ROWS}
     for place, kind in enumerate(KINDS):

@@ -137,13 +137,19 @@ def encode_steps(
     images = images.to(clip.device, clip.dtype)
     if isinstance(clip.model.visual, Student):
         return Trunk(clip.model.visual.tokens(images), grid, blocks)
-    tower = clip.tower
-    tokens = tower.enter(images, positions)
+    tokens = clip.tower.enter(images, positions)
     yield
-    for index in range(tower.depth - blocks):
-        tokens = tower.block(index, tokens)
+    return (yield from advance_steps(clip, Trunk(tokens, grid, clip.depth), blocks))
+
+
+@torch.inference_mode()
+def advance_steps(clip: Clip, trunk: Trunk, blocks: int) -> Generator[None, None, Trunk]:
+    """A trunk that ended early, gone on with until `blocks` blocks are left; yields after each block."""
+    tokens = trunk.tokens.to(clip.device, clip.dtype)
+    for index in range(clip.depth - trunk.blocks, clip.depth - blocks):
+        tokens = clip.tower.block(index, tokens)
         yield
-    return Trunk(tokens, grid, blocks)
+    return Trunk(tokens, trunk.grid, blocks)
 
 
 def encode(clip: Clip, images: torch.Tensor, blocks: int = 1, positions: str = "dino_scale") -> Trunk:

@@ -205,8 +205,8 @@ def bilinear(places: npt.NDArray[np.float64], count: int) -> FloatArray:
     return weights
 
 
-def resampling(length: int, new: int, start: int, stop: int) -> tuple[slice, FloatArray]:
-    """Antialiased bilinear weights for some pixels of a side that is resized.
+def resampling(length: int, new: int, start: int, stop: int, antialias: bool = True) -> tuple[slice, FloatArray]:
+    """Bilinear weights for some pixels of a side that is resized.
 
     Parameters
     ----------
@@ -214,6 +214,8 @@ def resampling(length: int, new: int, start: int, stop: int) -> tuple[slice, Flo
         Pixels of the whole side before and after.
     start, stop : int
         Pixels after resizing that are wanted.
+    antialias : bool
+        Whether all pixels count that become one; else the two nearest, as in OpenCV.
 
     Returns
     -------
@@ -226,7 +228,7 @@ def resampling(length: int, new: int, start: int, stop: int) -> tuple[slice, Flo
     depend on the whole side only, so a window is the same whether it is resized alone or with the whole image.
     """
     scale = length / new
-    reach = max(scale, 1.0)
+    reach = max(scale, 1.0) if antialias else 1.0
     centres = (np.arange(start, stop) + 0.5) * scale
     first = max(int(np.floor(centres[0] - reach)), 0)
     last = min(int(np.ceil(centres[-1] + reach)), length)
@@ -235,7 +237,7 @@ def resampling(length: int, new: int, start: int, stop: int) -> tuple[slice, Flo
     return slice(first, last), (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def cut(image: Any, view: View, frame: Frame, boxes: Sequence[Box]) -> torch.Tensor:
+def cut(image: Any, view: View, frame: Frame, boxes: Sequence[Box], antialias: bool = True) -> torch.Tensor:
     """Windows of an image at the size that the model reads.
 
     Parameters
@@ -248,6 +250,8 @@ def cut(image: Any, view: View, frame: Frame, boxes: Sequence[Box]) -> torch.Ten
         Coordinates.
     boxes : sequence of B boxes
         Windows of the frame.
+    antialias : bool
+        See `resampling`.
 
     Returns
     -------
@@ -259,7 +263,7 @@ def cut(image: Any, view: View, frame: Frame, boxes: Sequence[Box]) -> torch.Ten
     windows = []
     for box in boxes:
         (rows, down), (cols, across) = (
-            resampling(frame.image[axis], frame.resized[axis], box[axis], box[axis + 2]) for axis in (0, 1)
+            resampling(frame.image[axis], frame.resized[axis], box[axis], box[axis + 2], antialias) for axis in (0, 1)
         )
         shown = torch.from_numpy(render(image, view, rows, cols)[0])  # (r, c, 3)
         narrowed = torch.from_numpy(down) @ shown.flatten(1)  # (h, c * 3)

@@ -33,6 +33,8 @@ class Case:
         Number of classes.
     ignore : int or None
         The truth of pixels that are not compared.
+    view : View
+        How the image is looked at.
     """
 
     image: npt.NDArray[np.generic]
@@ -41,10 +43,11 @@ class Case:
     found: Labels
     classes: int
     ignore: int | None = None
+    view: View = View(channel_axis=-1)
 
     def predicted(self, pipeline: Pipeline, settings: Settings) -> Labels:
         """The class (H, W) that each pixel is given with some settings."""
-        labels = pipeline.run(self.image, settings, View(channel_axis=-1)).labels
+        labels = pipeline.run(self.image, settings, self.view).labels
         classes: Labels = self.found[labels]
         return classes
 

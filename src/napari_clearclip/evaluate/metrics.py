@@ -53,6 +53,16 @@ def confusion_matrix(truth: Labels, predicted: Labels, classes: int, ignore: int
     return np.bincount(places, minlength=classes**2).reshape(classes, classes)
 
 
+def overlaps_of(confusion: Counts) -> Counts:
+    """What is needed of a confusion matrix (..., C, C) to tell how well classes overlap: (..., 3, C).
+
+    Rows are pixels of a class that were given it, pixels of the class, and pixels that were given it. They are added
+    over images as matrices are, and are much smaller where classes are many.
+    """
+    both = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return np.stack([both, confusion.sum(axis=-1), confusion.sum(axis=-2)], axis=-2)
+
+
 def iou(confusion: Counts) -> npt.NDArray[np.float64]:
     """Each class's intersection over union.
 
@@ -66,8 +76,13 @@ def iou(confusion: Counts) -> npt.NDArray[np.float64]:
     (C,) float64 array
         In [0, 1]; not a number for a class that is neither in the truth nor predicted.
     """
-    both = np.diag(confusion)
-    either = confusion.sum(axis=0) + confusion.sum(axis=1) - both
+    return iou_of(overlaps_of(confusion))
+
+
+def iou_of(overlaps: Counts) -> npt.NDArray[np.float64]:
+    """The same from `overlaps_of`, (3, C)."""
+    both, true, given = overlaps
+    either = true + given - both
     return np.asarray(np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0), np.float64)
 
 
@@ -86,7 +101,12 @@ def mean_iou(confusion: Counts, exclude: Collection[int] = ()) -> float:
     float
         Over the classes that occur in the truth or were predicted; not a number if there are none.
     """
-    values = np.delete(iou(confusion), list(exclude))
+    return mean_of(iou(confusion), exclude)
+
+
+def mean_of(values: npt.NDArray[np.float64], exclude: Collection[int] = ()) -> float:
+    """The mean of the classes' values that are numbers, without some classes; not a number if there are none."""
+    values = np.delete(values, list(exclude))
     values = values[~np.isnan(values)]
     return float(values.mean()) if values.size else float("nan")
 
@@ -243,7 +263,7 @@ def boundary_f(
     if ignore is not None and (truth == ignore).any():
         counted = _distance(truth == ignore) > tolerance
     values = np.full(classes, np.nan)
-    for class_ in range(classes):
+    for class_ in np.intersect1d(np.union1d(truth, predicted), np.arange(classes)):
         outlines = [_outline(labels == class_) for labels in (truth, predicted)]
         near = [_distance(outline) <= tolerance for outline in outlines]
         true, given = (outline & counted for outline in outlines)

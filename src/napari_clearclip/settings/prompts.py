@@ -15,7 +15,7 @@ from napari_clearclip.settings.value import Value
 COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
 
 
-MOST_PROMPTS = 100
+MOST_PROMPTS = 250  # a label is a byte
 
 
 def clean_phrase(text: str) -> str:

@@ -13,6 +13,7 @@ Term = Literal["qk", "qq", "kk", "vv", "identity", "uu", "random"]
 
 # Blocks, counted from the last (1), whose attention is mixed in by `cross`: 6 to 9 of 12, as in ResCLIP.
 CROSSED = (7, 6, 5, 4)
+DEEPEST = 7  # the most blocks that any variant reads
 
 
 class Model(Value):
@@ -179,6 +180,12 @@ class Tiling(Value):
     )
     positions: Literal["dino_scale", "size", "size_antialias", "bilinear"] = Field(
         "dino_scale", description="How position embeddings are resampled to another grid; dino_scale as in the papers."
+    )
+
+    antialias: bool = Field(
+        True,
+        description="Smooth the image where it is made smaller, so that detail does not turn into noise; the papers' "
+        "code does not.",
     )
 
     @field_validator("short_side")

@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_clearclip.evaluate.bootstrap import bootstrap_interval
+from napari_clearclip.evaluate.methods import ABLATION
 from napari_clearclip.evaluate.metrics import accuracy, mean_iou
-from napari_clearclip.evaluate.protocol import ABLATION, bootstrap_interval, scene_confusions
+from napari_clearclip.evaluate.scenes import scene_confusions
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.scenes import KINDS, make_scene, vocabulary
 from napari_clearclip.settings import Runtime

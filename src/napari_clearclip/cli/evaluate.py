@@ -1,0 +1,101 @@
+"""``evaluate``: variants on images with known truth, as files with figures and a table."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_clearclip.cli.console import UsageError, follow, meter, show, tell
+from napari_clearclip.cli.request import find_model
+from napari_clearclip.cli.segment import pipeline_for
+from napari_clearclip.evaluate.evaluation import RECORD, Record, evaluate_steps
+from napari_clearclip.evaluate.methods import methods_of
+from napari_clearclip.evaluate.recipes import RECOMMENDED, recipe_of
+from napari_clearclip.evaluate.report import Report, class_rows, figures_of, image_rows, markdown, with_published, worst
+from napari_clearclip.evaluate.sources import source_of
+from napari_clearclip.io.files import replacing, writable_folder
+from napari_clearclip.settings import Settings
+
+_SHOWN = 3  # images that are named as the worst
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What `evaluate` was told besides data set, device and folder."""
+
+    variants: tuple[str, ...] = ("clearclip", "vanilla")
+    protocol: str = RECOMMENDED
+    names: str = "official"
+    scales: tuple[float, ...] = ()
+    thresholds: tuple[float, ...] = ()
+    exact: bool = False
+    outlines: bool = True
+    ignore: int = 255
+    limit: int | None = None
+
+
+def run_evaluation(
+    dataset: str,
+    root: Path | None,
+    model: str | None,
+    wishes: Wishes,
+    device: str,
+    out: Path,
+    threads: int | None = None,
+) -> int:
+    """Measure each variant on each image; the exit code is returned.
+
+    Raises
+    ------
+    UsageError
+        If the options are wrong or files are not where they should be; nothing is done then.
+    """
+    if wishes.names not in ("official", "natural"):
+        raise UsageError(f"--names {wishes.names} is not known; there are official and natural")
+    try:
+        recipe = recipe_of(wishes.protocol, dataset)
+        methods = methods_of(wishes.variants, wishes.scales, wishes.thresholds)
+        scenes = dataset.startswith("scenes-")
+        settings = Settings(model=find_model(model) if model or not scenes else find_model("demo"))
+        if wishes.exact and device != "cpu":  # as the published code computes on a GPU
+            settings = settings.replace(model=settings.model.replace(precision="float16"))
+        source = source_of(dataset, root, settings, recipe, wishes.names, wishes.exact, wishes.ignore, wishes.limit)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    pipeline = pipeline_for(device, threads)
+    folder = writable_folder(out)
+    record = Record(folder / RECORD)
+    with meter() as bar:
+        steps = evaluate_steps(pipeline, source.samples, methods, record, wishes.outlines)
+        found = follow(bar, dataset, steps)
+    figures = figures_of(found, source.classes, source.exclude)
+    report = Report(
+        dataset=dataset,
+        protocol=wishes.protocol,
+        names=wishes.names,
+        model=str(settings.model),
+        exact=wishes.exact,
+        images=len(found),
+        methods=with_published(figures, wishes.protocol, dataset),
+    )
+    _write(folder / "results.json", report.model_dump_json(indent=2) + "\n")
+    _write(folder / "table.md", markdown(report))
+    _write_rows(folder / "classes.csv", class_rows(report))
+    _write_rows(folder / "images.csv", image_rows(found, len(source.classes), source.exclude))
+    show(markdown(report))
+    bad = worst(found, len(source.classes), 0, source.exclude)[:_SHOWN]
+    tell(f"Worst images of {methods[0].name}: {', '.join(bad)}")
+    show(f"Written to {folder.resolve()}: table.md, results.json, classes.csv, images.csv")
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _write_rows(path: Path, rows: Iterable[list[str]]) -> None:
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)

@@ -1,0 +1,107 @@
+"""What is compared: a variant with a chain, a scale and a threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from napari_clearclip.chains import CHAINS, Chain
+from napari_clearclip.settings import Attention, Settings
+
+# ClearCLIP's Table 1 (query-query attention with and without residual and feed-forward network), and other attentions.
+ABLATION: dict[str, Attention] = {
+    "clearclip": Attention(terms=("qq",)),
+    "qq_rc_ffn": Attention(terms=("qq",), residual=1, ffn=1),
+    "qq_rc": Attention(terms=("qq",), residual=1),
+    "qq_ffn": Attention(terms=("qq",), ffn=1),
+    "vanilla": Attention(terms=("qk",), residual=1, ffn=1),
+    "qk": Attention(terms=("qk",)),
+    "kk": Attention(terms=("kk",)),
+    "vv": Attention(terms=("vv",)),
+    "sclip": Attention(terms=("qq", "kk"), residual=1, ffn=1),
+    "sclip_clear": Attention(terms=("qq", "kk")),
+    "naclip": Attention(terms=("kk",), bias=5),
+    "maskclip": Attention(terms=("identity",)),
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A name for people, and what it changes in the settings; None leaves something to the protocol."""
+
+    name: str
+    attention: Attention
+    chain: Chain | None = None
+    scale: float | None = None
+    threshold: float | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """All but the name."""
+        return self.attention, self.chain, self.scale, self.threshold
+
+    def on(self, settings: Settings) -> Settings:
+        """The settings with this method."""
+        settings = settings.replace(attention=self.attention)
+        if self.chain is not None:
+            settings = self.chain.on(settings)
+        if self.scale is not None:
+            settings = settings.replace(deciding=settings.deciding.replace(scale=self.scale))
+        if self.threshold is not None:
+            prompts = tuple(prompt.replace(threshold=self.threshold) for prompt in settings.prompts)
+            settings = settings.replace(prompts=prompts)
+        return settings
+
+
+def method_of(text: str) -> Method:
+    """The method that a text names: a variant or a row of the ablation, with ``+CHAIN`` behind it if wanted.
+
+    ``random-N`` and ``random-N-SEED`` are SCLIP with N random projections.
+
+    Raises
+    ------
+    ValueError
+        If there is no such variant or chain.
+
+    Examples
+    --------
+    >>> method_of("naclip+naclip").attention.bias
+    5.0
+    >>> method_of("random-4-2").attention.seed
+    2
+    """
+    from napari_clearclip.engine.attention import VARIANTS, variant
+
+    name, _, chain = text.partition("+")
+    if chain and chain not in CHAINS:
+        raise ValueError(f"chain {chain!r} is not known; there are {', '.join(CHAINS)}")
+    if name in VARIANTS or name not in ABLATION:
+        kind, *numbers = name.split("-")
+        if kind == "random" and numbers and all(number.isdecimal() for number in numbers):
+            count, seed = [int(number) for number in (*numbers, "0")][:2]
+            row = variant("sclip_random").replace(projections=count, seed=seed)
+        else:
+            row = variant(name)
+    else:
+        row = ABLATION[name]
+    return Method(text, row, CHAINS[chain] if chain else None)
+
+
+def methods_of(names: Sequence[str], scales: Sequence[float] = (), thresholds: Sequence[float] = ()) -> list[Method]:
+    """Every method with every scale and threshold; what is not given is left to the protocol.
+
+    Raises
+    ------
+    ValueError
+        If a method does not exist or is named twice.
+    """
+    if len(set(names)) < len(names):
+        raise ValueError(f"a variant is named twice in {', '.join(names)}; name each once")
+    found = [method_of(name) for name in names]
+    if scales:
+        found = [replace(method, scale=x, name=f"{method.name} scale={x:g}") for method in found for x in scales]
+    if thresholds:
+        found = [
+            replace(method, threshold=x, name=f"{method.name} threshold={x:g}") for method in found for x in thresholds
+        ]
+    return found

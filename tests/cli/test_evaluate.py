@@ -1,0 +1,65 @@
+"""``evaluate``: a folder and scenes in, figures and a table out, and what is told when it cannot be."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_clearclip.cli.console import UsageError
+from napari_clearclip.cli.evaluate import Wishes, run_evaluation
+from napari_clearclip.scenes import make_scene
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder of two scenes with their truth as label maps."""
+    folder = tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    (folder / "labels").mkdir()
+    (folder / "classes.txt").write_text("plain background\nred circle\nblue square\n")
+    for seed in range(2):
+        scene = make_scene("shapes", seed, size=96)
+        Image.fromarray(scene.image).save(folder / f"images/{seed}.png")
+        Image.fromarray((scene.truth % 3).astype(np.uint8)).save(folder / f"labels/{seed}.png")
+    return folder
+
+
+def test_a_folder_is_evaluated(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    wishes = Wishes(variants=("clearclip", "vanilla"), scales=(40, 100))
+    assert run_evaluation("folder", root, "demo", wishes, "cpu", out, 1) == 0
+    said = capsys.readouterr()
+    assert "| vanilla scale=100 |" in said.out
+    assert "Worst images of clearclip scale=40:" in said.err
+    results = json.loads((out / "results.json").read_text())
+    assert results["images"] == 2
+    assert [item["method"] for item in results["methods"]][1:3] == ["clearclip scale=100", "vanilla scale=40"]
+    assert set(results["methods"][0]["iou"]) == {"plain background", "red circle", "blue square"}
+    with (out / "images.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 4
+    assert {row["image"] for row in rows} == {"0", "1"}
+    assert len((out / "record.jsonl").read_text().splitlines()) == 8
+    assert (out / "table.md").read_text() in said.out + "\n"
+    assert (out / "classes.csv").read_text().startswith("class,clearclip scale=40")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "wishes", "message"),
+    [
+        ("nothing", Wishes(), "data set 'nothing' is not known"),
+        ("voc20", Wishes(protocol="clip"), "protocol 'clip' is not known"),
+        ("folder", Wishes(variants=("clip",)), "unknown variant 'clip'"),
+        ("folder", Wishes(names="short"), "--names short is not known; there are official and natural"),
+        ("voc20", Wishes(), "val.txt is missing"),
+    ],
+)
+def test_wrong_wishes_are_told(dataset: str, wishes: Wishes, message: str, root: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        run_evaluation(dataset, root, "demo", wishes, "cpu", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,103 @@
+"""Each protocol's windows, scale and decision at full resolution against a literal loop over one's formulas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import interpolate, pad
+
+from napari_clearclip.edits import Edits, View
+from napari_clearclip.engine.attention import variant
+from napari_clearclip.engine.encoder import drain, encode, project
+from napari_clearclip.evaluate.recipes import PROTOCOLS, Recipe
+from napari_clearclip.job import Picture
+from napari_clearclip.pipeline import Pipeline
+from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings
+
+RGB = View(channel_axis=-1)
+WORDS = (("cat",), ("dog", "hound"), ("sky",), ("wall",))
+RECIPES = {f"{protocol}-{data}": recipe for protocol, sets in PROTOCOLS.items() for data, recipe in sets.items()}
+# By what the windows depend on, and by what is decided, each once.
+DIFFERENT = {(r.short_side, r.window, r.stride, r.scale, r.threshold, r.area): name for name, r in RECIPES.items()}
+
+
+def literal(pipeline: Pipeline, settings: Settings, image: np.ndarray, recipe: Recipe) -> tuple[torch.Tensor, ...]:
+    """Maps (Q, H, W) of all phrases and classes (H, W), step by step as the published evaluations do it."""
+    job = drain(pipeline._prepare(Picture(image, RGB), settings, RGB, Edits()))
+    clip, texts = job.clip, drain(pipeline._vectors(job))
+    vectors = torch.stack([torch.as_tensor(texts[phrase]) for words in WORDS for phrase in words])
+    height, width = image.shape[:2]
+    factor = min(recipe.short_side * 2048 / 448 / max(height, width), recipe.short_side / min(height, width))
+    size = int(height * factor + 0.5), int(width * factor + 0.5)
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    pixels = interpolate(pixels, size=size, mode="bilinear", align_corners=False)
+    mean, std = (torch.tensor(values)[None, :, None, None] for values in (clip.mean, clip.std))
+    pixels = (pixels - mean) / std
+    total, count = torch.zeros(len(vectors), *size), torch.zeros(*size)
+    crop, stride = recipe.window, recipe.stride
+    for row in range(max(size[0] - crop + stride - 1, 0) // stride + 1):
+        for col in range(max(size[1] - crop + stride - 1, 0) // stride + 1):
+            y2, x2 = min(row * stride + crop, size[0]), min(col * stride + crop, size[1])
+            y1, x1 = max(y2 - crop, 0), max(x2 - crop, 0)
+            part = pixels[:, :, y1:y2, x1:x2]
+            down, across = -(y2 - y1) % clip.patch, -(x2 - x1) % clip.patch
+            top, left = down // 2, across // 2
+            padded = pad(part, (left, across - left, top, down - top))
+            features = project(clip, encode(clip, padded), settings.attention).vectors[0]
+            logits = torch.einsum("hwd,qd->qhw", features, vectors)[None]
+            logits = interpolate(logits, size=padded.shape[2:], mode="bilinear", align_corners=False)[0]
+            total[:, y1:y2, x1:x2] += logits[:, top : top + y2 - y1, left : left + x2 - x1]
+            count[y1:y2, x1:x2] += 1
+    maps = interpolate((total / count)[None], size=(height, width), mode="bilinear", align_corners=False)[0]
+    scores = torch.softmax(recipe.scale * maps, dim=0)
+    owner = [index for index, words in enumerate(WORDS) for _ in words]
+    classes = torch.stack([scores[[o == index for o in owner]].amax(0) for index in range(len(WORDS))])
+    best, winner = classes.max(0)
+    if recipe.area:
+        winners = winner[winner > 0]
+        shares = torch.bincount(winners, minlength=len(WORDS)) / max(len(winners), 1)
+        classes[1:][shares[1:] <= recipe.area] = 0
+        best, winner = classes.max(0)
+    return maps, torch.where(best < recipe.threshold, 0, winner), classes
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    return Pipeline(Runtime(device="cpu", cache_folder=str(tmp_path_factory.mktemp("cache"))))
+
+
+@pytest.mark.parametrize("shape", [(61, 83), (90, 47)], ids=["wide", "high"])
+@pytest.mark.parametrize("name", sorted(DIFFERENT.values()))
+def test_a_recipe_is_the_literal_loop(name: str, shape: tuple[int, int], pipeline: Pipeline, tiny: Path) -> None:
+    """At a seventh of the published sizes, for a model whose patches are as much smaller."""
+    recipe = RECIPES[name]
+    small = Recipe(
+        *(side // 7 if side < 4096 else 4096 for side in (recipe.short_side, recipe.window, recipe.stride)),
+        recipe.scale,
+        recipe.threshold,
+        recipe.area,
+    )
+    image = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    background = "distractor" if recipe.threshold else "object"
+    prompts = tuple(
+        Prompt(id=words[0], phrase=words[0], synonyms=words[1:], threshold=recipe.threshold, kind=kind)
+        for words, kind in zip(WORDS, (background, *["object"] * 3), strict=True)
+    )
+    settings = Settings(model=Model(name="", pretrained=str(tiny)), attention=variant("sclip"), prompts=prompts)
+    settings = small.on(settings, exact=True)
+    settings = settings.replace(comparing=Comparing(templates="single", cell=1))
+    maps, winner, classes = literal(pipeline, settings, image, small)
+    job = drain(pipeline._prepare(Picture(image, RGB), settings, RGB, Edits()))
+    cosines = drain(pipeline._cosines(job))
+    stacked = torch.stack([cosines[phrase] for words in WORDS for phrase in words])
+    sampled = job.frame.sample(stacked, slice(0, shape[0]), slice(0, shape[1]))
+    torch.testing.assert_close(sampled, maps, atol=1e-5, rtol=0)
+    labels = pipeline.run(image, settings, RGB).labels
+    predicted = np.array([0, 1, 2, 3] if recipe.threshold else [0, 0, 1, 2, 3])[labels]
+    top = classes.topk(2, dim=0).values
+    sure = ((top[0] - top[1] > 1e-3) & ((top[0] - recipe.threshold).abs() > 1e-3)).numpy()
+    assert sure.mean() > 0.5
+    np.testing.assert_array_equal(predicted[sure], winner.numpy()[sure])
