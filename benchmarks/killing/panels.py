@@ -17,6 +17,7 @@ import numpy as np
 
 from napari_clearclip.edits import Edits, Region
 from napari_clearclip.io.sessions.journal import SUFFIX, left_behind, read_journal
+from napari_clearclip.scenes import vocabulary
 from napari_clearclip.settings import Settings
 
 EDITS = 100
@@ -197,7 +198,7 @@ def _work(seed: int, parent: Path, pipe: int) -> None:
 
 def _acts(panel: Any, seed: int) -> Iterator[bool]:
     """Do one thing after the other."""
-    chance, controller = random.Random(seed), panel.controller
+    chance, controller, words = random.Random(seed), panel.controller, vocabulary("shapes")
     panel.prompts.added.emit("red star", "object")
     yield True
     for number in range(EDITS - 1):
@@ -215,7 +216,7 @@ def _acts(panel: Any, seed: int) -> Iterator[bool]:
         elif kind == "threshold":
             panel.prompts.edited.emit(prompt.id, {"threshold": round(chance.random(), 3)})
         elif kind == "add":
-            panel.prompts.added.emit(f"thing {number}", "object")
+            panel.prompts.added.emit(chance.choice(words), "object")
         elif kind == "undo" and controller.settings.objects:
             controller.undo()
         else:

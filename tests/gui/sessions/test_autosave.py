@@ -118,6 +118,29 @@ def test_after_a_crash_it_is_offered_and_restored(opened: Open, journals: Path) 
     assert left.sessions[0][1].images[0].edits == edits
 
 
+def test_what_was_accepted_and_corrected_is_restored(opened: Open, journals: Path) -> None:
+    panel = opened()
+    paint(panel)
+    panel.run()
+    panel.results.accept()
+    own = next(layer for layer in viewer_of(panel).layers if layer.name.endswith("accepted"))
+    assert panel.autosave.flush()
+    own.data_setitem((np.array([3, 3]), np.array([4, 5])), 1)
+    own.name = "mine"
+    assert panel.autosave.flush()
+    crash(panel)
+    other = opened()
+    other.notice.restore_button.click()
+    (found,) = (layer for layer in viewer_of(other).layers if layer.name == "mine")
+    np.testing.assert_array_equal(found.data, own.data)
+    assert found.metadata["classes"] == own.metadata["classes"]
+    assert tuple(found.scale) == (2, 3)
+    viewer_of(other).layers.remove(found)
+    assert other.autosave.flush()
+    crash(other)
+    assert left_behind(journals)[0].sessions[0][1].layers == ()
+
+
 def test_two_crashed_panels_are_offered_one_after_the_other(opened: Open, journals: Path) -> None:
     for name in ("photo", "photograph"):
         panel = opened()

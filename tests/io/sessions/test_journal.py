@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from napari_clearclip.edits import Edits
-from napari_clearclip.io.sessions import Image, Session
+from napari_clearclip.io.sessions import Image, Layer, Session
 from napari_clearclip.io.sessions.journal import Journal, Volume, left_behind, read_journal
 from napari_clearclip.settings import Prompt, Settings
 
@@ -94,9 +94,32 @@ def test_an_image_is_written_once(tmp_path: Path) -> None:
         (image,) = state.images
         kept = state.replace(images=(image.replace(pixels=pixels),))
         volume.write("a", kept)
-    assert len(list(volume.path.glob("*.npy"))) == 1
+    assert len(list(volume.path.glob("*.npy.zip"))) == 1
     assert read_journal(volume.path / "a.journal") == kept
     volume.close()
+
+
+def test_arrays_that_were_replaced_go_and_those_of_others_stay(tmp_path: Path) -> None:
+    volume, data = Volume(tmp_path), np.eye(30, dtype=np.uint8)
+    (state,) = states(1)
+    for at in range(4):
+        volume.write("a", state.replace(layers=(Layer(name="l", image=0, data=data * at),)))
+    volume.write("b", state.replace(layers=(Layer(name="l", image=0, data=data * 9),)))
+    assert len(list(volume.path.glob("*.npy.zip"))) == 2
+    found = [read_journal(volume.path / f"{name}.journal") for name in "ab"]
+    assert [session.layers[0].data.max() for session in found if session] == [3, 9]
+    volume.drop("a")
+    assert len(list(volume.path.glob("*.npy.zip"))) == 1
+    volume.close()
+
+
+def test_a_damaged_array_gives_the_state_before_it(tmp_path: Path) -> None:
+    journal, (first, second) = Journal(tmp_path / "a.journal"), states(2)
+    journal.write(first)
+    journal.write(second.replace(layers=(Layer(name="l", data=np.eye(30)),)))
+    (file,) = tmp_path.glob("*.npy.zip")
+    file.write_bytes(file.read_bytes()[:-30])
+    assert read_journal(journal.path) == first
 
 
 def test_what_a_living_panel_writes_is_not_offered(tmp_path: Path) -> None:

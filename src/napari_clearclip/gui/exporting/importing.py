@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_clearclip.gui.exporting.files import labels_of, names_in
 from napari_clearclip.gui.images.channels import axis_of
-from napari_clearclip.gui.images.sources import placement, shape_of
+from napari_clearclip.gui.images.sources import KEY, key_of, placement, shape_of
 from napari_clearclip.gui.layers.styles import OBJECTS, tag_of
 from napari_clearclip.io.masks import Masks
 
@@ -59,7 +59,9 @@ def accepted(masks: Masks, image: Image) -> list[Labels]:
     layers = []
     for data, attributes, _ in labels_of(replace(masks, image=""), image.name):
         fields = {**attributes, "name": f"{attributes['name']} accepted", **where}
-        layers.append(Labels(np.reshape(data, shape), **fields))
+        layer = Labels(np.reshape(data, shape), **fields)
+        layer.metadata[KEY] = {"accepted": key_of(image)}
+        layers.append(layer)
     return layers
 
 

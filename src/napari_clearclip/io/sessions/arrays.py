@@ -74,10 +74,17 @@ def _parts(array: npt.NDArray[Any]) -> Iterator[bytes]:
 
 
 class Kept:
-    """Arrays that are to be written, each once."""
+    """Arrays that are to be written, each once.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    known : mapping, optional
+        Arrays by digest that have not changed since it was made.
+    """
+
+    def __init__(self, known: Mapping[str, npt.NDArray[Any]] | None = None) -> None:
         self.arrays: dict[str, npt.NDArray[Any]] = {}
+        self._known = known or {}
 
     def put(self, array: npt.NDArray[Any]) -> Mapping[str, Any]:
         """Keep an array; what stands for it in the JSON is returned.
@@ -89,7 +96,7 @@ class Kept:
         """
         if array.dtype.kind not in _KINDS:
             raise ValueError(f"an array of {array.dtype} cannot be kept in a session; it must hold numbers")
-        digest = next((name for name, known in self.arrays.items() if known is array), None) or digest_of(array)
+        digest = next((name for name, known in self._known.items() if known is array), None) or digest_of(array)
         self.arrays[digest] = array
         return {"sha256": digest, "shape": list(array.shape), "dtype": array.dtype.newbyteorder("<").str}
 
@@ -100,11 +107,16 @@ class Kept:
     def write(self, archive: zipfile.ZipFile) -> None:
         """Write all arrays into a zip."""
         for digest, array in self.arrays.items():
-            about = {"descr": array.dtype.newbyteorder("<").str, "fortran_order": False, "shape": array.shape}
-            with archive.open(name_of(digest), "w", force_zip64=True) as file:
-                npy.write_array_header_2_0(file, about)
-                for part in _parts(array):
-                    file.write(part)
+            write_array(archive, digest, array)
+
+
+def write_array(archive: zipfile.ZipFile, digest: str, array: npt.NDArray[Any]) -> None:
+    """Write an array into a zip, under its digest."""
+    about = {"descr": array.dtype.newbyteorder("<").str, "fortran_order": False, "shape": array.shape}
+    with archive.open(name_of(digest), "w", force_zip64=True) as file:
+        npy.write_array_header_2_0(file, about)
+        for part in _parts(array):
+            file.write(part)
 
 
 class Packed:

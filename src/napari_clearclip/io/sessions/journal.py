@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,12 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
 from napari_clearclip.io.files import replacing
-from napari_clearclip.io.sessions.arrays import Kept, checked, digest_of
+from napari_clearclip.io.sessions.arrays import Kept, Packed, checked, write_array
 from napari_clearclip.io.sessions.lock import Lock
 from napari_clearclip.io.sessions.migration import migrated
 from napari_clearclip.io.sessions.schema import Session
@@ -61,7 +61,6 @@ class Volume:
             if self._lock.take():
                 break  # else somebody who looked for what was left behind was quicker
         self._journals: dict[str, Journal] = {}
-        self._kept = Kept()
 
     def write(self, name: str, session: Session) -> None:
         """Note what stands in a journal; it is on the disk when this returns.
@@ -72,15 +71,23 @@ class Volume:
             If it cannot be written; what was noted before is still there.
         """
         if name not in self._journals:
-            self._journals[name] = Journal(self.path / f"{name}{SUFFIX}", self._kept)
+            self._journals[name] = Journal(self.path / f"{name}{SUFFIX}")
         self._journals[name].write(session)
+        self._tidy()
 
     def drop(self, name: str) -> None:
         """Remove a journal."""
         if (journal := self._journals.pop(name, None)) is not None:
             journal.close()
             journal.path.unlink(missing_ok=True)
-            self._kept.arrays.clear()
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove arrays that nothing stands for any more; what stands was written before."""
+        used = {_packed(digest) for journal in self._journals.values() for digest in journal.arrays}
+        for file in self.path.glob(_packed("*")):
+            if file.name not in used:
+                file.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Remove all of them; once is enough, more does no harm."""
@@ -98,8 +105,11 @@ class Journal:
     ----------
     path : Path
         The file; there is none yet.
-    kept : Kept, optional
-        What knows the names of arrays that were written already.
+
+    Attributes
+    ----------
+    arrays : dict
+        What the last state holds of arrays, by digest.
 
     Notes
     -----
@@ -107,9 +117,9 @@ class Journal:
     stand for bytes. So a stroke costs the tiles that it touched. Arrays are files beside it, named in the same way.
     """
 
-    def __init__(self, path: Path, kept: Kept | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._kept = kept or Kept()
+        self.arrays: Mapping[str, npt.NDArray[Any]] = {}
         self._file: IO[bytes] | None = None
         self._known: set[str] = set()
         self._length, self._new = 0, 0
@@ -123,16 +133,21 @@ class Journal:
             If it cannot be written; what was written before is still there.
         """
         pieces: dict[str, bytes] = {}
-        about = _without_bytes(session.model_dump(context=self._kept), pieces)
-        for digest, array in self._kept.arrays.items():
-            _keep(self.path.parent / f"{digest}.npy", array)
+        kept = Kept(self.arrays)
+        about = _without_bytes(session.model_dump(context=kept), pieces)
+        _keep(self.path.parent, kept)
         state = _line({"session": about})
         if self._file is None or self._length > max(_LEAST, _GROWTH * self._new):
             self._begin(pieces, state)
-            return
+        else:
+            self._add(self._file, pieces, state)
+        self.arrays = kept.arrays
+
+    def _add(self, file: IO[bytes], pieces: Mapping[str, bytes], state: bytes) -> None:
+        """Write what is new to the end."""
         added = b"".join(_piece(name, bits) for name, bits in pieces.items() if name not in self._known)
         try:
-            _append(self._file, added + state)
+            _append(file, added + state)
         except OSError:
             self._give_up()
             raise
@@ -208,11 +223,20 @@ def _with_bytes(value: Any, pieces: Mapping[str, str]) -> Any:
     return [_with_bytes(item, pieces) for item in value] if isinstance(value, list) else value
 
 
-def _keep(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write an array to a file, once."""
-    if not path.exists():
-        with replacing(path) as name, name.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
+def _packed(digest: str) -> str:
+    """The name of the file with an array: a zip as that of a session, of nothing but the array."""
+    return f"{digest}.npy.zip"
+
+
+def _keep(parent: Path, kept: Kept) -> None:
+    """Write arrays to files, those that are there already not again."""
+    for digest, array in kept.arrays.items():
+        if not (parent / _packed(digest)).exists():
+            with (
+                replacing(parent / _packed(digest)) as name,
+                zipfile.ZipFile(name, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+            ):
+                write_array(archive, digest, array)
 
 
 class _Beside:
@@ -228,10 +252,11 @@ class _Beside:
     def take(self, reference: Mapping[str, Any]) -> npt.NDArray[Any]:
         """The array that a reference stands for."""
         digest, _, _ = checked(reference)
-        array: npt.NDArray[Any] = np.load(self._parent / f"{digest}.npy", allow_pickle=False)
-        if digest_of(array) != digest:
-            raise ValueError(f"{digest}.npy is damaged")
-        return array
+        try:
+            with zipfile.ZipFile(self._parent / _packed(digest)) as archive:
+                return Packed(archive).take(reference)
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise ValueError(f"{_packed(digest)} cannot be read") from error
 
 
 def read_journal(path: Path) -> Session | None:
