@@ -12,7 +12,7 @@ import pytest
 from napari_clearclip.edits import View
 from napari_clearclip.engine import encoder
 from napari_clearclip.pipeline import Pipeline
-from napari_clearclip.progress import Preview, Progress
+from napari_clearclip.progress import Notice, Preview, Progress
 from napari_clearclip.result import Segmentation
 from napari_clearclip.settings import Comparing, Deciding, Model, Prompt, Runtime, Settings, Tiling
 from napari_clearclip.stack import Slab
@@ -115,6 +115,24 @@ def test_a_run_that_was_stopped_goes_on(settings: Settings, runtime: Runtime, wi
     again = Pipeline(runtime).run(IMAGE, settings, RGB)
     assert windows["all"] - began <= 6 * 14  # nine rows of windows, of which four are finished and one overlaps
     np.testing.assert_allclose(again.scores.values, plain.scores.values, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("most", "said"),
+    [
+        (2 * 10**9, "of at most 2.0 GB on disk, so that other phrases read none of them"),
+        (10, "where 0.0 GB are allowed, and are not kept for other phrases"),
+    ],
+)
+def test_what_a_long_run_takes_is_said_once(
+    most: int, said: str, settings: Settings, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_clearclip.surveying._LONG", 0)
+    pipeline = Pipeline(runtime.replace(store_bytes=most))
+    notices = [state for state in pipeline.steps(IMAGE, settings, RGB) if isinstance(state, Notice)]
+    assert len(notices) == 1
+    assert notices[0].text.startswith("126 windows are to be read, in about 0 minutes; their features ")
+    assert said in notices[0].text
 
 
 def test_a_preview_comes_first(settings: Settings, runtime: Runtime) -> None:

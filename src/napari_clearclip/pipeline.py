@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 
+TEXTS, FEATURES = "text", "features"  # folders of the cache
 _MOST_TEXTS = 2**26  # bytes of phrases' vectors, which are no image's
 
 
@@ -74,7 +75,7 @@ class Pipeline:
         self.runtime = runtime or Runtime()
         self._cache = Cache(self.runtime.cache_bytes)
         self._known = Cache(min(_MOST_TEXTS, self.runtime.cache_bytes))
-        self._texts = Folder(cache_folder(self.runtime) / "text")
+        self._texts = Folder(cache_folder(self.runtime) / TEXTS)
         self._loader = Loader()
         self._encoding = Encoding(self._cache, self.runtime)
         self._surveying = Surveying(self.store, self.runtime)
@@ -87,7 +88,7 @@ class Pipeline:
     @property
     def store(self) -> Store:
         """Where features of large images are kept."""
-        return Store(cache_folder(self.runtime) / "features", self.runtime.store_bytes)
+        return Store(cache_folder(self.runtime) / FEATURES, self.runtime.store_bytes)
 
     @property
     def device(self) -> str:

@@ -34,6 +34,13 @@ class Preview(Progress):
     segmentation: Segmentation
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Notice(Progress):
+    """How far a run is, and a sentence that the user should read before it goes on."""
+
+    text: str
+
+
 @dataclass(frozen=True)
 class Pace:
     """How much was done in how many seconds."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from napari_clearclip.cache import Cache, key_of
 from napari_clearclip.encoding import Encoding
 from napari_clearclip.job import Job
-from napari_clearclip.progress import Pace, Progress
+from napari_clearclip.progress import Notice, Pace, Progress
 from napari_clearclip.settings import Runtime
 from napari_clearclip.storing import Store
 
@@ -31,16 +30,8 @@ log = logging.getLogger(__name__)
 FloatArray = npt.NDArray[np.float32]
 
 _READ_BYTES = 2**25  # of rows that are read together
-_CPU_SECONDS = 4e-11  # of a floating point operation, about; for an estimate before anything is measured
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a large image takes: windows to be read, bytes on disk, and about how many seconds."""
-
-    windows: int
-    bytes: int
-    seconds: float
+# Seconds of a floating point operation, about, for an estimate before anything is measured; and how many are long.
+_CPU_SECONDS, _GPU_SECONDS, _LONG = 2e-11, 1e-13, 60
 
 
 class Surveying:
@@ -67,11 +58,20 @@ class Surveying:
     def _dtype(self) -> np.dtype[np.floating]:
         return np.dtype(self._runtime.storage)
 
-    def cost(self, job: Job) -> Cost:
-        """What it takes to read an image."""
-        size = int(np.prod(self._shape(job), dtype=object)) * self._dtype.itemsize
-        work = job.frame.count * job.clip.work(job.frame.grid) * job.clip.depth
-        return Cost(job.frame.count, size, work * _CPU_SECONDS)
+    def _notices(self, job: Job, have: int, keeps: bool) -> Iterator[Notice]:
+        """What reading the rest of an image takes, if that is long."""
+        count = sum(len(numbers) for numbers in _unread(job, have))
+        speed = _CPU_SECONDS if job.clip.device == "cpu" else _GPU_SECONDS
+        seconds = count * job.clip.work(job.frame.grid) * job.clip.depth * speed
+        if seconds < _LONG:
+            return
+        size = np.prod(self._shape(job), dtype=float) * self._dtype.itemsize / 1e9
+        most = f"{self._store.most / 1e9:.1f} GB"
+        kept = f"take {size:.1f} GB of at most {most} on disk, so that other phrases read none of them"
+        if not keeps:
+            kept = f"would take {size:.1f} GB on disk, where {most} are allowed, and are not kept for other phrases"
+        text = f"{count:,} windows are to be read, in about {seconds / 60:.0f} minutes; their features {kept}."
+        yield Notice("Reading windows", text=text)
 
     def _shape(self, job: Job) -> tuple[int, int, int]:
         return (*job.frame.cells, job.clip.width)
@@ -99,6 +99,7 @@ class Surveying:
             have = 0 if volume is None else volume.rows
             if volume is not None:
                 yield from _known(volume, have, found)
+            yield from self._notices(job, have, volume is not None)
             yield from self._read(job, have, volume, found, stage)
         return found.maps
 
@@ -108,8 +109,6 @@ class Surveying:
         """Rows of cells from the image, those before `have` left out."""
         from napari_clearclip.engine.stitching import RowStitching
 
-        if have == job.frame.cells[0]:
-            return
         job = job.by_rows()
         frame, pace = job.frame, Pace()
         stitching, at = RowStitching(job.frame, job.clip.width, have), have
@@ -117,7 +116,7 @@ class Surveying:
         def add(number: int, features: Features) -> None:
             stitching.add(frame.box(number), features.vectors[0])
 
-        for numbers in stitching.wanted():
+        for numbers in _unread(job, have):
             began = time.perf_counter()
             for state in self._encoding.visit(job, numbers, add):
                 yield Progress(stage, numbers[0] + state.done, frame.count, "windows", pace.rate)
@@ -127,6 +126,15 @@ class Surveying:
             found.add(at, rows)  # as a later phrase will find them
             at += len(rows)
         yield Progress(stage, frame.count, frame.count, "windows", pace.rate)
+
+
+def _unread(job: Job, have: int) -> Iterator[range]:
+    """The numbers of the windows of each row of windows that is to be read, where so many rows of cells are known."""
+    frame = job.frame
+    if have < frame.cells[0]:
+        for start in range(0, frame.count, frame.across):
+            if frame.cells_in(frame.box(start))[0].stop > have:
+                yield range(start, start + frame.across)
 
 
 def _appended(volume: Volume | None, rows: npt.NDArray[np.floating[Any]]) -> Volume | None:

@@ -56,9 +56,19 @@ def test_info(run, bundled):
         "torch: ",
         "device: ",
         "cache of text vectors: ",
+        "features of large images: ",
         "model demo: bundled",
     ):
         assert word in output
+
+
+def test_features_are_cleared(run, bundled, tmp_path):
+    folder = tmp_path / "cache/napari-clearclip/features/image"
+    folder.mkdir(parents=True)
+    (folder / "key.features").write_bytes(bytes(3_000_000))
+    assert "(1 files, 3.0 MB); `info --clear` removes them" in run("info").stdout
+    assert "(empty)" in run("info", "--clear").stdout
+    assert not folder.exists()
 
 
 def test_info_of_a_broken_installation(run, tmp_path, monkeypatch):

@@ -237,6 +237,12 @@ def _batch(
     device: DeviceOption = "auto",
     settings: SettingsOption = None,
     threads: ThreadsOption = None,
+    keep: Annotated[
+        float | None,
+        typer.Option(
+            metavar="GB", min=0, help="Disk for features of large images, for other phrases later; 2 if left out."
+        ),
+    ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -254,7 +260,7 @@ def _batch(
     fails is told and tried again by the next run; the others go on. clearclip_summary.jsonl has a line of JSON for
     each image: status, seconds, coverage and highest score of each prompt, files, and the error if there was one.
     """
-    from napari_clearclip.cli.batch import run_batch
+    from napari_clearclip.cli.batch import Machine, run_batch
     from napari_clearclip.cli.request import Flags
 
     flags = Flags(
@@ -268,7 +274,7 @@ def _batch(
         formats=tuple(format_ or ()),
         leave_out=tuple(leave_out or ()),
     )
-    return run_batch(inputs, flags, everything, device, out, threads, scheduler)
+    return run_batch(inputs, flags, everything, out, Machine(device, threads, keep, scheduler))
 
 
 @app.command("train")
@@ -432,11 +438,13 @@ def _demo(
 
 @app.command("info")
 @_told
-def _info() -> int:
+def _info(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the features of large images from the disk.")] = False,
+) -> int:
     """Show versions, the device and why, the cache, and the models at hand."""
     from napari_clearclip.cli.info import show_info
 
-    return show_info()
+    return show_info(clear)
 
 
 @app.command("selftest")

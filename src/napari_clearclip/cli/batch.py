@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,14 +26,40 @@ _SPOOL = ".clearclip_masks"
 _SETTINGS = "clearclip_settings.json"
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What it is done with; None leaves it to the defaults.
+
+    Attributes
+    ----------
+    device : str
+        As `Runtime.device`.
+    threads : int or None
+        CPU cores.
+    keep : float or None
+        Disk for features of large images in GB.
+    scheduler : str or None
+        Workers: local:N or an address.
+    """
+
+    device: str = "auto"
+    threads: int | None = None
+    keep: float | None = None
+    scheduler: str | None = None
+
+    @property
+    def runtime(self) -> Runtime:
+        """The same as values of the pipeline."""
+        runtime = runtime_of(runtime_for(self.device, self.threads))
+        return runtime if self.keep is None else runtime.replace(store_bytes=int(self.keep * 1e9))
+
+
 def run_batch(
     inputs: Sequence[str],
     flags: Flags,
     everything: bool,
-    device: str,
     out: Path,
-    threads: int | None = None,
-    scheduler: str | None = None,
+    machine: Machine,
 ) -> int:
     """Segment each image that is not done yet; the exit code is returned.
 
@@ -43,15 +70,15 @@ def run_batch(
     """
     try:
         paths = [path.absolute() for path in expand(inputs)]  # workers may be in other folders
-        if scheduler is not None:
+        if machine.scheduler is not None:
             from napari_clearclip.batch.cluster import check_scheduler
 
-            check_scheduler(scheduler)
+            check_scheduler(machine.scheduler)
     except (ValueError, ImportError) as error:
         raise UsageError(str(error)) from error
     session = session_of(flags)
     check_formats(flags)
-    runtime = runtime_of(runtime_for(device, threads))
+    runtime = machine.runtime
     folder = writable_folder(out.absolute())
     wish = Wish(
         session, folder, folder / _SPOOL, flags.formats or ("tiff",), flags.leave_out, flags.bands, results=everything
@@ -63,7 +90,7 @@ def run_batch(
     if counts["skipped"]:
         tell(f"{counts['skipped']} of {len(tasks)} images are done already.")
     try:
-        with _outcomes(todo, wish, runtime, scheduler) as outcomes:
+        with _outcomes(todo, wish, runtime, machine.scheduler) as outcomes:
             for outcome in outcomes:
                 record.add(outcome)
                 tell_error(outcome)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rich.console import Console
 
 from napari_clearclip.batch.outcome import sentence as sentence
+from napari_clearclip.progress import Notice
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -96,6 +97,8 @@ def follow(bar: Bar, name: str, steps: Generator[Progress, None, T]) -> T:
             return result
         if _INTERRUPTED.is_set():
             raise KeyboardInterrupt
+        if isinstance(state, Notice):
+            tell(f"{name}: {state.text}")
         if state.stage != stage:
             stage = state.stage
             bar.reset(task, description=f"{name} · {stage}", total=state.total or None)

@@ -13,8 +13,8 @@ from napari_clearclip.settings import Model, Runtime
 _PACKAGES = ("napari", "torch", "open_clip_torch", "numpy", "scikit-image", "tifffile", "pydantic", "huggingface_hub")
 
 
-def show_info() -> int:
-    """Print it line by line; the exit code is returned."""
+def show_info(clear: bool = False) -> int:
+    """Print it line by line, features of large images removed if wanted; the exit code is returned."""
     show(f"napari-clearclip: {__version__}")
     show(f"Python: {platform.python_version()} on {platform.system()} {platform.machine()}")
     for package in _PACKAGES:
@@ -22,11 +22,16 @@ def show_info() -> int:
     from napari_clearclip.cache import cache_folder
     from napari_clearclip.engine.device import resolve_device
     from napari_clearclip.engine.model import cached_models
+    from napari_clearclip.pipeline import FEATURES, TEXTS
+    from napari_clearclip.storing import Store
 
     device, reason = resolve_device("auto")
     show(f"device: {device} ({reason})")
     folder = cache_folder(Runtime())
-    show(f"cache of text vectors: {folder} ({_size(folder)})")
+    if clear:
+        Store(folder / FEATURES, 0).clear()
+    show(f"cache of text vectors: {folder / TEXTS} ({_size(folder / TEXTS)})")
+    show(f"features of large images: {folder / FEATURES} ({_size(folder / FEATURES)}); `info --clear` removes them")
     words = len(domains.vocabulary(Model()))
     show(f"model demo: {f'bundled, knows {words} words' if words else 'missing from this installation'}")
     cached = cached_models()

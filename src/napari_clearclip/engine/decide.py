@@ -182,29 +182,32 @@ def upsample(candidates: Candidates, frame: Frame) -> Iterator[Strip]:
         yield rows, maps  # (Q, n, W)
 
 
-def _contest(maps: torch.Tensor, candidates: Candidates, dropped: frozenset[int]) -> tuple[torch.Tensor, ...]:
-    """Best prompt (n, W), its cosine, and the second best cosine (-2 where there is none)."""
+def _contest(
+    maps: torch.Tensor, candidates: Candidates, dropped: frozenset[int], ranked: bool
+) -> tuple[torch.Tensor, ...]:
+    """Best prompt (n, W), its cosine, and the second best cosine (-2 where there is none, or it is not `ranked`)."""
     best = maps.new_full(maps.shape[1:], -2.0)
     second, winner = best.clone(), torch.full_like(best, -1, dtype=torch.int16)
     for prompt in sorted(set(candidates.owner) - dropped):
         cosine = candidates.of(prompt, maps).amax(dim=0)
         wins = cosine > best
-        second = torch.where(wins, best, torch.maximum(second, cosine))
+        if ranked:
+            second = torch.where(wins, best, torch.maximum(second, cosine))
         best = torch.where(wins, cosine, best)
         winner.masked_fill_(wins, prompt)
     return winner, best, second
 
 
 def _pass(
-    candidates: Candidates, deciding: Deciding, dropped: frozenset[int], strips: Strips
+    candidates: Candidates, deciding: Deciding, dropped: frozenset[int], strips: Strips, ranked: bool = True
 ) -> Iterator[tuple[slice, Assignment] | None]:
-    """One pass over the image, some rows at a time, in which some prompts do not take part."""
+    """One pass over the image, some rows at a time, in which some prompts take no part; margins are 1 unless ranked."""
     for strip in strips() if candidates.owner else ():
         yield None
         if strip is None:
             continue
         rows, maps = strip
-        winner, best, second = _contest(maps, candidates, dropped)
+        winner, best, second = _contest(maps, candidates, dropped, ranked)
         score = torch.zeros_like(best)
         shared = _shared(maps, candidates, deciding)
         for prompt in range(candidates.objects):
@@ -213,7 +216,9 @@ def _pass(
                 rival = None if shared is None else shared[wins]
                 score[wins] = _score(candidates.of(prompt, maps)[:, wins], rival, deciding)
         winner = torch.where(winner < candidates.objects, winner + 1, 0)
-        margin = torch.where(second < -1.5, 1.0, torch.tanh(deciding.scale * (best - second) / 2))
+        margin = torch.ones_like(best)
+        if ranked:
+            margin = torch.where(second < -1.5, margin, torch.tanh(deciding.scale * (best - second) / 2))
         yield rows, Assignment(winner.to(torch.uint8).cpu().numpy(), score.cpu().numpy(), margin.cpu().numpy())
 
 
@@ -256,7 +261,7 @@ def label_steps(
                 (part.winner if valid is None else part.winner[valid[rows]]).ravel(), minlength=len(counts)
             )
         dropped = _small(counts, deciding)
-    for made in _pass(candidates, deciding, dropped, strips):
+    for made in _pass(candidates, deciding, dropped, strips, ranked=deciding.lead > 0):
         if made is None:
             yield
             continue

@@ -5,7 +5,7 @@ With a cell of one pixel that is the published order: upsample each window, then
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,7 @@ class RowStitching:
     width : int
         D, the length of a vector.
     first : int
-        The first row of cells that is wanted; windows that have no part in it or in later ones are not.
+        The first row of cells that is wanted; only windows with a part in it or in later ones are to be added.
 
     Notes
     -----
@@ -97,13 +97,6 @@ class RowStitching:
         self._frame, self._width, self._top = frame, width, first
         self._total = torch.zeros(0, frame.cells[1], width)
         self._count = torch.zeros(0, frame.cells[1], 1)
-
-    def wanted(self) -> Iterator[range]:
-        """The numbers of the windows of each row of windows that is to be added, in order."""
-        across = self._frame.across
-        for start in range(0, self._frame.count, across):
-            if self._frame.cells_in(self._frame.box(start))[0].stop > self._top:
-                yield range(start, start + across)
 
     def add(self, box: Box, vectors: torch.Tensor) -> None:
         """Add the vectors (gh, gw, D) of a window."""
