@@ -47,7 +47,7 @@ class Action:
     @property
     def napari_keys(self) -> str:
         """The shortcut as napari's key bindings write it."""
-        return self.keys.replace("Ctrl", "Control").replace("+", "-").replace("Return", "Enter")
+        return self.keys.replace("Ctrl", "Control").replace("+", "-").replace("Return", "Enter").replace("Pg", "Page")
 
 
 ACTIONS = {
@@ -68,6 +68,14 @@ ACTIONS = {
         Action("save_session", "Save the session", "Ctrl+Alt+S"),
         Action("save_session_as", "Save the session as another file", "Ctrl+Alt+Shift+S"),
         Action("open_session", "Open a session", "Ctrl+Alt+R"),
+        Action("open_folder", "Open a folder of images", "Ctrl+Alt+O"),
+        Action("next_image", "Go to the next image of the folder", "Ctrl+PgDown"),
+        Action("previous_image", "Go to the previous image of the folder", "Ctrl+PgUp"),
+        Action("next_open_image", "Go to the next image of the folder without a mark", "Ctrl+Shift+PgDown"),
+        Action("mark_done", "Mark the image as done, or take the mark away", "Ctrl+Alt+1"),
+        Action("mark_skip", "Mark the image to be skipped, or take the mark away", "Ctrl+Alt+2"),
+        Action("mark_doubtful", "Mark the image as doubtful, or take the mark away", "Ctrl+Alt+3"),
+        Action("list_images", "List the images of the folder and their marks", "Ctrl+Alt+L"),
         Action("help", "Show the shortcuts", "F1"),
     )
 }
@@ -110,6 +118,14 @@ def callbacks(panel: Panel) -> dict[str, Callable[[], Any]]:
         "save_session": panel.sessions.save,
         "save_session_as": panel.sessions.save_as,
         "open_session": panel.sessions.ask,
+        "open_folder": panel.walk.ask,
+        "next_image": partial(panel.walk.step, 1),
+        "previous_image": partial(panel.walk.step, -1),
+        "next_open_image": panel.walk.go_to_open,
+        "mark_done": partial(panel.walk.toggle, "done"),
+        "mark_skip": partial(panel.walk.toggle, "skip"),
+        "mark_doubtful": partial(panel.walk.toggle, "doubtful"),
+        "list_images": panel.walk.list_images,
         "help": lambda: Help(panel).show(),
     }
 

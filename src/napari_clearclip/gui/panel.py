@@ -39,6 +39,8 @@ from napari_clearclip.gui.prompts import listing
 from napari_clearclip.gui.prompts.indices import missing_bands
 from napari_clearclip.gui.prompts.prompting import Prompting
 from napari_clearclip.gui.prompts.section import PromptSection
+from napari_clearclip.gui.queue.section import QueueSection
+from napari_clearclip.gui.queue.walk import Walk
 from napari_clearclip.gui.readout import Readout
 from napari_clearclip.gui.segment.refining import RefineSection
 from napari_clearclip.gui.segment.scope import Scope
@@ -107,6 +109,9 @@ class Panel(QWidget):
         self.autosave = Autosave(napari_viewer, self.controller, journal.folder(), known)
         self.notice = Notice()
         self.rescue = Rescue(self.notice, journal.folder(), self.sessions.restore, self.autosave.flush, executor)
+        self.queue = QueueSection()
+        places = (self.images, self.sessions, self.run)
+        self.walk = Walk(napari_viewer, self.queue, self.controller, self.results, *places, executor)
         self.message = self.segment.message
         preferences = read_preferences()
         self.controller.runtime = preferences.runtime
@@ -125,7 +130,7 @@ class Panel(QWidget):
         self._unbind = bind(napari_viewer, self, self._actions)
         drawn = (self._context, self.ruler, self.lessons)
         shown = (self.images, self.editor, self.census, self.results, self.readout)
-        parts = (*drawn, *shown, self.equipment, self.tutor, self.autosave, self.controller)
+        parts = (self.walk, *drawn, *shown, self.equipment, self.tutor, self.autosave, self.controller)
         self._let_go = partial(_let_go, (self._unbind, *(part.close for part in parts)))
         self.destroyed.connect(self._let_go)
         self.segment.show_busy(False)
@@ -145,7 +150,7 @@ class Panel(QWidget):
         column.setSpacing(14)
         self.image.body.addWidget(self.channels)
         column.addWidget(self.notice)
-        above = (self.image, self.model, self.prompts, self.segment, self.refine, self.objects)
+        above = (self.queue, self.image, self.model, self.prompts, self.segment, self.refine, self.objects)
         for section in (*above, self.exports, self.session):
             column.addWidget(section, int(section is self.prompts))
         scroll = QScrollArea()
@@ -167,6 +172,7 @@ class Panel(QWidget):
     def _connect_sections(self) -> None:
         self.image.image_chosen.connect(self.images.choose)
         self.image.help_wanted.connect(partial(self.do, "help"))
+        self.image.folder_wanted.connect(partial(self.do, "open_folder"))
         self.equipment.chosen.connect(self._choose_model)
         self.equipment.failed.connect(self._on_failed)
         self.model.training_wanted.connect(self.tutor.open)
@@ -191,7 +197,7 @@ class Panel(QWidget):
         self.segment.variant_chosen.connect(self._choose_variant)
         self.objects.changed.connect(self._change_part)
         self.exporter.said.connect(self.message.say)
-        for part in (self.sessions, self.autosave, self.rescue):
+        for part in (self.sessions, self.autosave, self.rescue, self.walk):
             part.said.connect(self.message.say)
         self.prompts.selected.connect(self.census.select)
         self.census.said.connect(self.message.say)

@@ -15,6 +15,7 @@ class ImageSection(Section):
     """Which image."""
 
     image_chosen = Signal(object)
+    folder_wanted = Signal()
     help_wanted = Signal()
 
     def __init__(self) -> None:
@@ -23,14 +24,19 @@ class ImageSection(Section):
         self.images.setAccessibleName("Image layer")
         self.about_image.setWordWrap(False)  # one line, so that nothing moves on the way through a stack
         self.about_image.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.folder_button = QToolButton()
+        self.folder_button.setText("Folder…")
+        self.folder_button.setToolTip("Open a folder of images, and go through them one by one")
         self.help_button = QToolButton()
         self.help_button.setText("?")
         self.help_button.setToolTip("Show the shortcuts (F1)")
         self.help_button.setAccessibleName("Show the shortcuts")
         self.heading.setStretch(0, 0)
         self.heading.addWidget(self.images, 1)
+        self.heading.addWidget(self.folder_button)
         self.heading.addWidget(self.help_button)
         self.body.addWidget(self.about_image)
+        self.folder_button.clicked.connect(self.folder_wanted)
         self.help_button.clicked.connect(self.help_wanted)
         self.images.activated.connect(lambda: self.image_chosen.emit(self.images.currentData()))
 

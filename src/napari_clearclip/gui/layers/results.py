@@ -140,13 +140,13 @@ class Results:
         if self._controller.state_of(key).readings:
             self._writer.blank(key, spot[1])
         else:
-            self._remove_all(key)
+            self.remove_all(key)
 
     def drop(self, key: str) -> None:
         """Forget an image's results and all that was done to it, because its planes are other ones from now on."""
         for spot in self._writer.spots(key):
             del self._writer.outcomes[spot]
-        self._remove_all(key)
+        self.remove_all(key)
         self._controller.forget(key)
 
     def collect(self, key: str) -> None:
@@ -331,7 +331,7 @@ class Results:
         for plane in gone:
             self._writer.outcomes.pop((key, plane), None)
         if old.readings and not new.readings:
-            self._remove_all(key)
+            self.remove_all(key)
             return
         if _looks(old.settings) != _looks(new.settings):
             self._follow(key, new.settings)
@@ -374,7 +374,8 @@ class Results:
         self._shelf.remove(layer)
         self._controller.update(edits=edits, key=key)
 
-    def _remove_all(self, key: str) -> None:
+    def remove_all(self, key: str) -> None:
+        """Take our layers of an image away, without hiding its prompts."""
         for layer in self._shelf.of(key):
             self._shelf.remove(layer)
 

@@ -1,0 +1,406 @@
+"""From image to image: what was done to one is on the disk before the next one is opened."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+from qtpy.QtWidgets import QFileDialog
+
+from napari_clearclip.batch.folder import Folder, open_folder
+from napari_clearclip.edits import Edits
+from napari_clearclip.gui.control.controller import Controller
+from napari_clearclip.gui.control.runner import Executor
+from napari_clearclip.gui.images.gallery import Images
+from napari_clearclip.gui.images.sources import KEY, is_source, key_of
+from napari_clearclip.gui.layers.results import Results
+from napari_clearclip.gui.prompts import listing
+from napari_clearclip.gui.queue.image_list import ImageList
+from napari_clearclip.gui.queue.section import QueueSection
+from napari_clearclip.gui.sessions.sessions import Sessions
+from napari_clearclip.gui.sessions.taking import Draft, session_of
+from napari_clearclip.io.queue import Item, Mark, Queue, write_queue
+from napari_clearclip.io.sessions import Session, read, write
+from napari_clearclip.settings import Settings
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
+_LOG = logging.getLogger(__name__)
+READ_ONLY = "{error} Choose a folder for the sessions of these images."
+LAST = "This is the last image of the folder."
+FIRST = "This is the first image of the folder."
+ALL_MARKED = "Every other image of the folder has a mark."
+
+
+class Walk:
+    """Goes through a folder of images, each with a session of its own.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where images are opened and closed; layers of the user's own that lie on none of them stay.
+    section : QueueSection
+        The row in the panel.
+    controller : Controller
+        What is wanted of the images.
+    results : Results
+        What was found and painted.
+    images : Images
+        The images of the viewer.
+    sessions : Sessions
+        What opens a session.
+    run : callable
+        Segments what is looked at.
+    executor : Executor
+        Where files are read and written.
+
+    Notes
+    -----
+    One write at a time, of what stands when it begins; the image is left only if nothing was done to it meanwhile.
+    """
+
+    said = Signal(str)
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        section: QueueSection,
+        controller: Controller,
+        results: Results,
+        images: Images,
+        sessions: Sessions,
+        run: Callable[[], None],
+        executor: Executor,
+    ) -> None:
+        self._viewer, self._section, self._controller, self._results = viewer, section, controller, results
+        self._images, self._sessions, self._run, self._executor = images, sessions, run, executor
+        self.folder: Folder | None = None
+        self._carried: Settings | None = None
+        self._came: Settings | None = None
+        self._opened: set[str] = set()
+        self._to: int | None = None
+        self._unwritten = self._working = False
+        section.open_wanted.connect(self.ask)
+        section.close_wanted.connect(self.leave)
+        section.went.connect(self.step)
+        section.next_open_wanted.connect(self.go_to_open)
+        section.marked.connect(self.mark)
+        section.list_wanted.connect(self.list_images)
+        section.run_wanted.connect(lambda on: self._set(lambda queue: queue.replace(run=on)))
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything has been written and opened."""
+        return not self._working
+
+    @property
+    def item(self) -> Item | None:
+        """The image that one has come to."""
+        if self.folder is None:
+            return None
+        return self.folder.queue.items[self.folder.queue.at]
+
+    # Folders
+
+    def ask(self) -> None:
+        """Ask for a folder and open it."""
+        start = "" if self.folder is None else self.folder.queue.folder
+        if chosen := QFileDialog.getExistingDirectory(self._section, "Open a folder of images", start):
+            self.open(Path(chosen))
+
+    def open(self, path: Path, work: Path | None = None) -> None:
+        """Go to where one stopped in a folder; what was open of another one is written first."""
+        if self.folder is not None:
+            self.leave(lambda: self.open(path, work))
+        elif not self._working:
+            self._start(_listing(path, work), lambda found: self._listed(path, found))
+
+    def _listed(self, path: Path, found: Folder | Exception | None) -> None:
+        if isinstance(found, OSError):
+            chosen = QFileDialog.getExistingDirectory(self._section, READ_ONLY.format(error=found), "")
+            self.open(path, Path(chosen)) if chosen else self.said.emit(f"Not opened: {found}")
+        elif isinstance(found, Folder):
+            self.folder = found
+            parts = [f"{count} {what}" for count, what in ((found.added, "new"), (found.gone, "gone")) if count]
+            if parts:
+                self.said.emit(f"Since the folder was open last, images have changed: {', '.join(parts)}.")
+            self.go(found.queue.at)
+        elif found is not None:
+            self.said.emit(f"Not opened: {found}")
+
+    def leave(self, then: Callable[[], None] = lambda: None) -> None:
+        """Write what was done and close the image; no folder is open from then on."""
+        if self.folder is None:
+            return
+
+        def end() -> None:
+            self._close_layers()
+            self.folder = None
+            self._section.show_folder(None)
+            then()
+
+        self._write(None, end)
+
+    # Images
+
+    def step(self, by: int) -> None:
+        """Go to the next or the previous image."""
+        if self.folder is None:
+            return
+        at = (self.folder.queue.at if self._to is None else self._to) + by
+        if 0 <= at < len(self.folder.queue.items):
+            self.go(at)
+        else:
+            self.said.emit(LAST if by > 0 else FIRST)
+
+    def go_to_open(self) -> None:
+        """Go to the next image without a mark."""
+        if self.folder is None:
+            return
+        at = self.folder.queue.next_open(self.folder.queue.at)
+        if at is None:
+            self.said.emit(ALL_MARKED)
+        else:
+            self.go(at)
+
+    def go(self, at: int) -> None:
+        """Go to an image, once what was done to this one is written."""
+        self._to = at
+        self._go_on()
+
+    def mark(self, mark: Mark) -> None:
+        """Mark the image, and write what was done to it."""
+        self._set(lambda queue: queue.marked(queue.at, mark))
+
+    def toggle(self, mark: Mark) -> None:
+        """Mark the image, or take that mark away."""
+        if self.item is not None:
+            self.mark("open" if self.item.mark == mark else mark)
+
+    def list_images(self) -> None:
+        """Show all images with their marks."""
+        if self.folder is not None:
+            ImageList(self._section, self.folder.queue, self.go).show()
+
+    def _set(self, make: Callable[[Queue], Queue]) -> None:
+        if self.folder is not None:
+            self.folder = replace(self.folder, queue=make(self.folder.queue))
+            self._section.show_folder(self.folder)
+            self._unwritten = True
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Write what is to be written, and go where one wants to go."""
+        if self._working or self.folder is None:
+            return
+        if self._to is not None:
+            to, self._to = self._to, None
+            self._write(to, lambda: None)
+        elif self._unwritten:
+            self._write(None, lambda: None)
+
+    def _write(self, to: int | None, then: Callable[[], None]) -> None:
+        """Write the image's session and the queue, then go to another image, or do something else."""
+        if self.folder is None or self.item is None or self._working:
+            return
+        self._unwritten = False
+        draft, file, queue = self._draft(found=True), self.folder.session(self.item), self.folder.queue
+        following = None if to is None else self.folder.session(queue.items[to])
+        queue = queue if to is None else queue.moved(to)
+        work = _turning(draft, file, queue, self.folder.work, following)
+
+        def finish(result: Session | Exception | None) -> None:
+            if isinstance(result, _WriteError):
+                self.said.emit(f"Not saved, so the image stays open: {result}")
+            elif to is None:
+                then()
+                self._go_on()
+            elif draft is not None and _done(draft) != _done(self._draft(found=False)):
+                self.go(to)
+            else:
+                self._arrive(to, result)
+                self._go_on()
+
+        self._start(work, finish)
+
+    def _draft(self, found: bool) -> Draft | None:
+        """The image as a session; None if nothing was done to it."""
+        keys = {key_of(layer) for layer in self._sources()}
+        if not keys or self.folder is None or self.item is None:
+            return None
+        draft = session_of(self._viewer, self._controller, self._results, keys, found=found)
+        known = any(
+            image.settings is not None and (image.readings or image.edits != Edits() or image.settings != self._came)
+            for image in draft.session.images
+        )
+        if not known and not draft.session.layers and not self.folder.session(self.item).exists():
+            return None
+        return draft
+
+    # Layers
+
+    def _sources(self) -> list[Image]:
+        """The layers of the image that is open."""
+        if self.folder is None or self.item is None:
+            return []
+        path = self.folder.queue.path(self.item)
+        return [layer for layer in self._viewer.layers if is_source(layer) and self._belongs(layer, path)]
+
+    def _belongs(self, layer: Image, path: Path) -> bool:
+        return key_of(layer) in self._opened or (layer.source.path is not None and Path(layer.source.path) == path)
+
+    def _close_layers(self) -> None:
+        """Take the image, and all that lies on it, out of the viewer."""
+        sources = self._sources()
+        keys = {key_of(layer) for layer in sources}
+        others = [layer for layer in self._viewer.layers if layer.metadata.get(KEY, {}).get("accepted") in keys]
+        if self._controller.key in keys:
+            self._carried = self._controller.settings
+        for key in keys:
+            self._results.remove_all(key)
+        for layer in (*others, *sources):
+            self._viewer.layers.remove(layer)
+        self._opened = set()
+
+    def _arrive(self, at: int, session: Session | Exception | None) -> None:
+        """Close the image before, and open one, as its session says if it has one."""
+        if self.folder is None:
+            return
+        self._close_layers()
+        self.folder = replace(self.folder, queue=self.folder.queue.moved(at))
+        item = self.folder.queue.items[at]
+        path, file = self.folder.queue.path(item), self.folder.session(item)
+        before = list(self._viewer.layers)
+        try:
+            if isinstance(session, Exception):
+                raise session
+            if session is None:
+                self._open_first(path)
+            else:
+                said = self._sessions.restore(_at(session, path, self._sources()), file)
+                if said:
+                    self.said.emit(" ".join(said))
+        except Exception as error:  # a reader of any plugin, which may raise anything
+            _LOG.debug("An image was not opened", exc_info=error)
+            self.said.emit(f"{item.file} was not opened: {error}")
+        self._opened = {key_of(layer) for layer in self._viewer.layers if is_source(layer) and layer not in before}
+        self._came = self._controller.settings
+        self._section.show_folder(self.folder)
+        key = self._controller.key
+        if (
+            self.folder.queue.run
+            and self._opened
+            and self._came.objects
+            and not self._controller.state_of(key).readings
+        ):
+            self._run()
+
+    def _open_first(self, path: Path) -> None:
+        """Open an image to which nothing was done, with the prompts of the image before."""
+        if there := self._sources():
+            self._images.choose(key_of(there[-1]))
+            return
+        sources = [layer for layer in opened(self._viewer, path) if is_source(layer)]
+        if not sources:
+            raise ValueError("it holds no image")
+        self._images.choose(key_of(sources[-1]))
+        self._viewer.reset_view()
+        settings = self._carried or self._controller.settings
+        locked = [prompt.id for prompt in settings.objects if prompt.locked]
+        if locked:  # accepted on the image before
+            settings = listing.changed(settings, locked, locked=False, visible=True)
+        self._controller.update(settings)
+
+    # The end
+
+    def _start(self, work: Generator[None, None, Any], finished: Callable[[Any], None]) -> None:
+        self._working = True
+
+        def finish(result: Any) -> None:
+            self._working = False
+            finished(result)
+
+        self._executor(work, lambda _: None, finish)
+
+    def close(self) -> None:
+        """Write what was done to the image; once is enough, more does no harm."""
+        folder, self.folder = self.folder, None
+        if folder is None:
+            return
+        self.folder = folder
+        draft, file = self._draft(found=True), folder.session(folder.queue.items[folder.queue.at])
+        self.folder = None
+        try:
+            if draft is not None:
+                write(file, draft.complete())
+            write_queue(folder.work, folder.queue)
+        except (OSError, ValueError, MemoryError) as error:
+            from napari.utils.notifications import show_error
+
+            show_error(f"Not saved: {error}")
+
+
+class _WriteError(Exception):
+    """What was done could not be written."""
+
+
+def _listing(path: Path, work: Path | None) -> Generator[None, None, Folder | Exception]:
+    """The folder, or why it cannot be opened."""
+    try:
+        yield
+        return open_folder(path, work)
+    except (OSError, ValueError) as error:
+        return error
+
+
+def _turning(
+    draft: Draft | None, file: Path, queue: Queue, work: Path, following: Path | None
+) -> Generator[None, None, Session | Exception | None]:
+    """The session of the following image, once that of this one is written; None if it has none, or the error."""
+    try:
+        yield
+        if draft is not None:
+            write(file, draft.complete())
+        write_queue(work, queue)
+    except (OSError, ValueError, MemoryError) as error:
+        return _WriteError(str(error))
+    try:
+        return read(following) if following is not None and following.exists() else None
+    except (ValueError, MemoryError) as error:
+        return error
+
+
+def _done(draft: Draft | None) -> object:
+    """What was done to an image, without how it is looked at."""
+    if draft is None:
+        return None
+    return [(image.settings, image.edits, image.readings) for image in draft.session.images], draft.session.layers
+
+
+def _at(session: Session, path: Path, there: list[Image]) -> Session:
+    """A session whose image lies where the folder has it; what is wanted of one that is open already stays."""
+    images = []
+    for image in session.images:
+        here = image.path is not None and Path(image.path).name == path.name
+        image = image.replace(path=str(path)) if here else image
+        images.append(image.replace(settings=None) if here and there else image)
+    return session.replace(images=tuple(images))
+
+
+def opened(viewer: ViewerModel, path: Path) -> list[Layer]:
+    """The layers of a file, by the reader that the user prefers, else by ours or napari's own."""
+    from napari.errors import MultipleReaderError
+
+    try:
+        return list(viewer.open(str(path), plugin=None))
+    except MultipleReaderError as error:
+        plugin = next((name for name in ("napari-clearclip", "napari") if name in error.available_plugins), None)
+        if plugin is None:
+            raise
+        return list(viewer.open(str(path), plugin=plugin))
