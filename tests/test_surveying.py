@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 
 from napari_clearclip.edits import View
 from napari_clearclip.engine import encoder
+from napari_clearclip.io.images import read_image
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Notice, Preview, Progress
 from napari_clearclip.result import Segmentation
-from napari_clearclip.settings import Comparing, Deciding, Model, Prompt, Runtime, Settings, Tiling
+from napari_clearclip.settings import Comparing, Deciding, Model, Prompt, Runtime, Settings, Splitting, Tiling
 from napari_clearclip.stack import Slab
 
 RGB = View(channel_axis=-1)
@@ -90,6 +92,20 @@ def test_the_same_as_in_memory(changes: dict[str, Any], stride: int, settings: S
         np.testing.assert_array_equal(large.labels[sure], plain.labels[sure])
     assert (large.labels != plain.labels).mean() < (1e-4 if exact else 0.02)
     assert large.coverage() == pytest.approx(plain.coverage(), abs=1e-2)
+
+
+def test_labels_and_instances_do_not_depend_on_chunks(settings: Settings, runtime: Runtime, tmp_path: Path) -> None:
+    settings = settings.replace(splitting=Splitting(method="shape"))
+    plain = Pipeline(runtime).run(IMAGE, settings, RGB)
+    assert plain.instances is not None
+    assert plain.instances.max() > 0
+    for chunks in ((150, 231, 3), (64, 64, 1), (7, 231, 3), (150, 5, 2)):
+        path = tmp_path / "-".join(map(str, chunks))
+        zarr.open_array(path, mode="w", shape=IMAGE.shape, chunks=chunks, dtype="u1")[...] = IMAGE
+        other = runtime.replace(cache_folder=str(path.with_suffix(".cache")))
+        found = Pipeline(other).run(read_image(path).data, settings, RGB)
+        np.testing.assert_array_equal(found.labels, plain.labels)
+        np.testing.assert_array_equal(found.instances, plain.instances)
 
 
 def test_a_second_phrase_reads_no_window(settings: Settings, runtime: Runtime, windows: Counter[str]) -> None:

@@ -74,7 +74,7 @@ def test_what_is_done_is_skipped(batch, images, photo, monkeypatch):
     batch(code=1)
     tried = []
     original = work.read_image
-    monkeypatch.setattr(work, "read_image", lambda path: tried.append(path.name) or original(path))
+    monkeypatch.setattr(work, "read_image", lambda path, lazy: tried.append(path.name) or original(path, lazy))
     shutil.copy(photo, "in/b.png")
     assert "2 of 3 images are done already" in batch().stderr
     assert tried == ["b.png"]
@@ -98,7 +98,7 @@ def test_what_has_changed_is_made_again(batch, images, monkeypatch, flags, chang
     batch()
     tried = []
     original = work.read_image
-    monkeypatch.setattr(work, "read_image", lambda path: tried.append(path.name) or original(path))
+    monkeypatch.setattr(work, "read_image", lambda path, lazy: tried.append(path.name) or original(path, lazy))
     change()
     batch(*flags)
     assert tried == wanted

@@ -115,7 +115,7 @@ def work(pipeline: Pipeline, task: Task, wish: Wish, follow: Follow, shown: str 
     began, path = time.perf_counter(), task.path
     about: dict[str, Any] = {"image": str(path.absolute()), "name": task.name, "key": task.key}
     try:
-        picture = read_image(path)
+        picture = read_image(path, lazy=True)
         shown = shown or path.name
         results = segment_picture(pipeline, picture, wish.session, follow, shown, wish.bands, wish.edits)
         files = write_results(wish.folder, task.name, picture, results) if wish.results else []
