@@ -144,8 +144,8 @@ def _judge(one: Killed, name: str | None) -> tuple[int, float]:
     """How many edits were old enough, and the age of the oldest one that was lost."""
     asked = sum(when <= one.at - AGE for when, _ in one.done)
     kept = max((at for at, (_, known) in enumerate(one.done) if known == name), default=-1)
-    if name is not None and kept < 0:  # done after what was told last, or damaged
-        return asked, 0.0 if name else float("inf")
+    if name is not None and kept < 0:  # never stood so: each edit is told before it can be written
+        return asked, float("inf")
     lost = one.done[kept + 1 :]
     return asked, one.at - lost[0][0] if lost else 0.0
 

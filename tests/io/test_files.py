@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import platform
+
 import pytest
 
-from napari_clearclip.io.files import distinct, replacing, slug, writable_folder
+from napari_clearclip.io.exchange import exchanged
+from napari_clearclip.io.files import distinct, replacing, replacing_folder, slug, writable_folder
 
 
 def test_a_file_takes_the_place_of_an_earlier_one(tmp_path):
@@ -37,6 +40,65 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
     target = tmp_path / "missing" / "a.txt"
     with pytest.raises(OSError, match=r"missing/a\.txt cannot be written: No such file"), replacing(target) as file:
         file.write_text("new")
+
+
+def filled(folder, **files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def contents(folder):
+    return {file.relative_to(folder).as_posix(): file.read_text() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_folder_takes_the_place_of_an_earlier_one(tmp_path, keep):
+    target = filled(tmp_path / "a", old="old", both="old")
+    filled(target / "deep", file="deep")
+    before = contents(target)
+    with replacing_folder(target, keep=keep) as folder:
+        with replacing(folder / "both") as file:
+            file.write_text("new")
+        assert contents(target) == before
+    assert contents(target) == {**(before if keep else {}), "both": "new"}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_that_was_not_there_is_made(tmp_path):
+    with replacing_folder(tmp_path / "a", keep=True) as folder:
+        filled(folder, new="new")
+    assert contents(tmp_path / "a") == {"new": "new"}
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_after_a_failure_the_earlier_folder_is_whole(tmp_path, keep):
+    target = filled(tmp_path / "a", old="old")
+
+    def fail():
+        with replacing_folder(target, keep=keep) as folder, replacing(folder / "old") as file:
+            file.write_text("half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert contents(tmp_path) == {"a/old": "old"}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_two_folders_are_exchanged_in_one_step(tmp_path):
+    one, other = filled(tmp_path / "one", a="1"), filled(tmp_path / "other", b="2")
+    if exchanged(one, other):
+        assert (contents(one), contents(other)) == ({"b": "2"}, {"a": "1"})
+    else:
+        assert platform.system() == "Windows"
+
+
+def test_what_is_not_there_is_not_exchanged(tmp_path):
+    one = filled(tmp_path / "one", a="1")
+    assert not exchanged(one, tmp_path / "other")
+    assert contents(one) == {"a": "1"}
 
 
 def test_a_folder_is_made(tmp_path):

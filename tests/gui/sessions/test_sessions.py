@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from npe2 import PluginManifest
 from qtpy.QtWidgets import QApplication
 from tifffile import imwrite
@@ -17,6 +17,7 @@ from tifffile import imwrite
 from napari_clearclip.edits import Region
 from napari_clearclip.gui.images.sources import is_source, key_of
 from napari_clearclip.gui.layers.styles import tag_of
+from napari_clearclip.gui.opening import open_file
 from napari_clearclip.gui.panel import Panel
 from napari_clearclip.gui.sessions.restoring import LEFT_OUT, OTHER_PIXELS
 from napari_clearclip.io import sessions
@@ -289,3 +290,16 @@ def test_labels_with_colours_by_a_seed(tmp_path: Path, opened: Open) -> None:
     (labels,) = (layer for layer in viewer_of(other).layers if isinstance(layer, Labels))
     assert labels.metadata == {"note": ["a", 1], "objects": [{2**33: "cell"}]}
     assert_same(panel, other)
+
+
+def test_without_a_window_the_file_gives_the_layers_that_are_in_it(tmp_path: Path, opened: Open) -> None:
+    panel = opened()
+    work(panel, placed(pixels(16, 24), contrast_limits=(100, 900)))
+    panel.sessions.write(tmp_path / "a.clearclip")
+    read = open_file(str(tmp_path / "a.clearclip"))
+    assert read is not None
+    layers = [Layer.create(*data) for data in read(str(tmp_path / "a.clearclip"))]
+    kept = [layer for layer in viewer_of(panel).layers if not tag_of(layer)[0]]
+    assert [layer.name for layer in layers] == [layer.name for layer in kept]
+    for layer, was in zip(layers, kept, strict=True):
+        np.testing.assert_equal(shown(layer), shown(was))
