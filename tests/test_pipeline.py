@@ -18,7 +18,7 @@ from napari_clearclip.cache import cache_folder, key_of
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.encoder import drain
-from napari_clearclip.engine.weights import ModelError
+from napari_clearclip.engine.weights import ModelError, file_hash
 from napari_clearclip.job import Picture, frame_of, image_key
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
@@ -29,6 +29,7 @@ from napari_clearclip.settings import (
     Comparing,
     Deciding,
     Index,
+    Learned,
     Linking,
     Model,
     Prompt,
@@ -543,6 +544,14 @@ STROKE = np.zeros(IMAGE.shape[:2], bool)
 STROKE[3:9, 5:12] = True
 TAUGHT = Edits().teach("dog", (), STROKE, True).find_similar("cat", (), STROKE[::-1])
 LEARNED = {"learn", "liken", "compare"} | MASKS
+OTHERS = Learned.of("another model", "ViT", {"dog": np.ones(24, np.float32)})
+
+
+def learned_elsewhere(settings: Settings) -> Learned:
+    """A vector that the settings' model has learned for the dog."""
+    return OTHERS.replace(weights=f"{file_hash(Path(settings.model.pretrained))}-gelu")
+
+
 TAUGHT_TABLE: dict[str, tuple[Callable[[Settings], Settings], Edits, set[str]]] = {
     "nothing": (lambda s: s, TAUGHT, set()),
     "recolours a prompt": (lambda s: prompt(s, "dog", color="#123456"), TAUGHT, set()),
@@ -553,6 +562,8 @@ TAUGHT_TABLE: dict[str, tuple[Callable[[Settings], Settings], Edits, set[str]]] 
     "teaches a prompt that is gone": (lambda s: s, TAUGHT.teach("emu", (), STROKE, True), set()),
     "shows another example": (lambda s: s, TAUGHT.find_similar("cat", (), STROKE), LEARNED),
     "moves the mix": (lambda s: prompt(s, "cat", mix=0.8), TAUGHT, LEARNED),
+    "takes what was learned elsewhere": (lambda s: prompt(s, "dog", learned=learned_elsewhere(s)), TAUGHT, LEARNED),
+    "takes what another model learned": (lambda s: prompt(s, "dog", learned=OTHERS), TAUGHT, set()),
     "moves a mix without an example": (lambda s: prompt(s, "dog", mix=0.8), TAUGHT, set()),
     "forgets": (lambda s: s, Edits(), {"compare"} | MASKS),
     "switches to SCLIP": (lambda s: s.replace(attention=variant("sclip")), TAUGHT, {"project"} | LEARNED),
@@ -781,7 +792,8 @@ def test_with_one_window_surgery_is_by_hand(names: tuple[str, ...], settings: Se
     expected = (products - redundant).sum(-1).T.reshape(len(names), *features.vectors.shape[1:3])
     settings = comparing(settings, surgery=True, templates=("{}",))
     job = finish(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
-    found = finish(pipeline._adjusted(job, finish(pipeline._cosines(job))))
+    vectors = finish(pipeline._vectors(job))
+    found = finish(pipeline._adjusted(job, vectors, finish(pipeline._cosines(job, vectors))))
     for name, map_ in zip(names, expected, strict=True):
         torch.testing.assert_close(found[name].double(), map_, atol=1e-5, rtol=0)
 

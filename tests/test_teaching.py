@@ -11,10 +11,12 @@ from scipy.ndimage import binary_erosion
 from napari_clearclip import domains
 from napari_clearclip.edits import Edits, Region, View
 from napari_clearclip.engine import correct, encoder
+from napari_clearclip.gui.prompts.listing import unlearned
+from napari_clearclip.io.prompt_bank import read_prompts, write_prompts
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.result import Segmentation
 from napari_clearclip.scenes import DISTRACTORS, make_scene
-from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings
+from napari_clearclip.settings import Comparing, Learned, Model, Prompt, Runtime, Settings
 
 RGB = View(channel_axis=-1)
 STACK = np.random.default_rng(5).integers(0, 256, (3, 64, 96, 3), np.uint8)
@@ -187,3 +189,52 @@ def test_planes_that_are_not_in_memory_are_asked_for(settings: Settings, runtime
 def test_a_stroke_on_a_plane_that_does_not_exist_is_said(settings: Settings, runtime: Runtime) -> None:
     with pytest.raises(ValueError, match=r"plane \(7,\) lies outside an image of shape"):
         Pipeline(runtime).run(STACK, settings, at(0), Edits().teach("cat", (7,), STROKE, True))
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# What is taken elsewhere
+
+
+def test_what_was_learned_is_the_same_without_what_was_drawn(settings: Settings, runtime: Runtime) -> None:
+    edits = Edits().teach("cat", (0,), STROKE, True).find_similar("dog", (0,), STROKE[::-1])
+    pipeline = Pipeline(runtime)
+    taught = pipeline.run(STACK, settings, at(0), edits)
+    assert set(taught.learned) == {"cat", "dog"}
+    assert not pipeline.run(STACK, settings, at(0)).learned
+    carried = settings.replace(prompts=(*(item.replace(learned=taught.learned[item.id]) for item in (CAT, DOG)), SKY))
+    again = Pipeline(runtime).run(STACK, carried, at(0))
+    assert same(again, taught)
+    assert again.learned == taught.learned
+    assert not again.unlearned
+    elsewhere = Pipeline(runtime).run(STACK, carried, at(2))
+    assert not np.array_equal(elsewhere.scores.values, Pipeline(runtime).run(STACK, settings, at(2)).scores.values)
+
+
+def test_what_another_model_learned_counts_nothing_and_is_said(settings: Settings, runtime: Runtime) -> None:
+    other = Learned.of("other", "ViT-B-16/openai", {"cat": np.ones(24, np.float32)})
+    strange = Settings(**{**dict(settings), "prompts": (CAT.replace(learned=other), DOG, SKY)})
+    found = Pipeline(runtime).run(STACK, strange, at(0))
+    assert same(found, Pipeline(runtime).run(STACK, settings, at(0)))
+    assert [item.phrase for item in found.unlearned] == ["cat"]
+    assert unlearned(found.unlearned) == (
+        "What “cat” learned with ViT-B-16/openai means nothing to this one: only the words count."
+    )
+
+
+def test_lists_carry_what_was_learned(tmp_path: Path) -> None:
+    vectors = {"cat": np.linspace(-1, 1, 24, dtype=np.float32)}
+    prompt = CAT.replace(learned=Learned.of("abc", "demo", vectors))
+    write_prompts(tmp_path / "a.json", (prompt, DOG))
+    read, plain = read_prompts(tmp_path / "a.json")
+    assert read.learned is not None
+    np.testing.assert_array_equal(read.learned.vector("cat"), vectors["cat"])
+    assert read.learned.vector("dog") is None
+    assert (read, plain) == (prompt, DOG)
+
+
+@pytest.mark.parametrize(
+    "vector", [b"", b"abc", np.array([np.nan], "<f4").tobytes(), bytes(4 * 65537)], ids=["none", "odd", "nan", "huge"]
+)
+def test_vectors_that_are_none_are_refused(vector: bytes) -> None:
+    with pytest.raises(ValueError, match=r"the vector of 'cat' has \d+ bytes that are no list of numbers"):
+        Learned(weights="abc", vectors=(("cat", vector),))

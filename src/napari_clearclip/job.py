@@ -179,6 +179,11 @@ class Job:
         prompts = (*worded, *self.settings.distractors) if worded else ()
         return tuple((place, phrase) for place, prompt in enumerate(prompts) for phrase in prompt.words)
 
+    @property
+    def wording(self) -> list[str]:
+        """All phrases, each once."""
+        return list(dict.fromkeys(phrase for _, phrase in self.phrases))
+
 
 def image_key(image: Any, view: View) -> str:
     """Names the content of the plane that is looked at."""

@@ -37,7 +37,7 @@ from napari_clearclip.stack import Stack
 from napari_clearclip.stepping import Stepping
 from napari_clearclip.storing import Store
 from napari_clearclip.surveying import Surveying
-from napari_clearclip.teaching import Teaching
+from napari_clearclip.teaching import Teaching, learned, remembered
 from napari_clearclip.tidying import Masks
 
 if TYPE_CHECKING:
@@ -228,9 +228,12 @@ class Pipeline:
             rough = yield from self._rough(job)
             show = partial(self._show, job, rough)
             yield from show({})
-        cosines = yield from self._cosines(job, first, show)
-        cosines = yield from self._adjusted(job, self._denoised(job, cosines))
-        return (yield from self._segmentation(job, cosines, georeference))
+        vectors = yield from self._vectors(job)
+        cosines = yield from self._cosines(job, vectors, first, show)
+        cosines = yield from self._adjusted(job, vectors, self._denoised(job, cosines))
+        segmentation = yield from self._segmentation(job, cosines, georeference)
+        words = yield from self._words(job, list(vectors))
+        return replace(segmentation, learned=learned(job, words, vectors))
 
     def teacher_steps(
         self, image: Any, settings: Settings, view: View, dense: bool
@@ -260,7 +263,9 @@ class Pipeline:
         """The cosines of few large windows, on the job's own cells."""
         from napari_clearclip.engine.windows import resize
 
-        found = yield from self._cosines(coarser(job), stage="Taking a first look")
+        coarse = coarser(job)
+        vectors = yield from self._vectors(coarse)
+        found = yield from self._cosines(coarse, vectors, stage="Taking a first look")
         return {phrase: resize(cosines, job.frame.cells) for phrase, cosines in found.items()}
 
     def _show(self, job: Job, rough: Cosines, detailed: Cosines) -> Generator[Progress, None, None]:
@@ -313,12 +318,14 @@ class Pipeline:
     # encode, project, compare
 
     def _cosines(
-        self, job: Job, first: Region | None = None, show: Show | None = None, stage: str = READING
+        self,
+        job: Job,
+        vectors: dict[str, FloatArray],
+        first: Region | None = None,
+        show: Show | None = None,
+        stage: str = READING,
     ) -> Generator[Progress, None, Cosines]:
         """Each phrase's cosines on the cells, (h, w) float32; only what is missing is computed."""
-        if not job.phrases:
-            return {}
-        vectors = yield from self._vectors(job)
         attention, cells = job.settings.attention, (job.frame.cells, job.frame.window, job.frame.stride)
         keys = {phrase: key_of("cosines", job.key, attention, cells, vector) for phrase, vector in vectors.items()}
         found = {phrase: self._cache.get(key) for phrase, key in keys.items()}
@@ -346,12 +353,14 @@ class Pipeline:
         dropped = improbable(maps, [owner for owner, _ in job.phrases], least, valid)
         return {phrase: cosines[phrase] for owner, phrase in job.phrases if owner not in dropped}
 
-    def _adjusted(self, job: Job, cosines: Cosines) -> Generator[Progress, None, Cosines]:
+    def _adjusted(
+        self, job: Job, vectors: dict[str, FloatArray], cosines: Cosines
+    ) -> Generator[Progress, None, Cosines]:
         """Scores instead of cosines, where each phrase's are to be changed by those of the others; else the same."""
         adjusting, cells = job.settings.comparing.adjusting, (job.frame.cells, job.frame.window, job.frame.stride)
         if not adjusting or not cosines:
             return cosines
-        vectors = {phrase: vector for phrase, vector in (yield from self._vectors(job)).items() if phrase in cosines}
+        vectors = {phrase: vector for phrase, vector in vectors.items() if phrase in cosines}
         key = key_of("adjusted", job.key, job.settings.attention, cells, adjusting, *vectors.values())
         found: list[torch.Tensor] | None = self._cache.get(key)
         if found is None:
@@ -362,14 +371,16 @@ class Pipeline:
         return dict(zip(vectors, found, strict=True))
 
     def _vectors(self, job: Job) -> Generator[Progress, None, dict[str, FloatArray]]:
-        """Each phrase's vector (D,), with what its prompt was taught by hand."""
-        words = yield from self._words(job, list(dict.fromkeys(phrase for _, phrase in job.phrases)))
-        return (yield from self._teaching.steps(job, words))
+        """Each phrase's vector (D,), with what its prompt was taught by hand, here or elsewhere."""
+        words = yield from self._words(job, job.wording)
+        return (yield from self._teaching.steps(job, remembered(job, words)))
 
     def _words(self, job: Job, phrases: list[str]) -> Generator[Progress, None, dict[str, FloatArray]]:
         """Each phrase's unit vector (D,), from memory or disk or the text tower."""
         from napari_clearclip.engine.text import embed_steps, sentences
 
+        if not phrases:
+            return {}
         texts = sentences(job.settings.comparing.templates or job.clip.templates)
         vectors: dict[str, FloatArray] = {}
         for done, phrase in enumerate(phrases):

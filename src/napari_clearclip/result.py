@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.edits import Edits, Mask, View
-from napari_clearclip.settings import Settings
+from napari_clearclip.settings import Learned, Prompt, Settings
 from napari_clearclip.tally import Tally
 
 LabelArray = npt.NDArray[np.uint8]
@@ -111,6 +111,8 @@ class Segmentation:
         The masks counted by tile, where that was done on the way; not for other masks than these.
     content : str
         Names the pixels that were read, if known.
+    learned : mapping of str to Learned
+        By prompt id, what its phrases have become by strokes and examples, here or elsewhere; for lists of prompts.
     """
 
     labels: LabelArray
@@ -125,6 +127,12 @@ class Segmentation:
     splitter: Callable[[Segmentation, str | None], IdArray] | None = field(default=None, repr=False, compare=False)
     tally: Tally | None = field(default=None, repr=False, compare=False)
     content: str = field(default="", compare=False)
+    learned: Mapping[str, Learned] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def unlearned(self) -> tuple[Prompt, ...]:
+        """Prompts of which another model has learned something, so that their words alone counted."""
+        return tuple(item for item in self.settings.worded if item.learned and item.id not in self.learned)
 
     @cached_property
     def instances(self) -> IdArray | None:

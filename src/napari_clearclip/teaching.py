@@ -14,6 +14,7 @@ from napari_clearclip.edits import Exemplar, Plane, Region, Strokes
 from napari_clearclip.encoding import Encoding
 from napari_clearclip.job import Job
 from napari_clearclip.progress import Progress
+from napari_clearclip.settings import Learned
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.correct import Evidence, Gathering, Surroundings
@@ -135,6 +136,29 @@ class Teaching:
             for region, gathering in found.items():
                 seen.features[plane, region], seen.windows[plane, region] = gathering.evidence(), windows[region]
         return seen
+
+
+def remembered(job: Job, words: Vectors) -> Vectors:
+    """Vectors of all phrases with what this model has learned elsewhere; the words own where it learned nothing."""
+    found = dict(words)
+    for prompt in job.settings.worded:
+        if prompt.learned is None or prompt.learned.weights != job.clip.weights:
+            continue
+        for phrase in prompt.words:
+            vector = prompt.learned.vector(phrase)
+            if vector is not None and vector.shape == words[phrase].shape:
+                found[phrase] = vector
+    return found
+
+
+def learned(job: Job, words: Vectors, vectors: Vectors) -> dict[str, Learned]:
+    """By prompt, the vectors that are no longer those of its words."""
+    found = {}
+    for prompt in job.settings.worded:
+        changed = {text: vectors[text] for text in prompt.words if not np.array_equal(vectors[text], words[text])}
+        if changed:
+            found[prompt.id] = Learned.of(job.clip.weights, str(job.settings.model), changed)
+    return found
 
 
 def _place(item: Strokes | Exemplar) -> tuple[str, Plane]:

@@ -91,7 +91,7 @@ def test_a_recipe_is_the_literal_loop(name: str, shape: tuple[int, int], pipelin
     settings = settings.replace(comparing=Comparing(templates="single", cell=1))
     maps, winner, classes = literal(pipeline, settings, image, small)
     job = drain(pipeline._prepare(Picture(image, RGB), settings, RGB, Edits()))
-    cosines = drain(pipeline._cosines(job))
+    cosines = drain(pipeline._cosines(job, drain(pipeline._vectors(job))))
     stacked = torch.stack([cosines[phrase] for words in WORDS for phrase in words])
     sampled = job.frame.sample(stacked, slice(0, shape[0]), slice(0, shape[1]))
     torch.testing.assert_close(sampled, maps, atol=1e-5, rtol=0)

@@ -36,6 +36,7 @@ class Outcome(Value):
     files: tuple[str, ...] = Field((), description="What was written, relative to the folder.")
     key: str = Field("", description="Names image, settings, model and formats; where it is equal, so are the files.")
     unknown: dict[str, tuple[str, ...]] = Field({}, description="By phrase, words that the model has never seen.")
+    unlearned: tuple[str, ...] = Field((), description="Phrases of which another model has learned something.")
 
 
 def found_in(results: Sequence[Segmentation]) -> tuple[Found, ...]:

@@ -133,6 +133,7 @@ def work(pipeline: Pipeline, task: Task, wish: Wish, follow: Follow, shown: str 
         prompts=found_in(results),
         files=tuple(Path(os.path.relpath(file, wish.folder)).as_posix() for file in files),
         unknown=dict(results[0].unknown or {}),
+        unlearned=tuple(prompt.phrase for prompt in results[0].unlearned),
     )
 
 

@@ -95,7 +95,7 @@ def run_batch(
                 record.add(outcome)
                 tell_error(outcome)
                 if not counts["done"]:
-                    warn_unknown(outcome.unknown)
+                    warn_unknown(outcome.unknown, outcome.unlearned)
                 counts[outcome.status] += 1
         wish.exports.finish(task.name for task in tasks)
     except KeyboardInterrupt:

@@ -53,8 +53,10 @@ def advise(rows: Sequence[Row], settings: Settings) -> None:
         tell(f"Nothing was found for {prompt!r}: {why}. Try {'; '.join(ways)}.")
 
 
-def warn_unknown(unknown: Mapping[str, Sequence[str]]) -> None:
-    """Flag the words that a model with a small vocabulary has never seen."""
+def warn_unknown(unknown: Mapping[str, Sequence[str]], unlearned: Sequence[str] = ()) -> None:
+    """Flag the words that a model has never seen, and the phrases of which only another one has learned something."""
     for phrase, words in unknown.items():
         listed = ", ".join(repr(word) for word in words)
         tell(f"Warning: this model has never seen {listed}; the score of {phrase!r} goes by its other words.")
+    for phrase in unlearned:
+        tell(f"Warning: what {phrase!r} has learned was learned by another model; here its words alone count.")

@@ -40,7 +40,7 @@ def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path, 
             failed += outcome.status == "failed"
             tell_error(outcome)
             if not rows:
-                warn_unknown(outcome.unknown)
+                warn_unknown(outcome.unknown, outcome.unlearned)
             rows += [(outcome.name, found) for found in outcome.prompts]
         wish.exports.finish(task.name for task in tasks)
     if rows:

@@ -352,6 +352,8 @@ class Panel(QWidget):
         """Show what was found on what is looked at."""
         self.prompts.objects.set_coverage({} if source is None else self._coverage.get(source.spot, {}))
         self.prompting.set_scores({} if source is None else self._scores.get(source.spot, {}))
+        outcome = None if source is None else self.results.outcome(source.spot)
+        self.prompting.set_learned({} if outcome is None else outcome.segmentation.learned)
 
     def _on_result(self, outcome: Outcome) -> None:
         self._coverage[outcome.source.spot] = outcome.coverage
@@ -364,7 +366,9 @@ class Panel(QWidget):
         if source is None or source.spot != outcome.source.spot:
             return
         (self._show_found if found == before else self._on_source)(source)
-        if not any(outcome.coverage.values()) and not outcome.preview:
+        if outcome.segmentation.unlearned and not outcome.preview:
+            self.message.say(listing.unlearned(outcome.segmentation.unlearned))
+        elif not any(outcome.coverage.values()) and not outcome.preview:
             self.message.say(NOTHING_FOUND)
         elif self.message.label.text() == NOTHING_FOUND:
             self.message.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_clearclip.settings.deciding import Comparing, Deciding, Refining, TemplateSet
-from napari_clearclip.settings.prompts import COLORS, MOST_PROMPTS, Index, Prompt, clean_phrase
+from napari_clearclip.settings.prompts import COLORS, MOST_PROMPTS, Index, Learned, Prompt, clean_phrase
 from napari_clearclip.settings.reading import Attention, Model, Term, Tiling
 from napari_clearclip.settings.tidying import Cleaning, Linking, Splitting
 from napari_clearclip.settings.tree import Runtime, Settings
@@ -17,6 +17,7 @@ __all__ = [
     "Comparing",
     "Deciding",
     "Index",
+    "Learned",
     "Linking",
     "Model",
     "Prompt",

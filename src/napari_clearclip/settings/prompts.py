@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 import uuid
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field, field_validator, model_validator
 
 from napari_clearclip.expression import LONGEST, parse
@@ -16,6 +19,8 @@ COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC
 
 
 MOST_PROMPTS = 250  # a label is a byte
+_WIDEST = 65536  # numbers that a vector may have
+FloatArray = npt.NDArray[np.float32]
 
 
 def clean_phrase(text: str) -> str:
@@ -67,6 +72,38 @@ class Index(Value):
         return self
 
 
+class Learned(Value):
+    """What phrases have become by strokes and examples, as vectors of one model: other models cannot use them."""
+
+    weights: str = Field(min_length=1, max_length=200, description="Hash of the model's weights.")
+    model: str = Field("", max_length=500, description="What the model is called.")
+    vectors: tuple[tuple[str, bytes], ...] = Field(
+        (), max_length=51, description="Each phrase and its vector, float32 with the lowest byte first."
+    )
+
+    @field_validator("vectors")
+    @classmethod
+    def _are_numbers(cls, value: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
+        for phrase, vector in value:
+            if not 4 <= len(vector) <= 4 * _WIDEST or len(vector) % 4 or not np.isfinite(_unpacked(vector)).all():
+                raise ValueError(f"the vector of {phrase!r} has {len(vector)} bytes that are no list of numbers")
+        return value
+
+    @classmethod
+    def of(cls, weights: str, model: str, vectors: Mapping[str, FloatArray]) -> Learned:
+        """Vectors (D,) by phrase."""
+        packed = tuple((phrase, vector.astype("<f4").tobytes()) for phrase, vector in vectors.items())
+        return cls(weights=weights, model=model, vectors=packed)
+
+    def vector(self, phrase: str) -> FloatArray | None:
+        """A phrase's vector (D,), or None."""
+        return next((_unpacked(vector) for known, vector in self.vectors if known == phrase), None)
+
+
+def _unpacked(vector: bytes) -> FloatArray:
+    return np.frombuffer(vector, "<f4").astype(np.float32)
+
+
 class Prompt(Value):
     """What to find (object) or to compete with (distractor): a phrase, or a band expression with a name."""
 
@@ -89,6 +126,11 @@ class Prompt(Value):
     )
     index: Index | None = Field(
         None, description="Band expression that is looked for instead of the phrase, which is its name then."
+    )
+
+    learned: Learned | None = Field(
+        None,
+        description="What was learned elsewhere from strokes and examples; the model that learned it starts there.",
     )
 
     @field_validator("phrase")

@@ -19,7 +19,7 @@ from napari_clearclip.gui.prompts.prompting import Prompting
 from napari_clearclip.gui.prompts.section import PromptSection
 from napari_clearclip.gui.prompts.table import Column
 from napari_clearclip.gui.sections import Message
-from napari_clearclip.settings import Model, Settings
+from napari_clearclip.settings import Learned, Model, Settings
 
 
 class Desk:
@@ -242,6 +242,19 @@ def test_a_dialog_that_is_given_up_changes_nothing(desk: Desk, monkeypatch: pyte
         action.trigger()
     assert desk.tags == before
     assert desk.said == ""
+
+
+def test_a_list_has_what_was_learned_on_this_image(desk: Desk, tmp_path: Path) -> None:
+    learned = Learned.of("abc", "demo", {"road": np.ones(4, np.float32)})
+    desk.prompting.set_learned({desk.settings.objects[0].id: learned})
+    desk.prompting.save(tmp_path / "a.json")
+    assert desk.message.label.text() == f"Saved the prompts to {tmp_path / 'a.json'}, with what “road” learned."
+    assert desk.settings.objects[0].learned is None
+    desk.prompting.open(tmp_path / "a.json")
+    assert [prompt.learned for prompt in desk.settings.objects] == [learned, None, None]
+    assert "What “road” learned elsewhere counts here too; Forget takes it away." in desk.message.label.text()
+    desk.prompting.save(tmp_path / "a.txt")
+    assert desk.message.label.text() == f"Saved the prompts to {tmp_path / 'a.txt'}."
 
 
 def test_what_is_wrong_with_a_list_is_said(desk: Desk, tmp_path: Path) -> None:

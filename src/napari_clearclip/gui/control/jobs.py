@@ -172,7 +172,8 @@ class Job:
 def question(settings: Settings, edits: Edits, reading: Reading) -> Hashable:
     """What a result depends on: what is shown is fresh while this is the same."""
     prompts = tuple(
-        (p.id, p.phrases, p.kind, p.fixed_threshold, p.locked, p.muted, p.mix, p.index) for p in settings.prompts
+        (p.id, p.phrases, p.kind, p.fixed_threshold, p.locked, p.muted, p.mix, p.index, p.learned)
+        for p in settings.prompts
     )
     stages = (settings.comparing, settings.refining.key, settings.deciding, settings.cleaning, settings.splitting)
     return reading.applied(settings).attention, *stages, prompts, edits, reading

@@ -269,6 +269,13 @@ def opened(settings: Settings, prompts: Sequence[Prompt]) -> tuple[Settings, tup
     return made, tuple(refused)
 
 
+def unlearned(prompts: Sequence[Prompt]) -> str:
+    """That another model has learned what some prompts are, in a sentence."""
+    names = ", ".join(f"“{prompt.phrase}”" for prompt in prompts)
+    models = " and ".join(dict.fromkeys(item.learned.model for item in prompts if item.learned and item.learned.model))
+    return f"What {names} learned with {models or 'another model'} means nothing to this one: only the words count."
+
+
 def with_phrases(settings: Settings, phrases: Sequence[str], distractors: Sequence[str]) -> Settings:
     """Settings with other prompts altogether, as a sample brings them."""
     settings = settings.replace(prompts=as_prompts(tuple(distractors)))

@@ -11,7 +11,7 @@ from napari_clearclip.gui.prompts import indices, listing
 from napari_clearclip.gui.prompts.section import PromptSection
 from napari_clearclip.gui.sections import Message
 from napari_clearclip.io.prompt_bank import Line, lines_of, read_prompts, write_prompts
-from napari_clearclip.settings import Index, Settings
+from napari_clearclip.settings import Index, Learned, Settings
 
 Change = Callable[..., bool]  # takes Settings -> Settings and a tag for the history; whether it was accepted
 
@@ -39,6 +39,7 @@ class Prompting:
         self._change = change
         self._message = message
         self._scores: Mapping[str, Counts] = {}
+        self._learned: Mapping[str, Learned] = {}
         self._gestures = 0
         section.added.connect(self.add)
         section.index_chosen.connect(self.add_index)
@@ -59,6 +60,10 @@ class Prompting:
         """Take the scores of what is looked at, by prompt; empty before it was run."""
         self._scores = scores
         self._section.set_scores(scores)
+
+    def set_learned(self, learned: Mapping[str, Learned]) -> None:
+        """Take what prompts have learned on the image that is looked at, by id."""
+        self._learned = learned
 
     def add(self, text: str, kind: listing.Kind) -> None:
         """Add what was typed; what is refused stays where it was typed."""
@@ -132,16 +137,24 @@ class Prompting:
             objects, others = len(made.objects), len(made.prompts) - len(made.objects)
             self._section.table.select_prompt(made.objects[0].id if made.objects else None)
             opened = f"{path.name} has {objects} prompts and {others} distractors; undo brings the earlier ones back."
+            if taught := [f"“{prompt.phrase}”" for prompt in made.objects if prompt.learned is not None]:
+                opened += f" What {' and '.join(taught)} learned elsewhere counts here too; Forget takes it away."
             self._say(listing.report(refused, len(made.prompts)) or opened)
 
     def save(self, path: Path) -> None:
-        """Write the prompts to a file."""
+        """Write the prompts to a file; JSON has what they have learned on this image too."""
+        prompts = [
+            prompt.replace(learned=self._learned[prompt.id]) if prompt.id in self._learned else prompt
+            for prompt in self._settings().prompts
+        ]
         try:
-            write_prompts(path, self._settings().prompts)
+            write_prompts(path, prompts)
         except (OSError, ValueError) as error:
             self._say(listing.sentence(error))
-        else:
-            self._say(f"Saved the prompts to {path}.")
+            return
+        taught = [f"“{prompt.phrase}”" for prompt in prompts if prompt.learned is not None]
+        kept = f", with what {' and '.join(taught)} learned" if taught and path.suffix.lower() == ".json" else ""
+        self._say(f"Saved the prompts to {path}{kept}.")
 
     def _say(self, text: str) -> None:
         if text:

@@ -103,6 +103,8 @@ class TeachBar(QWidget):
         ]
         for button in self.buttons.values():
             button.setEnabled(prompt is not None)
+        if prompt is not None and prompt.learned is not None:
+            drawn.append("another image")
         self.forget_button.setEnabled(bool(drawn))
         self.mix_row.setVisible(bool(mine.exemplars))
         self.about.setVisible(bool(drawn))

@@ -105,6 +105,8 @@ class Lessons:
         if prompt.locked:
             self.said.emit(self._refusal(prompt))
         else:
+            if prompt.learned is not None:
+                self._section.edited.emit(prompt.id, {"learned": None})
             self._controller.update(edits=self._controller.state.edits.forget(prompt.id))
 
     def _refusal(self, prompt: Prompt | None) -> str:
