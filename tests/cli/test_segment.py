@@ -261,7 +261,10 @@ USAGE = {
     "variant": (["-p", "a", "--variant", "clear"], "unknown variant 'clear'; known are clearclip, sclip"),
     "architecture": (["-p", "a", "--model", "ViT-B-17/openai"], "open_clip knows no architecture 'ViT-B-17'"),
     "tag": (["-p", "a", "--model", "ViT-B-16/opnai"], "ViT-B-16 has no weights 'opnai'; published are openai"),
-    "tower": (["-p", "a", "--model", "RN50/openai"], "is not supported: its image tower is a ResNet"),
+    "tower": (
+        ["-p", "a", "--model", "convnext_base/laion400m_s13b_b51k"],
+        "is not supported: its image tower is no vision",
+    ),
     "file": (["-p", "a", "--model", "a/b.pt"], "the weights file a/b.pt does not exist"),
     "no weights": (["-p", "a", "--model", "photo.png"], "photo.png is no weights file; give a .safetensors"),
     "folder": (["-p", "a", "--model", "."], ". is no weights file"),
@@ -274,7 +277,7 @@ USAGE = {
     "short side of 1": (["-p", "a", "--short-side", "1"], "short_side is 1; it must be from 8 to 65536"),
     "distractors": (["-p", "a", "--distractor", "b", "--no-distractors"], "exclude each other"),
     "settings": (["-p", "a", "--settings", "no.json"], "the settings file no.json does not exist"),
-    "many": ([word for i in range(101) for word in ("-p", f"p{i}")], "101 prompts; at most 100"),
+    "many": ([word for i in range(251) for word in ("-p", f"p{i}")], "251 prompts; at most 250"),
 }
 
 

@@ -198,7 +198,7 @@ def test_every_variant_is_its_formula(
 ) -> None:
     clip, row = clips[architecture][0], variant(name)
     if unmet(row, clip.depth):
-        with pytest.raises(ValueError, match=f"reads the last {row.entry} blocks, but the model has {clip.depth}"):
+        with pytest.raises(ValueError, match=f"reads the last {row.entry} blocks, and the model has {clip.depth}"):
             project(clip, encode(clip, images_for(clip)), row)
         return
     check(clip, references[architecture], row)

@@ -26,6 +26,7 @@ from napari_clearclip.engine.catalogue import cached_models, catalogue, paramete
 from napari_clearclip.engine.device import resolve_device
 from napari_clearclip.engine.encoder import embed_images, encode, project
 from napari_clearclip.engine.model import load
+from napari_clearclip.engine.sizes import sizes_of
 from napari_clearclip.engine.sources import published_config
 from napari_clearclip.engine.text import embed
 from napari_clearclip.engine.weights import ModelError, read_state
@@ -317,8 +318,10 @@ def test_weights_that_do_not_fit(change: Callable[[Any], Any], message: str, loc
 
 
 UNSUPPORTED = {
-    "timm": ({"vision_cfg": {"timm_model_name": "vit_base", "image_size": 32}}, "comes from timm"),
-    "resnet": ({"vision_cfg": {"layers": [3, 4, 6, 3], "width": 64, "image_size": 224}}, "is a ResNet"),
+    "convolutions": (
+        {"vision_cfg": {"timm_model_name": "convnext_base", "image_size": 32}},
+        "is no vision transformer with blocks that variants know",
+    ),
     "attentional pool": ({"vision_cfg": {"attentional_pool": True}}, "pools otherwise than by a class token"),
     "average pool": ({"vision_cfg": {"pool_type": "avg"}}, "pools otherwise than by a class token"),
     "norm after pool": ({"vision_cfg": {"final_ln_after_pool": True}}, "pools otherwise than by a class token"),
@@ -337,16 +340,16 @@ def test_other_towers_are_refused_with_a_sentence(kind: str, local: Path, archit
     for part, fields in changes.items():
         config[part] = {**config.get(part, {}), **fields}
     local.with_suffix(".json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match=rf"is not supported: .*{message}\. Supported are plain ViT models"):
+    with pytest.raises(ModelError, match=rf"is not supported: .*{message}\. Supported are models with CLIP's own"):
         load(Model.parse(str(local)))
 
 
 @pytest.mark.parametrize(
     "text",
-    ["RN50/openai", "convnext_base/laion400m_s13b_b51k", "ViT-B-16-SigLIP/webli", "coca_ViT-B-32/laion2b_s13b_b90k"],
+    ["convnext_base/laion400m_s13b_b51k", "ViT-B-16-SigLIP/webli", "coca_ViT-B-32/laion2b_s13b_b90k"],
 )
 def test_published_towers_of_other_kinds_are_refused(text: str) -> None:
-    with pytest.raises(ModelError, match="is not supported: .* Supported are plain ViT models"):
+    with pytest.raises(ModelError, match="is not supported: .* Supported are models with CLIP's own"):
         load(Model.parse(text))
 
 
@@ -613,3 +616,49 @@ def test_memory_is_given_back_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: freed.append("cuda"))
     device_module.free_memory()
     assert freed == ["cuda"]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Other towers with CLIP's own text
+
+OTHERS: dict[str, tuple[Config, str]] = {
+    "eva02": (
+        {
+            "timm_model_name": "eva02_tiny_patch14_224",
+            "timm_pool": "token",
+            "timm_proj": None,
+            "image_size": 224,
+        },
+        "clearclip",
+    ),
+    "resnet": (
+        {"layers": [1, 1, 1, 1], "width": 8, "head_width": 64, "image_size": 64, "patch_size": None},
+        "maskclip",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_towers_are_loaded_and_read_words(
+    kind: str, architectures: dict[str, Config], save_model: Callable[..., Path]
+) -> None:
+    vision, row = OTHERS[kind]
+    config = {"embed_dim": 24, "vision_cfg": vision, "text_cfg": architectures["patch8"]["text_cfg"]}
+    torch.manual_seed(0)
+    own = open_clip.model.CLIP(
+        24, open_clip.CLIPVisionCfg(**vision), open_clip.CLIPTextCfg(**config["text_cfg"])
+    ).eval()
+    model = Model(name="", pretrained=str(save_model(kind, config, own.state_dict())))
+    clip = load(model)
+    images = torch.randn(1, 3, *(side * clip.patch for side in clip.grid))
+    with torch.inference_mode():
+        expected = own.encode_image(images, normalize=True)
+        words = own.encode_text(open_clip.tokenize(["cat"]), normalize=True)
+    torch.testing.assert_close(embed_images(clip, images), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(embed(clip, ["cat"], ("{}",)), words, atol=1e-5, rtol=0)
+    features = project(clip, encode(clip, images), variant(row))
+    assert features.vectors.shape == (1, *clip.grid, 24)
+    known = sizes_of(model)
+    assert known is not None
+    assert (known.patch, known.depth, known.has_residual) == (clip.patch, clip.depth, clip.tower.has_residual)
+    assert bool(known.lacking(variant("vanilla"))) == (kind == "resnet")

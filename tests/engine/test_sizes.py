@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.model import load
 from napari_clearclip.engine.sizes import Sizes, sizes_of
 from napari_clearclip.settings import Model, Tiling
@@ -26,11 +27,21 @@ def test_a_local_model(tiny: Path) -> None:
     assert known.tiling.window == 32
 
 
-@pytest.mark.parametrize(("name", "patch"), [("ViT-B-16", 16), ("ViT-L-14-336", 14), ("ViT-B-32-quickgelu", 32)])
-def test_a_published_model(name: str, patch: int) -> None:
-    assert sizes_of(Model(name=name, pretrained="openai")) == Sizes(
-        patch, Tiling(short_side=448, window=448, stride=224)
-    )
+@pytest.mark.parametrize(
+    ("name", "patch", "depth", "has_residual"),
+    [
+        ("ViT-B-16", 16, 12, True),
+        ("ViT-L-14-336", 14, 24, True),
+        ("ViT-B-32-quickgelu", 32, 12, True),
+        ("EVA02-L-14", 14, 24, True),
+        ("RN50", 32, 1, False),
+    ],
+)
+def test_a_published_model(name: str, patch: int, depth: int, has_residual: bool) -> None:
+    known = sizes_of(Model(name=name, pretrained="openai"))
+    assert known == Sizes(patch, Tiling(short_side=448, window=448, stride=224), depth, has_residual)
+    assert bool(known.lacking(variant("vanilla"))) != has_residual
+    assert known.lacking(variant("maskclip")) == ""
 
 
 @pytest.mark.parametrize(
@@ -52,4 +63,4 @@ def test_a_configuration_in_a_hub_folder(tmp_path: Path) -> None:
     config: dict[str, Any] = {"model_cfg": {"vision_cfg": {"image_size": [96, 96], "patch_size": 12}}}
     (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
     sizes = sizes_of(Model(name="", pretrained=str(tmp_path / "weights.bin")))
-    assert sizes == Sizes(12, Tiling(short_side=288, window=96, stride=48))
+    assert sizes == Sizes(12, Tiling(short_side=288, window=96, stride=48), 12)

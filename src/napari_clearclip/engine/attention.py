@@ -186,7 +186,7 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
-def unmet(row: Attention, depth: int, has_class: bool = True) -> str:
+def unmet(row: Attention, depth: int, has_class: bool = True, has_residual: bool = True) -> str:
     """Why a tower cannot compute a row, in a sentence; empty if it can.
 
     Parameters
@@ -197,11 +197,15 @@ def unmet(row: Attention, depth: int, has_class: bool = True) -> str:
         Number of the tower's attention blocks that can be taken apart; 0 if there are none.
     has_class : bool
         Whether it has a class token among its tokens.
+    has_residual : bool
+        Whether its last block has a residual connection and a feed-forward network.
     """
     if not depth:
         return "The model has no attention block that variants could change."
     if row.entry > depth:
         return f"It reads the last {row.entry} blocks, and the model has {depth}."
+    if (row.residual or row.ffn) and not has_residual:
+        return "It keeps residual connection or feed-forward network, and the model's last block has neither."
     if row.debias and not has_class:
         return "It needs a class token, and the model has none."
     return ""

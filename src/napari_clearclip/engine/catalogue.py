@@ -28,15 +28,16 @@ class Published:
 
 @cache
 def published_models() -> tuple[Model, ...]:
-    """Every published model that can be loaded, as open_clip lists them."""
+    """Every published plain ViT, as open_clip lists them; those with other towers are loaded by their names."""
     found = []
     for name, tag in open_clip.list_pretrained():
         model = Model(name=name, pretrained=tag)
         try:
-            published_config(model)
+            config, _ = published_config(model)
         except ModelError:
             continue
-        found.append(model)
+        if isinstance(config["vision_cfg"].get("patch_size"), int):
+            found.append(model)
     return tuple(found)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch.nn import functional
 
-from napari_clearclip.engine.attention import PAIRS, attend, neighbourhood_bias, sides_of
+from napari_clearclip.engine.attention import PAIRS, attend, neighbourhood_bias, sides_of, unmet
 from napari_clearclip.engine.device import free_memory
 from napari_clearclip.engine.student import Student
 from napari_clearclip.engine.tower import Heads, Tower, join_heads
@@ -146,8 +146,9 @@ def encode_steps(
 def advance_steps(clip: Clip, trunk: Trunk, blocks: int) -> Generator[None, None, Trunk]:
     """A trunk that ended early, gone on with until `blocks` blocks are left; yields after each block."""
     tokens = trunk.tokens.to(clip.device, clip.dtype)
+    tower = clip.tower.at(trunk.grid)
     for index in range(clip.depth - trunk.blocks, clip.depth - blocks):
-        tokens = clip.tower.block(index, tokens)
+        tokens = tower.block(index, tokens)
         yield
     return Trunk(tokens, trunk.grid, blocks)
 
@@ -180,7 +181,7 @@ def _attended(
     """O(A v) of a block with the row's attention, layer scale included: (B, L, C)."""
     normed = tower.norm(index, tokens)
     letters = "".join({"v", *(letter for term in row.terms if term in PAIRS for letter in term)})
-    if not PAIRS.issuperset(row.terms):
+    if {"uu", "random"}.intersection(row.terms):
         letters += "q"  # whose length the others take on
     heads = attend(sides_of(tower.project(index, normed, letters), normed, row), row, bias, earlier)
     return tower.scale(index, tower.output(index, join_heads(heads)))
@@ -234,11 +235,12 @@ def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False) -> Fea
     if isinstance(clip.model.visual, Student):
         joint = torch.as_tensor(clip.model.visual.last(tokens)).float()
         return _features(joint[:, 1:], joint[:, 0], trunk.grid, row.debias)
-    if row.entry > clip.depth:
-        raise ValueError(f"the variant reads the last {row.entry} blocks, but the model has {clip.depth}")
+    lacking = unmet(row, clip.depth, bool(clip.tower.prefix), clip.tower.has_residual)
+    if lacking:
+        raise ValueError(f"this model cannot compute the variant. {lacking} Choose another variant")
     if trunk.blocks != row.entry:
         raise ValueError(f"the trunk ends before the last {trunk.blocks} blocks, but the variant reads {row.entry}")
-    tower = clip.tower
+    tower = clip.tower.at(trunk.grid)
     mixed, entering = _mixed(tower, tokens, trunk.grid, row)
     joint = tower.read(mixed)
     if row.own_class:
@@ -257,7 +259,7 @@ def _mixed(
     bias = _bias(grid, row.bias, tokens.device, tokens.dtype) if row.bias else None
     if bias is not None and not tower.prefix:
         bias = bias[1:, 1:]
-    origin, earlier, attended = tokens, list[Heads](), torch.zeros_like(tokens)
+    origin, earlier, outputs = tokens, list[Heads](), list[torch.Tensor]()
     last = tower.depth - 1
     for left in range(row.entry, 0, -1):
         index = tower.depth - left
@@ -265,10 +267,10 @@ def _mixed(
             earlier.append(tower.project(index, tower.norm(index, tokens), "qk"))
         if left <= row.blocks:
             origin = tokens if left == row.blocks else origin
-            attended = attended + _attended(tower, index, tokens, row, bias, earlier)
+            outputs.append(_attended(tower, index, tokens, row, bias, earlier))
         if index < last:
             tokens = tower.block(index, tokens)
-    mixed = row.alpha * attended
+    mixed = row.alpha * sum(outputs[1:], start=outputs[0])
     if row.residual:
         mixed = mixed + row.residual * (origin if row.origin == "first" else tokens)
     if row.ffn:
@@ -295,10 +297,10 @@ def _features(
 
 
 def embed_images(clip: Clip, images: torch.Tensor) -> torch.Tensor:
-    """Unit vectors (B, D) of whole images: the vanilla class token, equal to open_clip's ``encode_image``."""
+    """Unit vectors (B, D) of whole images: pooled from the unchanged model, equal to open_clip's ``encode_image``."""
     from napari_clearclip.engine.attention import variant
 
-    row = variant("vanilla")
+    row = variant("vanilla" if clip.tower.has_residual else "qk")
     return project(clip, encode(clip, images, row.entry), row).cls
 
 

@@ -10,7 +10,6 @@ from typing import Any, cast
 import open_clip
 import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
-from open_clip.transformer import VisionTransformer
 
 from napari_clearclip import domains
 from napari_clearclip.engine.catalogue import cached_models as cached_models
@@ -20,7 +19,8 @@ from napari_clearclip.engine.sizes import Sizes
 from napari_clearclip.engine.sources import SUPPORTED, check_supported, find, only
 from napari_clearclip.engine.student import Student, build_student
 from napari_clearclip.engine.text import CompactVocabulary, Tokenizer
-from napari_clearclip.engine.tower import ClipTower, Tower
+from napari_clearclip.engine.tower import Tower
+from napari_clearclip.engine.towers import tower_of
 from napari_clearclip.engine.weights import ModelError as ModelError
 from napari_clearclip.engine.weights import file_hash, fill, read_state
 from napari_clearclip.settings import Model, Tiling
@@ -72,28 +72,28 @@ class Clip:
     @property
     def patch(self) -> int:
         """Side of a patch in pixels."""
-        return int(self.model.visual.patch_size[0])
+        return self.model.visual.stride if isinstance(self.model.visual, Student) else self.tower.patch
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches that the model was trained on."""
-        rows, cols = self.model.visual.grid_size
-        return int(rows), int(cols)
+        return self.model.visual.grid_size if isinstance(self.model.visual, Student) else self.tower.grid
 
     @cached_property
     def tower(self) -> Tower:
         """The image tower, taken apart; a student has none."""
-        return ClipTower(self.model.visual)
+        return tower_of(self.model.visual)
 
     @property
     def width(self) -> int:
         """Size of the joint space of image and text."""
-        return int(self.model.visual.output_dim)
+        visual: Any = self.model.visual
+        return visual.output_dim if isinstance(visual, Student) else self.tower.width
 
     @property
     def depth(self) -> int:
         """Number of blocks."""
-        return len(self.model.visual.transformer.resblocks)
+        return self.tower.depth
 
     @property
     def has_variants(self) -> bool:
@@ -104,7 +104,7 @@ class Clip:
         """Floating point operations of a block, or of a student, on one window of a grid of patches, about."""
         if isinstance(self.model.visual, Student):
             return self.model.visual.work(grid)
-        tokens, width = 1 + grid[0] * grid[1], self.model.visual.transformer.width
+        tokens, width = 1 + grid[0] * grid[1], self.tower.channels
         return float(24 * tokens * width**2 + 4 * tokens**2 * width)
 
 
@@ -207,6 +207,8 @@ def _build(config: dict[str, Any], model: Model, dtype: torch.dtype) -> CLIP:
         )
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"the configuration of {model} is not one of open_clip's: {error}") from error
-    if not isinstance(clip.visual, VisionTransformer) or not clip.visual.transformer.batch_first:
-        raise ModelError(f"{model} is not supported. {SUPPORTED}")
+    try:
+        tower_of(clip.visual)
+    except ValueError as error:
+        raise ModelError(f"{model} is not supported: {error}. {SUPPORTED}") from error
     return clip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_clearclip import domains
-from napari_clearclip.settings import Model, Tiling
+from napari_clearclip.engine.attention import unmet
+from napari_clearclip.settings import Attention, Model, Tiling
 from napari_clearclip.study import stride_of
 
 
@@ -19,17 +21,23 @@ from napari_clearclip.study import stride_of
 class Sizes:
     """Side of a patch in pixels, and the recommended tiling with every field filled in.
 
-    `depth` is the number of attention blocks that variants can take apart; a student has none.
+    `depth` is the number of attention blocks that variants can take apart; a student has none. `has_residual` says
+    whether the last of them has a residual connection and a feed-forward network, which a ResNet's pool has not.
     """
 
     patch: int
     tiling: Tiling
     depth: int = 0
+    has_residual: bool = True
 
     @property
     def variants(self) -> bool:
         """Whether the model has a last block that variants change."""
         return self.depth > 0
+
+    def lacking(self, row: Attention) -> str:
+        """Why the model cannot compute a variant, in a sentence; empty if it can."""
+        return unmet(row, self.depth, has_residual=self.has_residual)
 
     @classmethod
     def of(cls, config: Mapping[str, Any], recommended: Mapping[str, Any]) -> Sizes:
@@ -39,13 +47,31 @@ class Sizes:
         """
         if "teacher_key" in config:
             return cls(stride_of(config["architecture"]), Tiling(**recommended["tiling"]))
-        size, patch = config["vision_cfg"]["image_size"], int(config["vision_cfg"]["patch_size"])
+        vision = config["vision_cfg"]
+        size, (patch, depth, has_residual) = vision["image_size"], _blocks(vision)
         size = int(size if isinstance(size, int) else size[0])
         usual = {"short_side": 448, "window": 448, "stride": 224}
         if size < 128:
             usual = {"short_side": 3 * size, "window": size, "stride": max(size // 2 // patch * patch, 4)}
-        depth = int(config["vision_cfg"].get("layers", 12))  # open_clip's own default
-        return cls(patch, Tiling(**{**usual, **recommended.get("tiling", {})}), depth)
+        return cls(patch, Tiling(**{**usual, **recommended.get("tiling", {})}), depth, has_residual)
+
+
+# Blocks of timm's vision transformers, by the size in their name.
+_DEPTHS = {"tiny": 12, "small": 12, "base": 12, "large": 24, "huge": 32, "giant": 40, "enormous": 64}
+
+
+def _blocks(vision: Mapping[str, Any]) -> tuple[int, int, bool]:
+    """Side of a patch, number of blocks, and whether the last has a residual connection."""
+    name = str(vision.get("timm_model_name") or "")
+    if name:
+        found = re.search(r"_(" + "|".join(_DEPTHS) + r")_patch(\d+)", name)
+        if found is None:
+            raise KeyError(name)
+        return int(found[2]), _DEPTHS[found[1]], True
+    layers = vision.get("layers", 12)  # open_clip's own default
+    if isinstance(layers, list | tuple):
+        return 32, 1, False
+    return int(vision["patch_size"]), int(layers), True
 
 
 def sizes_of(model: Model) -> Sizes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,9 +16,10 @@ from napari_clearclip.engine.weights import ModelError
 from napari_clearclip.settings import Model
 
 SUPPORTED = (
-    "Supported are plain ViT models with CLIP's own text tower: OpenAI, LAION, DataComp, MetaCLIP and DFN weights of "
-    "ViT-B, ViT-L, ViT-H, ViT-g and ViT-bigG, and fine-tuned files of these"
+    "Supported are models with CLIP's own text tower: OpenAI, LAION, DataComp, MetaCLIP and DFN weights of ViT-B, "
+    "ViT-L, ViT-H, ViT-g and ViT-bigG, OpenAI's ResNets and EVA01 and EVA02, and fine-tuned files of these"
 )
+_OF_TIMM = re.compile(r"(eva|eva02|vit)_[a-z]+_patch\d+")  # towers of timm that can be taken apart
 _HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _CONFIG_FILE = "open_clip_config.json"
 
@@ -159,8 +161,8 @@ def check_supported(config: dict[str, Any], model: Model) -> None:
     """Refuse towers whose last block or text this engine does not know."""
     vision, text = config["vision_cfg"], config["text_cfg"]
     reasons = {
-        "its image tower comes from timm": "timm_model_name" in vision,
-        "its image tower is a ResNet": isinstance(vision.get("layers"), list | tuple),
+        "its image tower is no vision transformer with blocks that variants know": "timm_model_name" in vision
+        and not _OF_TIMM.match(str(vision["timm_model_name"])),
         "its image tower pools otherwise than by a class token": bool(vision.get("attentional_pool"))
         or vision.get("pool_type", "tok") != "tok"
         or bool(vision.get("final_ln_after_pool")),

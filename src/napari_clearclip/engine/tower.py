@@ -24,11 +24,24 @@ class Tower(Protocol):
         Tokens before the patches: 1 with a class token, else 0.
     grid : tuple of 2 int
         Rows and columns of patches that it was trained on.
+    patch : int
+        Side of a patch in pixels.
+    channels, width : int
+        C, the size of a token, and D, the size of the text space.
+    has_residual : bool
+        Whether the last block has a residual connection and a feed-forward network.
     """
 
     depth: int
     prefix: int
     grid: tuple[int, int]
+    patch: int
+    channels: int
+    width: int
+    has_residual: bool
+
+    def at(self, grid: tuple[int, int]) -> Tower:
+        """The tower for images of another grid of patches; needed before all below but `enter`."""
 
     def enter(self, images: torch.Tensor, positions: str) -> torch.Tensor:
         """Tokens (B, L, C) before the first block, of normalised images (B, 3, H, W)."""
@@ -77,7 +90,7 @@ class ClipTower:
         It is read and never modified.
     """
 
-    prefix = 1
+    prefix, has_residual = 1, True
 
     def __init__(self, visual: VisionTransformer) -> None:
         self._visual: Any = visual
@@ -85,6 +98,13 @@ class ClipTower:
         self.depth = len(self._blocks)
         rows, cols = self._visual.grid_size
         self.grid = int(rows), int(cols)
+        self.patch = int(self._visual.patch_size[0])
+        self.channels = int(visual.transformer.width)
+        self.width = int(self._visual.output_dim)
+
+    def at(self, grid: tuple[int, int]) -> ClipTower:
+        """Itself: positions are in the tokens."""
+        return self
 
     def enter(self, images: torch.Tensor, positions: str) -> torch.Tensor:
         """Tokens (B, 1 + gh * gw, C) before the first block."""

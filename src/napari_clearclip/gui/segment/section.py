@@ -8,8 +8,8 @@ from typing import Any
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_clearclip.engine.attention import VARIANTS, Variant, unmet, variant_name
-from napari_clearclip.engine.sizes import sizes_of
+from napari_clearclip.engine.attention import VARIANTS, Variant, variant_name
+from napari_clearclip.engine.sizes import Sizes, sizes_of
 from napari_clearclip.gui.amounts import progress_text
 from napari_clearclip.gui.forms import Choice, Form, edit
 from napari_clearclip.gui.images.planes import PlaneRow
@@ -93,12 +93,12 @@ class SegmentSection(Section):
         model: Any = self.variants.model()
         model.item(index).setEnabled(enabled)
 
-    def _show_unmet(self, depth: int | None) -> None:
-        """Grey out what a model with so many blocks cannot compute, and say why."""
+    def _show_unmet(self, sizes: Sizes | None) -> None:
+        """Grey out what a model cannot compute, and say why."""
         for index in range(self.variants.count()):
             row = self.variants.itemData(index)
             if isinstance(row, Attention):
-                lacking = "" if depth is None else unmet(row, depth)
+                lacking = "" if sizes is None else sizes.lacking(row)
                 self._set_enabled(index, not lacking)
                 about = _about(VARIANTS[variant_name(row)])
                 self.variants.setItemData(index, f"{lacking}\n{about}".strip(), Qt.ItemDataRole.ToolTipRole)
@@ -160,13 +160,13 @@ class SegmentSection(Section):
         for widget in (self.variants, self.about_variant):
             widget.setToolTip(ABOUT_CUSTOM if entry is None else _about(entry))
         sizes = sizes_of(settings.model)
-        self._show_unmet(None if sizes is None else sizes.depth)
+        self._show_unmet(sizes)
         has_variants = sizes is None or sizes.variants
         for widget in (self.variants, self.forms["attention"]):
             widget.setEnabled(has_variants)
         if not has_variants:
             self.about_variant.setText(ABOUT_STUDENT)
-        elif sizes is not None and (lacking := unmet(settings.attention, sizes.depth)):
+        elif sizes is not None and (lacking := sizes.lacking(settings.attention)):
             self.about_variant.setText(f"{lacking} Choose another variant.")
         self.detail.set_value(settings.tiling.short_side)
         for part, form in self.forms.items():
