@@ -25,7 +25,7 @@ class Analysed:
         self.model = type("Model", (), {"visual": visual})()
         self.tower = tower_of(visual)
         self.patch, self.depth, self.grid = self.tower.patch, self.tower.depth, self.tower.grid
-        self.device, self.dtype = "cpu", torch.float32
+        self.device, self.dtype, self.has_variants = "cpu", torch.float32, True
 
 
 def shaken(visual: torch.nn.Module) -> torch.nn.Module:

@@ -300,7 +300,7 @@ def embed_images(clip: Clip, images: torch.Tensor) -> torch.Tensor:
     """Unit vectors (B, D) of whole images: pooled from the unchanged model, equal to open_clip's ``encode_image``."""
     from napari_clearclip.engine.attention import variant
 
-    row = variant("vanilla" if clip.tower.has_residual else "qk")
+    row = variant("qk" if clip.has_variants and not clip.tower.has_residual else "vanilla")
     return project(clip, encode(clip, images, row.entry), row).cls
 
 

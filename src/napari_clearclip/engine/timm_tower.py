@@ -94,7 +94,7 @@ class TimmTower:
         """Queries or keys with their places in them, where these are rotary."""
         if self._rope is None:
             return part
-        from timm.layers import apply_rot_embed_cat
+        from timm.layers.pos_embed_sincos import apply_rot_embed_cat
 
         patches = apply_rot_embed_cat(part[:, :, self.prefix :], self._rope.to(part))
         return torch.cat([part[:, :, : self.prefix], patches], dim=2)
@@ -131,7 +131,7 @@ class TimmTower:
 
 def _rotary(rope: Any, grid: tuple[int, int]) -> torch.Tensor:
     """Sines and cosines of places on a grid, which timm keeps for the trained one only."""
-    from timm.layers import RotaryEmbeddingCat
+    from timm.layers.pos_embed_sincos import RotaryEmbeddingCat
 
     names = ("dim", "max_res", "temperature", "in_pixels", "linear_bands", "ref_feat_shape", "grid_offset")
     own = {name: getattr(rope, name) for name in (*names, "grid_indexing")}
