@@ -71,9 +71,9 @@ def test_what_is_no_session_is_told(run, photo):
     assert "the session a.clearclip is damaged or no session file" in output
 
 
-def test_masks_painted_on_channels_put_together_are_refused(run, photo, session):
+def test_channels_of_several_layers_are_refused(run, photo, session):
     (other, image) = sessions.read(Path("a.clearclip")).images
     image = image.replace(picks=(sessions.Pick(image=0), sessions.Pick(image=1), None))
     sessions.write(Path("a.clearclip"), sessions.Session(images=(other, image)))
     output = " ".join(run("segment", photo, "--session", "a.clearclip", code=2).output.split())
-    assert "were painted on channels that were put together in napari" in output
+    assert "looks at channels of several layers; export what it has found from napari" in output

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from napari_clearclip.cli.console import UsageError
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.io import sessions
+from napari_clearclip.io.images import Picture, read_image
 from napari_clearclip.io.session import Session
 
 
@@ -28,7 +30,8 @@ def from_session(path: Path, images: Sequence[Path]) -> tuple[Session, Edits]:
     ValueError
         If the file is no session.
     """
-    known = [image for image in sessions.read(path).images if image.settings is not None]
+    every = sessions.read(path).images
+    known = [image for image in every if image.settings is not None]
     names = {image.name if image.path is None else Path(image.path).name: image for image in known}
     image = names.get(images[0].name) if images else None
     if image is None and len(known) == 1:
@@ -40,15 +43,38 @@ def from_session(path: Path, images: Sequence[Path]) -> tuple[Session, Edits]:
             f"what was done by hand in the session {path} belongs to one image; give {images[0].name} alone, or a "
             "settings file for all"
         )
-    if image.edits.planes and (image.axis is not None or any(image.picks)):
+    if image.axis is None and not any(image.picks):
+        seen = _seen(image)
+        return Session(settings=image.settings, view=seen and seen.replace(plane=())), image.edits
+    view = _view(image, every, read_image(images[0], lazy=True))
+    if view is None:
         raise UsageError(
-            f"the masks in {path} were painted on channels that were put together in napari; export them from there"
+            f"the session {path} looks at channels of several layers; export what it has found from napari"
         )
-    return Session(settings=image.settings, view=_view(image)), image.edits
+    return Session(settings=image.settings, view=view), _without_axis(image.edits, image.axis or 0)
 
 
-def _view(image: sessions.Image) -> View | None:
-    """How a plane was looked at when it was run; None where the file says it better: channels of its own."""
-    if image.axis is not None or any(image.picks) or not image.readings:
+def _view(image: sessions.Image, images: tuple[sessions.Image, ...], picture: Picture) -> View | None:
+    """How a file is looked at whose channels lie along an axis of the layer; None where they are of several layers."""
+    picks = [pick for pick in image.picks if pick is not None]
+    alone = all(images[pick.image : pick.image + 1] == (image,) and pick.channel is not None for pick in picks)
+    if image.axis is None or picture.view.channel_axis is None or not alone or len(picks) == 2:
         return None
-    return image.readings[0].view.replace(plane=())
+    if len(picture.stack) != len(image.shape) - 3:
+        return None
+    channels = tuple(pick.channel or 0 for pick in picks) or tuple(range(min(image.shape[image.axis], 3)))
+    look = {"limits": seen.limits, "gamma": seen.gamma} if (seen := _seen(image)) is not None else {}
+    return picture.view.replace(channels=channels, **look)
+
+
+def _seen(image: sessions.Image) -> View | None:
+    return image.readings[0].view if image.readings else None
+
+
+def _without_axis(edits: Edits, axis: int) -> Edits:
+    """Edits whose planes have no index for an axis of channels, as in a file."""
+
+    def moved(item: Any) -> Any:
+        return item.replace(plane=item.plane[:axis] + item.plane[axis + 1 :])
+
+    return Edits(**{name: tuple(map(moved, getattr(edits, name))) for name in Edits.model_fields})

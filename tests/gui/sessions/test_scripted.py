@@ -21,9 +21,12 @@ def test_saved_by_key_and_dropped_on_another_napari(
     make_napari_viewer: Callable[..., Any], qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = User(make_napari_viewer(show=True), qtbot)
+    user.panel.prompts.empty_action.trigger()
+    first, second = user.scene.names[:2]
+    for phrase in (first, second):
+        user.type(phrase)
     user.click(user.segment.run_button)
     user.wait()
-    first, second = user.phrases[:2]
     user.slide(1, 0.7)
     user.paint(user.layer("labels", second), STROKE)
     user.wait()
