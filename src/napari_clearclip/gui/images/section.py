@@ -22,6 +22,7 @@ class ImageSection(Section):
         super().__init__("Image")
         self.images, self.about_image = Choice(), hint()
         self.images.setAccessibleName("Image layer")
+        self.images.setMinimumWidth(90)  # less than its longest name needs, so that the panel fits into a narrow dock
         self.about_image.setWordWrap(False)  # one line, so that nothing moves on the way through a stack
         self.about_image.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.folder_button = QToolButton()
