@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QFormLayout,
@@ -38,6 +40,11 @@ def hint(text: str = "") -> QLabel:
     font.setPointSizeF(font.pointSizeF() * 0.9)
     label.setFont(font)
     return label
+
+
+def breakable(name: str) -> str:
+    """A name as a label of several lines can show it: it may be broken, so that no name widens the panel."""
+    return re.sub(r"(?<=[_.-])|(?<=\w{20})", "\u200b", name)
 
 
 class Fold(QWidget):

@@ -10,7 +10,7 @@ from psygnal import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton
 
 from napari_clearclip.gui.control.runner import Executor
-from napari_clearclip.gui.sections import GAP, Message
+from napari_clearclip.gui.sections import GAP, Message, breakable
 from napari_clearclip.io.sessions import Session
 from napari_clearclip.io.sessions.journal import Left, left_behind
 
@@ -77,7 +77,7 @@ class Rescue:
             self._notice.clear()
             return
         left, others = self._left[0], len(self._left) - 1
-        names = [f"“{_name(session)}”" for _, session in left.sessions]
+        names = [f"“{breakable(_name(session))}”" for _, session in left.sessions]
         more = f" and {len(names) - 2} more" if len(names) > 2 else ""
         what = (", " if more else " and ").join(names[:2]) + more
         when = f"{left.changed:%d %B, %H:%M}".lstrip("0")

@@ -7,7 +7,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton
 
-from napari_clearclip.gui.sections import GAP, Section, hint
+from napari_clearclip.gui.sections import GAP, Section, breakable, hint
 
 _NO_FILE = "Everything in the viewer as one file: prompts, what was painted, accepted layers."
 
@@ -42,7 +42,7 @@ class SessionSection(Section):
 
     def show_file(self, path: Path | None) -> None:
         """Name the file that Save writes to."""
-        self.about.setText(_NO_FILE if path is None else f"In {path.name}")
+        self.about.setText(_NO_FILE if path is None else f"In {breakable(path.name)}")
         self.about.setToolTip("" if path is None else str(path))
 
     def show_busy(self, busy: bool) -> None:
