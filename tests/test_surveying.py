@@ -153,8 +153,14 @@ def test_what_a_long_run_takes_is_said_once(
 
 def test_a_preview_comes_first(settings: Settings, runtime: Runtime) -> None:
     states: list[Progress] = list(Pipeline(runtime.replace(batch_size=3)).steps(IMAGE, settings, RGB, preview=True))
-    at = next(place for place, state in enumerate(states) if isinstance(state, Preview))
+    shown = [place for place, state in enumerate(states) if isinstance(state, Preview)]
+    at = shown[0]
     assert not [state for state in states[:at] if state.stage == "Reading windows"]
+    assert 3 <= len(shown) <= 5  # the first look, then what is finished
+    previews = [state.segmentation.scores.values for state in states if isinstance(state, Preview)]
+    plain = Pipeline(runtime).run(IMAGE, settings, RGB).scores.values
+    right = [int((preview == plain).all(axis=(0, 2)).sum()) for preview in previews]
+    assert right[0] == 0 < right[1] < right[2]  # rows of cells
     assert [state for state in states[at:] if state.stage == "Reading windows"][-1].done == 9 * 14
 
 

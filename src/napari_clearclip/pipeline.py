@@ -332,7 +332,7 @@ class Pipeline:
         missing = {phrase: vector for phrase, vector in vectors.items() if found[phrase] is None}
         if missing:
             if self._surveying.is_for(job):
-                made = yield from self._surveying.compare(job, missing, stage)
+                made = yield from self._surveying.compare(job, missing, show, stage)
             else:
                 made = yield from self._encoding.compare(job, missing, first, show, stage)
             for phrase, cosines in made.items():

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.cache import Cache, key_of
-from napari_clearclip.encoding import Encoding
+from napari_clearclip.encoding import Encoding, Show
 from napari_clearclip.job import Job
 from napari_clearclip.progress import Notice, Pace, Progress
 from napari_clearclip.settings import Runtime
@@ -77,7 +77,7 @@ class Surveying:
         return (*job.frame.cells, job.clip.width)
 
     def compare(
-        self, job: Job, vectors: dict[str, FloatArray], stage: str
+        self, job: Job, vectors: dict[str, FloatArray], show: Show | None, stage: str
     ) -> Generator[Progress, None, dict[str, torch.Tensor]]:
         """Cosines of some phrases on the cells; only rows that are not on disk go through the image encoder.
 
@@ -87,6 +87,8 @@ class Surveying:
             Image, model and coordinates.
         vectors : dict of str to (D,) float32 array
             Each phrase's unit vector.
+        show : callable or None
+            Called with what is finished, after an eighth of the rows and whenever they are twice as many.
         stage : str
             What the progress is called.
         """
@@ -100,18 +102,19 @@ class Surveying:
             if volume is not None:
                 yield from _known(volume, have, found)
             yield from self._notices(job, have, volume is not None)
-            yield from self._read(job, have, volume, found, stage)
+            yield from self._read(job, have, volume, found, show, stage)
         return found.maps
 
     def _read(
-        self, job: Job, have: int, volume: Volume | None, found: RowComparing, stage: str
+        self, job: Job, have: int, volume: Volume | None, found: RowComparing, show: Show | None, stage: str
     ) -> Generator[Progress, None, None]:
         """Rows of cells from the image, those before `have` left out."""
         from napari_clearclip.engine.stitching import RowStitching
 
         job = job.by_rows()
         frame, pace = job.frame, Pace()
-        stitching, at = RowStitching(job.frame, job.clip.width, have), have
+        stitching, at = RowStitching(frame, job.clip.width, have), have
+        worth_showing = max(2 * have, frame.cells[0] // 8)
 
         def add(number: int, features: Features) -> None:
             stitching.add(frame.box(number), features.vectors[0])
@@ -125,6 +128,9 @@ class Surveying:
             volume = _appended(volume, rows)
             found.add(at, rows)  # as a later phrase will find them
             at += len(rows)
+            if show is not None and worth_showing <= at < frame.cells[0]:
+                worth_showing = 2 * at
+                yield from show(found.maps)
         yield Progress(stage, frame.count, frame.count, "windows", pace.rate)
 
 
