@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_clearclip.io import coco, geojson, imagej, npz, ometiff, omezarr, png, raster, tables, yolo
+from napari_clearclip.io import coco, geojson, imagej, npz, ometiff, omezarr, png, pyramid, raster, tables, yolo
 from napari_clearclip.io.files import refusing
 from napari_clearclip.io.masks import TRAITS, Masks, Trait, traits_of, without
 
@@ -79,6 +79,10 @@ FORMATS: dict[str, Format] = {
     "tiff": _format(
         "Labels as TIFF", "labels.tif", "napari, Fiji, scikit-image; with a coordinate system QGIS and ArcGIS",
         "holes many stack crs", raster.write_masks, raster.read_masks,
+    ),
+    "pyramid": _format(
+        "Labels as tiled TIFF with a pyramid", "pyramid.tif", "QGIS, QuPath, napari: large images",
+        "holes many crs", pyramid.write_pyramid, raster.read_masks,
     ),
     "objects": _format(
         "Numbered objects as TIFF", "objects.tif", "napari, Fiji, cellpose, StarDist, QGIS",

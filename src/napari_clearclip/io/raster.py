@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -18,6 +19,9 @@ from napari_clearclip.io.masks import Masks, check_size
 from napari_clearclip.io.placement import Placement, placement_of, tags_of
 from napari_clearclip.result import Georeference
 
+if TYPE_CHECKING:
+    from tifffile import TiffFile
+
 Array = npt.NDArray[Any]
 Plane = Callable[[slice], Array]
 """Some rows (n, W) of a plane; so that a large plane is never held whole."""
@@ -26,7 +30,7 @@ Plane = Callable[[slice], Array]
 _STRIP_BYTES = 1 << 20
 SOFTWARE = "napari-clearclip"  # what every TIFF of ours says that it was written by
 _GDAL_METADATA = 42112
-_LARGEST_CLASSIC = 2**32 - 2**25
+LARGEST_CLASSIC = 2**32 - 2**25
 
 
 def write_labels(
@@ -86,8 +90,8 @@ def write_masks(path: Path, masks: Masks) -> None:
     ValueError
         If the coordinate system cannot be written without the source's own tags.
     """
-    described = {"prompts": list(masks.names), "colors": list(masks.colors), "image": masks.image}
-    _write(path, _rows_of(masks.labels), masks.labels.shape, masks.labels.dtype, described, _placed(masks))
+    described = describe(masks)
+    _write(path, _rows_of(masks.labels), masks.labels.shape, masks.labels.dtype, described, placed(masks))
 
 
 def write_objects(path: Path, masks: Masks) -> None:
@@ -104,9 +108,9 @@ def write_objects(path: Path, masks: Masks) -> None:
         raise ValueError("there are no objects; split the masks first, or choose a format of labels")
     if int(masks.instances.max(initial=0)) >= 2**31:
         raise ValueError("an object's number does not fit into 32 bits; use .npz")
-    described: dict[str, Any] = {"prompts": list(masks.names), "colors": list(masks.colors), "image": masks.image}
+    described = describe(masks)
     described["objects"] = [np.unique(masks.instances[mask]).tolist() for mask in masks]
-    _write(path, _rows_of(masks.instances), masks.labels.shape, np.dtype("<i4"), described, _placed(masks))
+    _write(path, _rows_of(masks.instances), masks.labels.shape, np.dtype("<i4"), described, placed(masks))
 
 
 def read_masks(path: Path) -> Masks:
@@ -141,7 +145,7 @@ def _read(path: Path, what: str, names: str) -> tuple[Array, dict[str, Any], Pla
 
     try:
         with tifffile.TiffFile(path) as tif:
-            described = (tif.shaped_metadata or ({},))[0]
+            described = _described(tif)
             if names not in described:
                 raise ValueError(f"it says no names of {what}, so that it was not written by napari-clearclip")
             check_size(tif.series[0].shape, stored=path.stat().st_size)
@@ -175,8 +179,8 @@ def write_scores(path: Path, masks: Masks) -> None:
     described = {"scores": list(masks.names), "colors": list(masks.colors), "image": masks.image}
     *stack, height, width = masks.labels.shape
     shape = (*stack, len(masks.names), height, width)
-    placed, about = _placed(masks), f"<GDALMetadata>{names}</GDALMetadata>"
-    _write(path, planes, shape, np.dtype("<f4"), described, placed, bands=about)
+    placing, about = placed(masks), f"<GDALMetadata>{names}</GDALMetadata>"
+    _write(path, planes, shape, np.dtype("<f4"), described, placing, bands=about)
 
 
 def read_scores(path: Path) -> tuple[Array, tuple[str, ...]]:
@@ -201,10 +205,21 @@ def role_of(path: Path) -> Literal["", "masks", "scores"]:
         with tifffile.TiffFile(path) as tif:
             if not len(tif.pages) or str(tif.pages.first.software) != SOFTWARE:
                 return ""
-            described = (tif.shaped_metadata or ({},))[0]
+            described = _described(tif)
             return "masks" if tif.is_ome or "prompts" in described else "scores" if "scores" in described else ""
     except (OSError, ValueError, tifffile.TiffFileError):
         return ""
+
+
+def _described(tif: TiffFile) -> dict[str, Any]:
+    """What a TIFF of ours says of itself; tifffile knows the form of those without a pyramid."""
+    if tif.shaped_metadata:
+        return dict(tif.shaped_metadata[0])
+    try:
+        found = json.loads(tif.pages.first.description)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _rows_of(array: Array) -> Iterator[Plane]:
@@ -217,7 +232,12 @@ def _some_rows(array: Array, rows: slice) -> Array:
     return array[rows]
 
 
-def _placed(masks: Masks) -> Placement:
+def describe(masks: Masks) -> dict[str, Any]:
+    """What a TIFF says of its labels."""
+    return {"prompts": list(masks.names), "colors": list(masks.colors), "image": masks.image}
+
+
+def placed(masks: Masks) -> Placement:
     """Where the masks lie, as tags."""
     if masks.georeference is None or masks.placement.tags:
         return masks.placement
@@ -296,7 +316,7 @@ def _write(
             shape=shape,
             dtype=dtype,
             byteorder="<",
-            bigtiff=int(np.prod(shape)) * dtype.itemsize > _LARGEST_CLASSIC,
+            bigtiff=int(np.prod(shape)) * dtype.itemsize > LARGEST_CLASSIC,
             photometric="minisblack",
             compression="zlib" if dtype.kind in "iu" else None,
             rowsperstrip=step,
