@@ -14,7 +14,7 @@ from napari_clearclip.edits import View
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
 from napari_clearclip.schooling import Example
-from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings
+from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings, Tiling
 from napari_clearclip.study import Card, Study, read_card
 from napari_clearclip.training import student as training
 
@@ -127,6 +127,22 @@ def test_something_must_be_left_to_label(settings: Settings) -> None:
     only = settings.replace(prompts=settings.objects)
     with pytest.raises(ValueError, match="every prompt is labelled"):
         schooling.unlabelled_phrases(only, [example(labels=labels)], STUDY.replace(guided=0.5))
+
+
+@pytest.mark.parametrize(
+    ("own", "teacher", "shape", "side"),
+    [
+        (None, 352, (192, 256), 192),  # not enlarged
+        (None, 352, (700, 500), 352),
+        (64, 352, (192, 256), 64),
+        (400, 352, (192, 256), 400),  # what is asked for is done
+        (None, "native", (192, 256), "native"),
+    ],
+)
+def test_a_student_reads_as_its_teacher_does_but_enlarges_nothing(
+    own: int | None, teacher: int | str, shape: tuple[int, int], side: int | str
+) -> None:
+    assert schooling.student_side(Study(short_side=own), Tiling(short_side=teacher), shape) == side
 
 
 def test_there_must_be_an_image(pipeline: Pipeline, settings: Settings, tmp_path: Path) -> None:

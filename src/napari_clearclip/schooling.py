@@ -174,7 +174,7 @@ def material_steps(
         clip, texts, channels = yield from _counted(teaching, place, len(examples))
         lessons.append(_lesson(example, result, settings, study, numbers, channels))
     yield Progress(LABELLING, len(examples), len(examples))
-    subject = Subject.of([texts[phrase] for phrase in phrases], unlabelled, clip)
+    subject = Subject.of([texts[phrase] for phrase in phrases], unlabelled, clip, lessons, study.balance)
     contents = [part for lesson in lessons for part in (lesson.image, lesson.pseudo, lesson.known)]
     key = key_of(phrases, every, clip.key, *contents)
     return Material(clip, phrases, subject, tuple(lessons), key)
@@ -243,7 +243,7 @@ def _lesson(
     from napari_clearclip.training.lessons import Lesson, as_vectors
 
     shape = result.labels.shape
-    size = resized_shape(shape, student_side(study, result.settings.tiling))
+    size = resized_shape(shape, student_side(study, result.settings.tiling, shape))
     frame = Frame(shape, size, max(size), max(size), 1, 1)
     pixels = cut(example.image, result.view, frame, frame.boxes)[0]
     table = np.full(256, 255, np.uint8)  # no label, then the phrases that were asked for
@@ -256,9 +256,14 @@ def _lesson(
     return Lesson(image, table[nearest(result.labels, size)], known, vectors)
 
 
-def student_side(study: Study, tiling: Tiling) -> int | str:
-    """The shorter side at which the student reads images: the study's, else as the teacher does."""
-    return study.short_side or tiling.short_side or "native"
+def student_side(study: Study, tiling: Tiling, shape: tuple[int, int]) -> int | str:
+    """The shorter side at which the student reads an image (H, W): the study's, else the teacher's, not enlarged.
+
+    A teacher reads small images enlarged because of its large patches; a student that has small ones would see less
+    around each for the same work.
+    """
+    side = tiling.short_side
+    return study.short_side or (min(side, *shape) if isinstance(side, int) else "native")
 
 
 def known_labels(example: Example, shape: tuple[int, int], settings: Settings, study: Study) -> npt.NDArray[np.uint8]:
@@ -301,8 +306,11 @@ def _card(
     kept = {key: teacher[key] for key in ("vocabulary",) if key in teacher}
     templates = settings.comparing.templates or material.clip.templates
     kept |= {} if isinstance(templates, str) else {"templates": list(templates)}
-    side = student_side(study, filled_tiling(settings.tiling, material.clip.tiling))
-    examined = examine(learning.student, material.subject, material.lessons)
+    tiling = filled_tiling(settings.tiling, material.clip.tiling)
+    shapes = np.array([lesson.image.shape[:2] for lesson in material.lessons])
+    typical = int(np.median(shapes.min(axis=1)))  # one side for all images that are still to come
+    side = student_side(study, tiling, (typical, typical))
+    examined = examine(learning.result, material.subject, material.lessons)
     return Card(
         architecture=study.architecture,
         width=material.clip.width,
@@ -339,6 +347,6 @@ def write_student(out: Path, learning: Learning, card: Card) -> None:
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as file:
-        save_weights(learning.student, file)
+        save_weights(learning.result, file)
     with replacing(out.with_suffix(".json")) as file:
         file.write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")

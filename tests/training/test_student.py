@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,8 @@ STUDY = Study(iterations=6, batch=2, crop=32, seed=3)
 
 def subject(count: int = 3, width: int = 8, unlabelled: tuple[int, ...] = (0, 1, 2)) -> Subject:
     torch.manual_seed(1)
-    return Subject(torch.nn.functional.normalize(torch.randn(count, width), dim=1), unlabelled, MEAN, STD)
+    texts = torch.nn.functional.normalize(torch.randn(count, width), dim=1)
+    return Subject(texts, unlabelled, MEAN, STD, torch.ones(count + 1))
 
 
 def lesson(seed: int, known: bool = False, vectors: bool = False) -> Lesson:
@@ -45,9 +47,10 @@ def test_every_lesson_is_had_before_any_comes_again() -> None:
     assert order[:8] != order[8:16]
 
 
-def test_labels_stay_with_their_pixels() -> None:
-    """Whatever is cut, resized and mirrored: where a crop is red, green or blue, its label says so."""
-    study = STUDY.replace(batch=8, crop=32, loss_step=1, distortion=0.0, zoom=(0.5, 2.0))
+@pytest.mark.parametrize("turned", [False, True])
+def test_labels_stay_with_their_pixels(turned: bool) -> None:
+    """Whatever is cut, resized, mirrored and turned: where a crop is red, green or blue, its label says so."""
+    study = STUDY.replace(batch=8, crop=32, loss_step=1, distortion=0.0, zoom=(0.5, 2.0), turned=turned)
     outside = compared = 0
     for step in range(6):
         batch = material.deal(LESSONS, study, step, stride=4)
@@ -72,10 +75,24 @@ def test_vectors_stay_with_their_pixels() -> None:
     mirrored = 0
     for colours, vectors in zip(batch.images * 255, batch.vectors, strict=True):
         means = torch.nn.functional.avg_pool2d(colours, 4)  # (3, 8, 8)
-        torch.testing.assert_close(vectors[..., 0], means[0] / 4, rtol=0, atol=0.3)
-        torch.testing.assert_close(vectors[..., 1], means[1] / 3, rtol=0, atol=0.3)
+        torch.testing.assert_close(vectors[0], means[0] / 4, rtol=0, atol=0.3)
+        torch.testing.assert_close(vectors[1], means[1] / 3, rtol=0, atol=0.3)
         mirrored += bool(means[1, 0, 0] > means[1, 0, -1])
     assert 0 < mirrored < 8
+
+
+def test_a_turned_crop_comes_in_all_eight_ways() -> None:
+    rows, cols = np.mgrid[0:32, 0:32]
+    image = np.stack([rows * 4, cols * 4, np.zeros_like(rows)], axis=-1).astype(np.uint8)
+    lessons = [Lesson(image, np.zeros((32, 32), np.uint8))]
+    study = STUDY.replace(batch=8, zoom=(1.0, 1.0), distortion=0.0)
+    for turned, ways in ((False, 2), (True, 8)):
+        seen = {  # how far two corners lie from the first, down and across
+            tuple((crop[:2, [0, -1], -1] - crop[:2, :1, 0]).mul(10).round().flatten().tolist())
+            for step in range(6)
+            for crop in material.deal(lessons, study.replace(turned=turned), step, stride=4).images
+        }
+        assert len(seen) == ways
 
 
 def test_distortion_changes_light_and_keeps_the_range() -> None:
@@ -95,8 +112,57 @@ def test_the_loss_is_the_mean_over_labelled_pixels() -> None:
         for place in np.ndindex(2, 4, 5)
         if labels[place] != IGNORE
     ]
-    torch.testing.assert_close(training.label_loss(logits, labels), torch.stack(wanted).mean())
-    assert training.label_loss(logits, torch.full((2, 4, 5), IGNORE)) == 0
+    alike = torch.ones(3)
+    counts = torch.tensor([1.0, 4.0, 0.5])
+    given = torch.stack([counts[value] for value in labels.flatten() if value != IGNORE])
+    mean = (torch.stack(wanted) * given).sum() / given.sum()
+    torch.testing.assert_close(training.label_loss(logits, labels, counts), mean)
+    torch.testing.assert_close(training.label_loss(logits, labels, alike), torch.stack(wanted).mean())
+    assert training.label_loss(logits, torch.full((2, 4, 5), IGNORE), alike) == 0
+
+
+def test_rare_phrases_count_more() -> None:
+    pseudo = np.array([[0] * 8, [0] * 6 + [1, IGNORE]], np.uint8)
+    known = np.full((2, 8), IGNORE, np.uint8)
+    known[0, :2] = 3  # background
+    found = training.weights_of([Lesson(pseudo, pseudo, known)], 3, 0.5)
+    mean = (12 + 1 + 2) / 3  # of those that have pixels
+    assert found.tolist() == pytest.approx([(mean / 12) ** 0.5, mean**0.5, 1, (mean / 2) ** 0.5])
+    assert training.weights_of([Lesson(pseudo, pseudo, known)], 3, 0).tolist() == [1, 1, 1, 1]
+    many = np.repeat(np.array([[0], [1]], np.uint8), 1000, axis=1)
+    many[1, 1:] = 0
+    assert training.weights_of([Lesson(many, many)], 2, 1)[1] == 8  # no pixel counts without bounds
+    nothing = np.full((2, 2), IGNORE, np.uint8)
+    assert training.weights_of([Lesson(nothing, nothing)], 2, 1).tolist() == [1, 1, 1]
+
+
+def test_logits_are_products_or_scaled_cosines() -> None:
+    vectors, texts = torch.randn(1, 2, 3, 5), torch.nn.functional.normalize(torch.randn(4, 5), dim=1)
+    products, cosines = (training.study_logits(vectors, texts, scale) for scale in (0, 30))
+    for row, col, word in np.ndindex(2, 3, 4):
+        product = float(vectors[0, row, col] @ texts[word])
+        assert float(products[0, word, row, col]) == pytest.approx(product, abs=1e-5)
+        assert float(cosines[0, word, row, col]) == pytest.approx(
+            30 * product / float(vectors[0, row, col].norm()), abs=1e-4
+        )
+
+
+def test_the_mean_of_weights_follows_them() -> None:
+    study = STUDY.replace(average=0.5, optimizer="adamw")
+    learning = Learning.start(study, subject())
+    name = "last.weight"
+    mean = learning.student.state_dict()[name].clone()
+    for step, state in enumerate(training.train_steps(study, subject(), LESSONS, learning)):
+        new = state.student.state_dict()[name]
+        mean = new.clone() if step == 0 else mean + (new - mean) * (1 - min(0.5, (step + 1) / (step + 10)))
+        torch.testing.assert_close(state.result.state_dict()[name], mean)
+    assert not torch.allclose(mean, new)
+    for key, value in learning.result.state_dict().items():
+        assert torch.isfinite(value.float()).all(), key
+    last = Learning.start(STUDY, subject())
+    last.advance(STUDY, subject(), LESSONS)
+    for key, value in last.result.state_dict().items():
+        torch.testing.assert_close(value, last.student.state_dict()[key])
 
 
 def test_what_the_user_says_counts_more() -> None:
@@ -153,7 +219,7 @@ def test_every_phrase_starts_with_logits_of_the_same_spread() -> None:
     torch.manual_seed(2)
     alike = torch.nn.functional.normalize(torch.ones(4, 16) + 0.4 * torch.randn(4, 16), dim=1)
     assert (alike @ alike.T).min() > 0.7
-    learning = Learning.start(STUDY, Subject(alike, (0, 1, 2, 3), MEAN, STD))
+    learning = Learning.start(STUDY, Subject(alike, (0, 1, 2, 3), MEAN, STD, torch.ones(5)))
     weights = alike @ learning.student.last.weight
     assert torch.corrcoef(weights).sub(torch.eye(4)).abs().max() < 0.5
     assert weights.std(dim=1).max() < 1.5 * weights.std(dim=1).min()
@@ -172,7 +238,7 @@ def test_it_learns_colours() -> None:
     learning = Learning.start(study, subject())
     for _ in training.train_steps(study, subject(), LESSONS, learning):
         pass
-    examined = training.examine(learning.student, subject(), LESSONS)
+    examined = training.examine(learning.result, subject(), LESSONS)
     assert examined.agreement > 0.8
     assert 10 <= examined.scale <= 200
 
@@ -190,17 +256,23 @@ def test_agreement_is_the_share_of_equal_labels(monkeypatch: pytest.MonkeyPatch)
     assert examined.scale == min(range(10, 201, 5), key=surprise)
 
 
-def test_distillation_pulls_towards_the_teacher() -> None:
+@pytest.mark.parametrize("scale", [0, 20])
+def test_distillation_pulls_towards_the_teacher(scale: float) -> None:
     lessons = [
         Lesson(part.image, np.full_like(part.pseudo, IGNORE), None, part.vectors) for part in [lesson(0, vectors=True)]
     ]
-    study = Study(iterations=1, batch=2, crop=32, distil=2.0, zoom=(1.0, 1.0), distortion=0.0)
+    study = Study(iterations=1, batch=2, crop=32, distil=2.0, scale=scale, zoom=(1.0, 1.0), distortion=0.0)
     taught, learning = subject(), Learning.start(study, subject())
     batch = material.deal(lessons, study, 0, stride=4)
     learning.student.train()
     vectors = learning.student(training.normalised(batch, taught))
     assert batch.vectors is not None
-    wanted = 2 * np.abs(vectors.detach().numpy() - batch.vectors.numpy()).mean()
+    mine, theirs = vectors.detach().numpy(), batch.vectors.permute(0, 2, 3, 1).numpy()
+    if scale:
+        lengths = np.linalg.norm(mine, axis=-1) * np.linalg.norm(theirs, axis=-1)
+        wanted = 2 * (1 - (mine * theirs).sum(axis=-1) / lengths).mean()
+    else:
+        wanted = 2 * np.abs(mine - theirs).mean()
     learning = Learning.start(study, subject())
     learning.advance(study, taught, lessons)
     assert learning.loss == pytest.approx(float(wanted), rel=1e-4)
@@ -218,9 +290,12 @@ def test_a_background_is_learned_only_where_it_is_asked_for() -> None:
     assert learning.background.grad is None or not learning.background.grad.any()
 
 
-def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "how", [{}, {"optimizer": "adamw", "scale": 50.0, "balance": 0.6, "average": 0.9, "turned": True}]
+)
+def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path, how: dict[str, Any]) -> None:
     lessons = [lesson(seed, known=True, vectors=True) for seed in range(3)]
-    study = STUDY.replace(distil=0.5, guided=0.5, background=True)
+    study = STUDY.replace(distil=0.5, guided=0.5, background=True, **how)
     whole = Learning.start(study, subject())
     for _ in training.train_steps(study, subject(), lessons, whole):
         pass
@@ -238,8 +313,34 @@ def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> Non
         pass
     assert (again.loss, again.step) == (whole.loss, whole.step)
     assert torch.equal(again.background, whole.background)
-    for name, value in whole.student.state_dict().items():
-        assert torch.equal(value, again.student.state_dict()[name]), name
+    for one, other in ((whole.student, again.student), (whole.average, again.average)):
+        for name, value in one.state_dict().items():
+            assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_deeplab_learns() -> None:
+    """The paper's recipe on a ResNet: the loss falls in a few steps."""
+    study = Study.of("deeplab50", iterations=6, batch=2, crop=64, zoom=(1.0, 1.0), distortion=0.0)
+    learning = Learning.start(study, subject())
+    losses = [state.loss for state in training.train_steps(study, subject(), LESSONS[:1], learning)]
+    assert len(losses) == 6
+    assert min(losses[3:]) < 0.7 * losses[0]
+    assert np.isfinite(losses).all()
+
+
+def test_a_phrase_that_nobody_labelled_is_learned_beside_those_that_are() -> None:
+    """Transductive: red and green are labelled, CLIP tells blue in the first steps, then the student does."""
+    lessons = []
+    for part in LESSONS:
+        blue = part.pseudo == 2
+        told = np.where(blue, 2, IGNORE).astype(np.uint8)  # CLIP labels nothing else
+        lessons.append(Lesson(part.image, told, np.where(blue, IGNORE, part.pseudo).astype(np.uint8)))
+    study = Study(iterations=60, batch=4, crop=32, rate=0.1, distortion=0.0, zoom=(1.0, 1.5), guided=0.3)
+    taught = subject(unlabelled=(2,))
+    learning = Learning.start(study, taught)
+    for _ in training.train_steps(study, taught, lessons, learning):
+        pass
+    assert training.examine(learning.result, taught, LESSONS).agreement > 0.8
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class Lesson:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Crops: images (B, 3, S, S) in [0, 1], pseudo and known labels (B, s, s) int64, vectors (B, g, g, D) or None.
+    """Crops: images (B, 3, S, S) in [0, 1], pseudo and known labels (B, s, s) int64, vectors (B, D, g, g) or None.
 
     `blank` (B, 1, S, S) is True outside the image, for crops larger than that.
     """
@@ -93,7 +93,7 @@ def _crop(lesson: Lesson, study: Study, stride: int, rng: np.random.Generator) -
     side = max(round(study.crop / rng.uniform(*study.zoom)), 1)  # of the crop in the image's own pixels
     height, width = lesson.image.shape[:2]
     top, left = (int(rng.integers(max(length - side, 0) + 1)) for length in (height, width))
-    mirrored = bool(rng.random() < 0.5)
+    mirrored, quarters = bool(rng.random() < 0.5), int(rng.integers(4)) if study.turned else 0
     part = torch.from_numpy(lesson.image[top : top + side, left : left + side]).permute(2, 0, 1).float() / 255
     factor = study.crop / side
     size = [max(round(length * factor), 1) for length in part.shape[1:]]
@@ -104,14 +104,14 @@ def _crop(lesson: Lesson, study: Study, stride: int, rng: np.random.Generator) -
     blank = functional.pad(torch.zeros(1, *size, dtype=torch.bool), rest, value=True)
     centres = (np.arange(study.crop // study.loss_step) + 0.5) * study.loss_step / factor
     rows, cols = (top + centres).astype(np.int64), (left + centres).astype(np.int64)
-    parts = (
-        (image, -1),
-        (blank, -1),
-        (_labels_at(lesson.pseudo, rows, cols), -1),
-        (_labels_at(lesson.known, rows, cols), -1),
-        (_vectors_at(lesson, (top, left), factor, study.crop // stride, stride), -2),
-    )
-    return tuple(part.flip(axis) if mirrored and part is not None else part for part, axis in parts)
+    vectors = _vectors_at(lesson, (top, left), factor, study.crop // stride, stride)
+    parts = (image, blank, _labels_at(lesson.pseudo, rows, cols), _labels_at(lesson.known, rows, cols), vectors)
+    return tuple(None if part is None else _turned(part, mirrored, quarters) for part in parts)
+
+
+def _turned(part: torch.Tensor, mirrored: bool, quarters: int) -> torch.Tensor:
+    """Maps (..., S, S), mirrored or not and turned by some quarters."""
+    return torch.rot90(part.flip(-1) if mirrored else part, quarters, (-2, -1))
 
 
 def _labels_at(labels: Labels | None, rows: npt.NDArray[np.int64], cols: npt.NDArray[np.int64]) -> torch.Tensor:
@@ -124,7 +124,7 @@ def _labels_at(labels: Labels | None, rows: npt.NDArray[np.int64], cols: npt.NDA
 
 
 def _vectors_at(lesson: Lesson, corner: tuple[int, int], factor: float, count: int, stride: int) -> torch.Tensor | None:
-    """The teacher's vectors at the places of the student's, bilinearly: (count, count, D) float32."""
+    """The teacher's vectors at the places of the student's, bilinearly: (D, count, count) float32."""
     if lesson.vectors is None:
         return None
     places = []
@@ -133,8 +133,7 @@ def _vectors_at(lesson: Lesson, corner: tuple[int, int], factor: float, count: i
         places.append(2 * centres / lesson.image.shape[axis] - 1)
     grid = torch.stack([places[1].expand(count, -1), places[0][:, None].expand(-1, count)], dim=-1)
     maps = lesson.vectors.permute(2, 0, 1)[None].float()
-    sampled = functional.grid_sample(maps, grid[None], padding_mode="border", align_corners=False)[0]
-    return sampled.permute(1, 2, 0)  # (count, count, D)
+    return functional.grid_sample(maps, grid[None], padding_mode="border", align_corners=False)[0]
 
 
 def distort(image: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:

@@ -8,16 +8,17 @@ Zhou, Loy and Dai, Extract Free Dense Labels from CLIP, ECCV 2022, section 3.3.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
 
 from napari_clearclip.engine.student import Student, build_student, classify, load_imagenet
 from napari_clearclip.io.files import replacing
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _TRIAL_STEPS = 5
 _RANK = 0.05  # smaller differences between phrases, against the largest, are not magnified
+_HEAVIEST = 8.0  # most that a pixel of a rare phrase counts
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,45 @@ class Subject:
         The phrases of which the user labelled nothing; pseudo-labels are of these.
     mean, std : tuple of 3 float
         Normalisation of images, the teacher's.
+    weights : (Q + 1,) float32 tensor
+        How much a pixel of each phrase, and of the background, counts.
     """
 
     texts: torch.Tensor
     unlabelled: tuple[int, ...]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    weights: torch.Tensor
 
     @classmethod
-    def of(cls, texts: Sequence[npt.NDArray[np.float32]], unlabelled: tuple[int, ...], clip: Clip) -> Subject:
-        """What a teacher teaches: the phrases' vectors, and its normalisation."""
-        return cls(torch.from_numpy(np.stack(texts)), unlabelled, clip.mean, clip.std)
+    def of(
+        cls,
+        texts: Sequence[npt.NDArray[np.float32]],
+        unlabelled: tuple[int, ...],
+        clip: Clip,
+        lessons: Sequence[Lesson],
+        balance: float,
+    ) -> Subject:
+        """What a teacher teaches with some lessons: the phrases' vectors, its normalisation, what pixels count."""
+        weights = weights_of(lessons, len(texts), balance)
+        return cls(torch.from_numpy(np.stack(texts)), unlabelled, clip.mean, clip.std, weights)
+
+
+def weights_of(lessons: Sequence[Lesson], phrases: int, balance: float) -> torch.Tensor:
+    """How much a pixel of each phrase, and of the background, counts: (Q + 1,) float32.
+
+    With f_q pixels of phrase q it is (mean of f / f_q) to the power of `balance`, at most 8; the mean is over phrases
+    that have pixels, and those without count 1.
+    """
+    counts = np.zeros(256)
+    for lesson in lessons:
+        known = lesson.pseudo if lesson.known is None else lesson.known
+        labels = np.where(known == IGNORE, lesson.pseudo, known)
+        counts += np.bincount(labels.ravel(), minlength=256)
+    found = counts[: phrases + 1]
+    mean = found[found > 0].mean() if found.any() else 1.0
+    relative = np.divide(mean, found, out=np.ones_like(found), where=found > 0)
+    return torch.from_numpy(np.minimum(relative**balance, _HEAVIEST).astype(np.float32))
 
 
 @dataclass
@@ -63,6 +93,7 @@ class Learning:
     Attributes
     ----------
     student : being trained
+    average : the running mean of its weights, which is what is kept in the end
     background : (D,) learned vector of what has no phrase, normalised when used
     optimizer : of both
     known : whether it started from ImageNet's weights
@@ -71,11 +102,17 @@ class Learning:
     """
 
     student: Student
+    average: AveragedModel
     background: nn.Parameter
     optimizer: torch.optim.Optimizer
     known: bool = False
     step: int = 0
     loss: float = float("nan")
+
+    @property
+    def result(self) -> Student:
+        """What the training has made so far."""
+        return cast(Student, self.average.module)
 
     @classmethod
     def start(cls, study: Study, subject: Subject, device: str = "cpu") -> Learning:
@@ -86,15 +123,17 @@ class Learning:
         if isinstance(student.last, nn.Linear):  # text vectors are much alike, and what parts them would start small
             spread = torch.randn(len(subject.texts), student.last.in_features) * student.last.in_features**-0.5
             student.last.weight.data.copy_(torch.linalg.pinv(subject.texts, rtol=_RANK) @ spread)
-        student.to(device)
+        student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster on a CPU
+        average = AveragedModel(student, avg_fn=running_mean(study.average), use_buffers=True)
         background = nn.Parameter(torch.randn(subject.texts.shape[1]).to(device))
-        return cls(student, background, optimizer_of(study, [*student.parameters(), background]), known)
+        return cls(student, average, background, optimizer_of(study, [*student.parameters(), background]), known)
 
     def save(self, checkpoint: Path, name: str, study: Study) -> None:
         """Write a checkpoint, whole or not at all; `name` says what it is a training of."""
         state: dict[str, Any] = {"name": name, "student": self.student.state_dict(), "background": self.background.data}
         state |= {
             "iterations": study.iterations,
+            "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "loss": self.loss,
@@ -117,6 +156,7 @@ class Learning:
                 "give the same again, or delete it to start anew"
             )
         self.student.load_state_dict(state["student"])
+        self.average.load_state_dict(state["average"])
         self.background.data.copy_(state["background"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.loss = int(state["step"]), float(state["loss"])
@@ -128,24 +168,25 @@ class Learning:
         for group in self.optimizer.param_groups:
             group["lr"] = study.rate_at(self.step)
         self.student.train()
-        vectors = self.student(normalised(batch, subject).to(device))  # (B, g, g, D)
+        images = normalised(batch, subject).to(device, memory_format=torch.channels_last)
+        vectors = self.student(images)  # (B, g, g, D)
         texts = torch.cat([subject.texts.to(device), functional.normalize(self.background, dim=0)[None]])
         logits = functional.interpolate(
-            classify(vectors, texts), size=batch.pseudo.shape[1:], mode="bilinear", align_corners=False
+            study_logits(vectors, texts, study.scale), size=batch.pseudo.shape[1:], mode="bilinear", align_corners=False
         )  # (B, Q + 1, s, s)
         pseudo = batch.pseudo.to(device)
         if not study.is_guided(self.step):
             pseudo = own_labels(logits.detach(), subject.unlabelled)
         labels = merged(batch.known.to(device), pseudo)
         labels = labels.masked_fill(_outside(batch, labels.shape[1]).to(device), IGNORE)
-        if not study.background:
-            logits = logits[:, :-1]
-        loss = label_loss(logits, labels)
+        phrases = len(texts) if study.background else len(subject.texts)
+        loss = label_loss(logits[:, :phrases], labels, subject.weights[:phrases].to(device))
         if batch.vectors is not None:
-            loss = loss + study.distil * (vectors - batch.vectors.to(device)).abs().mean()
+            loss = loss + study.distil * distance(vectors, batch.vectors.to(device), study.scale)
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.optimizer.step()
+        self.average.update_parameters(self.student)
         self.step += 1
         self.loss = loss.item()
 
@@ -200,10 +241,37 @@ def merged(known: torch.Tensor, pseudo: torch.Tensor) -> torch.Tensor:
     return torch.where(known == IGNORE, pseudo, known)
 
 
-def label_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy over the pixels that have a label; 0 where none has."""
-    total = functional.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
-    return total / (labels != IGNORE).sum().clamp_min(1)
+def study_logits(vectors: torch.Tensor, texts: torch.Tensor, scale: float) -> torch.Tensor:
+    """Logits (B, Q, h, w) of vectors (B, h, w, D): products with the texts (Q, D), or `scale` times the cosines."""
+    return classify(scale * functional.normalize(vectors, dim=-1) if scale else vectors, texts)
+
+
+def label_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy over the pixels that have a label, by weights (Q,) of the labels; 0 where none has one."""
+    total = functional.cross_entropy(logits, labels, weights, ignore_index=IGNORE, reduction="sum")
+    return total / weights[labels[labels != IGNORE]].sum().clamp_min(weights.min())
+
+
+def distance(vectors: torch.Tensor, wanted: torch.Tensor, scale: float) -> torch.Tensor:
+    """How far vectors (B, h, w, D) are from the teacher's unit vectors (B, D, h, w), as the loss reads them.
+
+    That is the paper's mean absolute difference where vectors are compared as they are, and 1 - cosine where only their
+    direction counts.
+    """
+    wanted = wanted.permute(0, 2, 3, 1)
+    return (
+        (1 - functional.cosine_similarity(vectors, wanted, dim=-1)).mean() if scale else (vectors - wanted).abs().mean()
+    )
+
+
+def running_mean(stays: float) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | int], torch.Tensor]:
+    """How a mean of weights follows new ones after n steps: less of it stays at first, when they change much."""
+
+    def follow(mean: torch.Tensor, new: torch.Tensor, steps: torch.Tensor | int) -> torch.Tensor:
+        count = float(steps)
+        return mean + (new - mean) * (1 - min(stays, (count + 1) / (count + 10)))
+
+    return follow
 
 
 def train_steps(
