@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.edits import Plane, View
+from napari_clearclip.io.declared import COLOURS, band_names, view_of
 from napari_clearclip.io.gdal import blocks_of
 from napari_clearclip.io.pixels import pixel_of
 from napari_clearclip.io.placement import Placement, placement_of
@@ -27,10 +26,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.generic]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_COLOURS = ("red", "green", "blue", "alpha")
 _NUMPY = b"\x93NUMPY"
-_ALPHA = (1, 2)  # ExtraSamples: associated and unassociated alpha; 0 is just another band
-_GDAL_METADATA, _GDAL_NODATA = 42112, 42113
 _LARGE = 2**28  # bytes from which on a TIFF is not read at once, if it need not be
 
 
@@ -188,7 +184,7 @@ def _read_other(path: Path) -> Picture:
         data = np.asarray(imageio.imread(path, mode="RGB") if foreign else imageio.imread(path))
     channels = data.ndim >= 3 and data.shape[-1] in (2, 3, 4)
     alpha = data.shape[-1] - 1 if channels and data.shape[-1] in (2, 4) else None
-    bands = _COLOURS[: data.shape[-1]] if channels and data.shape[-1] > 2 else ()
+    bands = COLOURS[: data.shape[-1]] if channels and data.shape[-1] > 2 else ()
     return Picture(_stem(path), data, View(channel_axis=2 if channels else None, alpha=alpha, bands=bands))
 
 
@@ -207,10 +203,10 @@ def _read_tiff(path: Path, large: int | None = None) -> Picture:
         levels = tuple(_arrange(level, axes)[0] for level in smaller)
         data, axis, leading = _arrange(data, axes)
         placement = replace(placement, axes=leading)
-        view = _view_of(page, data, axis, "S" in axes)
+        view = view_of(page, data, axis, "S" in axes)
         count = 1 if axis is None else data.shape[axis - 3]
         pixel = pixel_of(page, tif.imagej_metadata, tif.ome_metadata, georeference)
-        view = view.replace(bands=_band_names(page, tif.ome_metadata, count), **pixel)
+        view = view.replace(bands=band_names(page, tif.ome_metadata, count), **pixel)
         return Picture(_stem(path), data, view, placement, georeference, levels)
 
 
@@ -263,64 +259,3 @@ def _arrange(data: Array, axes: str) -> tuple[Array, int | None, str]:
         plane = [axes.index(letter) for letter in ("Y", "X", channel) if letter]
     axis = None if channel is None else plane.index(axes.index(channel))
     return data.transpose(stack + plane), axis, "".join(axes[place] for place in stack)
-
-
-def _view_of(page: TiffPage, data: Array, axis: int | None, samples: bool) -> View:
-    """Nodata, alpha and the order of colours that a page declares."""
-    roles = _roles(page)
-    alpha, channels = roles.get("alpha"), tuple(roles[name] for name in ("red", "green", "blue") if name in roles)
-    if samples:
-        extras = [int(extra) for extra in page.extrasamples]
-        first = page.samplesperpixel - len(extras)
-        alpha = next((first + place for place, extra in enumerate(extras) if extra in _ALPHA), alpha)
-    count = 1 if axis is None else data.shape[axis - 3]
-    if axis is None or any(index >= count for index in (*channels, *(() if alpha is None else (alpha,)))):
-        alpha, channels = None, ()
-    return View(
-        channel_axis=axis, channels=channels if len(channels) == 3 else (), alpha=alpha, nodata=_nodata(page, data)
-    )
-
-
-def _items(page: TiffPage, role: str) -> list[tuple[int, str]]:
-    """Each band of which GDAL's metadata say something, and what."""
-    tag = page.tags.get(_GDAL_METADATA)
-    items = re.findall(r"<Item\b([^>]*)>([^<]*)</Item>", str(tag.value)) if tag else []
-    found = []
-    for attributes, text in items:
-        sample = re.search(r'sample="(\d+)"', attributes)
-        if f'role="{role}"' in attributes and sample:
-            found.append((int(sample[1]), unescape(unescape(text.strip()))))  # GDAL escapes texts twice
-    return found
-
-
-def _roles(page: TiffPage) -> dict[str, int]:
-    """The band of each colour that GDAL's metadata name."""
-    roles: dict[str, int] = {}
-    for band, text in _items(page, "colorinterp"):
-        roles.setdefault(text.casefold(), band)
-    return roles
-
-
-def _band_names(page: TiffPage, ome: str | None, count: int) -> tuple[str, ...]:
-    """What the file calls its bands: by GDAL's descriptions, by OME's channels, or by colour; () if it does not say."""
-    import tifffile
-
-    names = dict(enumerate(_COLOURS)) if page.photometric == tifffile.PHOTOMETRIC.RGB and count >= 3 else {}
-    names |= {band: name for name, band in _roles(page).items() if name not in ("gray", "undefined", "palette")}
-    if ome:
-        channels = re.findall(r"<(?:\w+:)?Channel\b([^>]*)>", ome.partition("</Pixels>")[0])
-        found = [re.search(r'\bName="([^"]*)"', attributes) for attributes in channels]
-        if len(found) == count:
-            names |= {band: unescape(match[1]) for band, match in enumerate(found) if match}
-    names |= {band: text for band, text in _items(page, "description") if text}
-    return tuple(names.get(band, "") for band in range(count)) if any(band < count for band in names) else ()
-
-
-def _nodata(page: TiffPage, data: Array) -> float | None:
-    """The declared value of pixels without data; not-a-number needs no declaration."""
-    tag = page.tags.get(_GDAL_NODATA)
-    try:
-        value = float(str(tag.value).strip("\0 ")) if tag else None
-    except ValueError:
-        return None
-    return value if value is not None and np.isfinite(value) and data.dtype.kind in "buif" else None
