@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from napari_clearclip.edits import Mask
 from napari_clearclip.io.files import as_json, read_text, replacing
-from napari_clearclip.io.masks import Masks, check_size, check_together
+from napari_clearclip.io.limits import check_size, check_together
+from napari_clearclip.io.masks import Masks
 
 Json = dict[str, Any]
 _WHAT = "the COCO file"

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from napari_clearclip.io.files import as_json, read_text, replacing
-from napari_clearclip.io.masks import Masks, check_size
+from napari_clearclip.io.limits import check_size
+from napari_clearclip.io.masks import Masks
 from napari_clearclip.io.polygons import Ring, filled, polygons_of, squared, unstaired
 from napari_clearclip.result import Georeference
 

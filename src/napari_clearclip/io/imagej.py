@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.io.files import distinct, replacing
-from napari_clearclip.io.masks import Masks, check_size
+from napari_clearclip.io.limits import check_size
+from napari_clearclip.io.masks import Masks
 from napari_clearclip.io.polygons import Polygon, filled, polygons_of
 
 _OURS = 0xC1EA  # of the extra field of a file in a zip that says whose outline it is; others pass over it

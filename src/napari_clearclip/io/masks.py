@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
@@ -18,9 +18,6 @@ from napari_clearclip.settings import COLORS
 
 Trait = Literal["overlap", "holes", "instances", "many", "stack", "crs"]
 TRAITS: tuple[Trait, ...] = get_args(Trait)
-MOST_PIXELS = 2**30  # of an image that is read; a file that declares more is damaged or hostile
-_MOST_BITS = 8 * MOST_PIXELS  # of all names together, or of all images of a file
-_DENSEST = 1100  # times that zlib can make something smaller
 _COLOR = re.compile("#[0-9A-Fa-f]{6}")
 _MANY = 255  # names that a byte can tell apart, beside nothing
 
@@ -265,44 +262,6 @@ def box_of(mask: Mask) -> tuple[slice, slice] | None:
     if not len(rows):
         return None
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
-
-
-def check_size(shape: Sequence[int], names: int = 1, stored: int | None = None) -> None:
-    """Refuse sizes that no image can have that is meant, before anything of that size is made.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        What a file declares: lengths of all axes.
-    names : int
-        How many masks of that shape there are.
-    stored : int, optional
-        Bytes of the file, where it holds all pixels.
-
-    Raises
-    ------
-    ValueError
-        If an axis is empty or they are too large.
-    """
-    pixels = math.prod(map(int, shape))
-    if len(shape) < 2 or any(size < 1 for size in shape):
-        raise ValueError(f"an image of shape {tuple(shape)} is empty")
-    if pixels > MOST_PIXELS or pixels * max(names, 1) > _MOST_BITS:
-        raise ValueError(f"an image of shape {tuple(shape)} with {names} names is too large")
-    if stored is not None and pixels * max(names, 1) > _DENSEST * stored:
-        raise ValueError(f"an image of shape {tuple(shape)} does not fit into the {stored:,} bytes of the file")
-
-
-def check_together(shapes: Iterable[Sequence[int]]) -> None:
-    """Refuse images that are too large together.
-
-    Raises
-    ------
-    ValueError
-        If they are.
-    """
-    if (pixels := sum(math.prod(map(int, shape)) for shape in shapes)) > _MOST_BITS:
-        raise ValueError(f"its images have {pixels:,} pixels together, which is too large")
 
 
 def _stacked(planes: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:

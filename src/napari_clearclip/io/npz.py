@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from napari_clearclip.io.files import replacing
-from napari_clearclip.io.masks import MOST_PIXELS, Masks
+from napari_clearclip.io.limits import MOST_PIXELS
+from napari_clearclip.io.masks import Masks
 from napari_clearclip.result import Georeference
 
 _ARRAYS = ("labels", "overlaps", "instances", "scores", "valid")

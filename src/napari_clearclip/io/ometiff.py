@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.io.files import replacing
-from napari_clearclip.io.masks import Masks, check_size
+from napari_clearclip.io.limits import check_size
+from napari_clearclip.io.masks import Masks
 from napari_clearclip.io.raster import SOFTWARE
 
 _UNITS = {"um": "µm", "μm": "µm", "micrometer": "µm", "micron": "µm", "nanometer": "nm", "millimeter": "mm"}

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.io.files import replacing_folder
-from napari_clearclip.io.masks import Masks, check_size
+from napari_clearclip.io.limits import check_size
+from napari_clearclip.io.masks import Masks
 
 _CHUNK = 1024  # side of a chunk, and the largest side of the pyramid's top
 _CODECS = {"bytes", "zstd", "gzip", "blosc", "crc32c", "transpose", "sharding_indexed"}

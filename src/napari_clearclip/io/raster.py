@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.io.files import refusing, replacing
-from napari_clearclip.io.masks import Masks, check_size
+from napari_clearclip.io.limits import check_size
+from napari_clearclip.io.masks import Masks
 from napari_clearclip.io.placement import Placement, placement_of, tags_of
 from napari_clearclip.result import Georeference
 

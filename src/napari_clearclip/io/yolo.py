@@ -11,7 +11,8 @@ import numpy as np
 
 from napari_clearclip.edits import Mask
 from napari_clearclip.io.files import as_yaml, read_text, replacing, replacing_folder
-from napari_clearclip.io.masks import Masks, check_size, check_together
+from napari_clearclip.io.limits import check_size, check_together
+from napari_clearclip.io.masks import Masks
 
 _LIST = "data.yaml"
 _WHAT = "the list"
