@@ -164,6 +164,7 @@ class Panel(QWidget):
         outer.addWidget(scroll, 1)
         outer.addWidget(self.segment.footer)
         self.setMinimumWidth(300)
+        self.queue.show_keys({name: action.shown_keys for name, action in ACTIONS.items()})
         self.segment.run_button.setText(f"Run   {ACTIONS['run'].shown_keys}")
         self.segment.cancel_button.setText(f"Cancel   {ACTIONS['cancel'].shown_keys}")
 

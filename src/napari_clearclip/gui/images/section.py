@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QSizePolicy, QToolButton
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton
 
 from napari_clearclip.gui.forms import Choice
 from napari_clearclip.gui.sections import Section, hint
@@ -34,9 +34,11 @@ class ImageSection(Section):
         self.help_button.setAccessibleName("Show the shortcuts")
         self.heading.setStretch(0, 0)
         self.heading.addWidget(self.images, 1)
-        self.heading.addWidget(self.folder_button)
         self.heading.addWidget(self.help_button)
-        self.body.addWidget(self.about_image)
+        below = QHBoxLayout()
+        below.addWidget(self.about_image, 1)
+        below.addWidget(self.folder_button)
+        self.body.addLayout(below)
         self.folder_button.clicked.connect(self.folder_wanted)
         self.help_button.clicked.connect(self.help_wanted)
         self.images.activated.connect(lambda: self.image_chosen.emit(self.images.currentData()))

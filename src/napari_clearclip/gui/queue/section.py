@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Signal
+from collections.abc import Mapping
+
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QPushButton, QSizePolicy, QToolButton, QWidget
+from superqt import QElidingLabel
 
 from napari_clearclip.batch.folder import Folder
 from napari_clearclip.gui.forms import Choice
-from napari_clearclip.gui.sections import GAP, Section, hint, show_on
+from napari_clearclip.gui.sections import GAP, Section, show_on
 from napari_clearclip.io.queue import MARKS, Mark, Queue
 from napari_clearclip.progress import Progress
 
@@ -29,8 +32,8 @@ class QueueSection(Section):
 
     def __init__(self) -> None:
         super().__init__("Folder")
-        self.name = hint()
-        self.name.setWordWrap(False)
+        self.name = QElidingLabel()
+        self.name.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.menu_button = QToolButton()
         self.menu_button.setText("…")
@@ -38,27 +41,26 @@ class QueueSection(Section):
         self.menu_button.setAccessibleName("More for the folder")
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu_button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
-        self._fill_menu()
-        self.heading.setStretch(0, 0)
-        self.heading.addWidget(self.name, 1)
-        self.heading.addWidget(self.menu_button)
-        self.previous, self.next = QPushButton("‹"), QPushButton("›")
-        self.place = QPushButton()
-        self.place.setToolTip("List the images with their marks; click one to go there")
-        self.place.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.marks = Choice()
         for mark in MARKS:
             self.marks.addItem(f"{SIGNS[mark]}  {mark}", mark)
         self.marks.setAccessibleName("Mark of the image")
+        self._fill_menu()
+        self.heading.setStretch(0, 0)
+        self.heading.addWidget(self.name, 1)
+        self.heading.addWidget(self.marks)
+        self.heading.addWidget(self.menu_button)
+        self.previous, self.next = QPushButton("‹"), QPushButton("›")
+        self.place = QPushButton()
+        self.place.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         row = QHBoxLayout()
         row.setSpacing(GAP)
         for button, text in ((self.previous, "Previous image"), (self.next, "Next image")):
             button.setAccessibleName(text)
-            button.setFixedWidth(34)
+            button.setFixedWidth(40)
         row.addWidget(self.previous)
-        row.addWidget(self.next)
         row.addWidget(self.place, 1)
-        row.addWidget(self.marks)
+        row.addWidget(self.next)
         self.body.addLayout(row)
         self.body.addWidget(self._progress_row())
         self.previous.clicked.connect(lambda: self.went.emit(-1))
@@ -66,6 +68,15 @@ class QueueSection(Section):
         self.place.clicked.connect(self.list_wanted)
         self.marks.activated.connect(lambda: self.marked.emit(self.marks.currentData()))
         self.hide()
+
+    def show_keys(self, keys: Mapping[str, str]) -> None:
+        """Name the shortcuts, by action, at what does the same."""
+        self.previous.setToolTip(f"Previous image ({keys['previous_image']})")
+        self.next.setToolTip(f"Next image ({keys['next_image']})")
+        self.place.setToolTip(f"List the images with their marks; click one to go there ({keys['list_images']})")
+        self.next_open_action.setText(f"Go to the next open image\t{keys['next_open_image']}")
+        marks = ", ".join(f"{mark} {keys[f'mark_{mark}']}" for mark in MARKS[1:])
+        self.marks.setToolTip(f"What becomes of the image ({marks})")
 
     def _fill_menu(self) -> None:
         menu = QMenu(self.menu_button)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -262,10 +263,11 @@ class Walk:
         others = [layer for layer in self._viewer.layers if layer.metadata.get(KEY, {}).get("accepted") in keys]
         if self._controller.key in keys:
             self._carried = self._controller.settings
-        for key in keys:
-            self._results.remove_all(key)
-        for layer in (*others, *sources):
-            self._viewer.layers.remove(layer)
+        with _together(self._viewer):
+            for key in keys:
+                self._results.remove_all(key)
+            for layer in (*others, *sources):
+                self._viewer.layers.remove(layer)
         self._opened = set()
 
     def _arrive(self, at: int, session: Session | Exception | None) -> None:
@@ -391,6 +393,12 @@ def _at(session: Session, path: Path, there: list[Image]) -> Session:
         image = image.replace(path=str(path)) if here else image
         images.append(image.replace(settings=None) if here and there else image)
     return session.replace(images=tuple(images))
+
+
+def _together(viewer: ViewerModel) -> AbstractContextManager[None]:
+    """While this lasts, napari redraws nothing: else it collects garbage for each layer that goes, for a second."""
+    together: Callable[[], AbstractContextManager[None]] = getattr(viewer.layers, "batched_update", nullcontext)
+    return together()
 
 
 def opened(viewer: ViewerModel, path: Path) -> list[Layer]:
