@@ -125,6 +125,9 @@ class CountingPipeline:
         self._told[alike] = masks, tally
         return tally
 
+    def forget(self) -> None:
+        """Nothing is kept."""
+
     def release(self) -> None:
         self.released += 1
 

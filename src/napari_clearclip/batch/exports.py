@@ -47,7 +47,16 @@ class Exports:
         if not self._alone and not self._joined:
             return []
         stack = picture.stack if len(results) > 1 else ()
-        masks = Masks.of(results, stack, file_name, picture.placement)
+        return self.put(name, Masks.of(results, stack, file_name, picture.placement))
+
+    def put(self, name: str, masks: Masks) -> list[Path]:
+        """The files of the masks of one image that were written.
+
+        Raises
+        ------
+        OSError, ValueError
+            If a format cannot be written, or cannot hold the masks.
+        """
         files = []
         for form in self._alone:
             files.append(self._folder / f"{name}_clearclip_{FORMATS[form].ending}")

@@ -39,6 +39,7 @@ from napari_clearclip.gui.prompts import listing
 from napari_clearclip.gui.prompts.indices import missing_bands
 from napari_clearclip.gui.prompts.prompting import Prompting
 from napari_clearclip.gui.prompts.section import PromptSection
+from napari_clearclip.gui.queue.export_all import ExportAll
 from napari_clearclip.gui.queue.section import QueueSection
 from napari_clearclip.gui.queue.walk import Walk
 from napari_clearclip.gui.readout import Readout
@@ -112,11 +113,12 @@ class Panel(QWidget):
         self.queue = QueueSection()
         places = (self.images, self.sessions, self.run)
         self.walk = Walk(napari_viewer, self.queue, self.controller, self.results, *places, executor)
+        opened = open_pipeline or default_pipeline
+        self.exports_all = ExportAll(self.walk, self.queue, self.controller, opened, executor)
         self.message = self.segment.message
         preferences = read_preferences()
         self.controller.runtime = preferences.runtime
         self.equipment = Equipment(self.model, self.controller, executor, preferences.offer_models)
-        opened = open_pipeline or default_pipeline
         self.tutor = Tutor(self, self.controller, lambda: self.images.sources, executor, opened)
         self._taken: set[str] = set()
         self._coverage: dict[Hashable, Mapping[str, float]] = {}
@@ -130,7 +132,16 @@ class Panel(QWidget):
         self._unbind = bind(napari_viewer, self, self._actions)
         drawn = (self._context, self.ruler, self.lessons)
         shown = (self.images, self.editor, self.census, self.results, self.readout)
-        parts = (self.walk, *drawn, *shown, self.equipment, self.tutor, self.autosave, self.controller)
+        parts = (
+            self.exports_all,
+            self.walk,
+            *drawn,
+            *shown,
+            self.equipment,
+            self.tutor,
+            self.autosave,
+            self.controller,
+        )
         self._let_go = partial(_let_go, (self._unbind, *(part.close for part in parts)))
         self.destroyed.connect(self._let_go)
         self.segment.show_busy(False)
@@ -198,8 +209,9 @@ class Panel(QWidget):
         self.segment.variant_chosen.connect(self._choose_variant)
         self.objects.changed.connect(self._change_part)
         self.exporter.said.connect(self.message.say)
-        for part in (self.sessions, self.autosave, self.rescue, self.walk):
+        for part in (self.sessions, self.autosave, self.rescue, self.exports_all):
             part.said.connect(self.message.say)
+        self.walk.said.connect(self._tell)
         self.prompts.selected.connect(self.census.select)
         self.census.said.connect(self.message.say)
         self.editor.said.connect(self.message.say)

@@ -162,19 +162,21 @@ def _named(masks: Masks, image: Image) -> Masks:
     return replace(masks, image=Path(image.source.path).name if image.source.path else image.name)
 
 
+def placed(masks: Masks, source: Path) -> Masks:
+    """Masks that lie where the file of their image says, unless they know already."""
+    if masks.georeference is not None or masks.placement.tags:
+        return masks
+    placement, georeference = lies_where(source, masks.labels.shape[-2:])
+    return masks if placement is None else replace(masks, placement=placement, georeference=georeference)
+
+
 def _writing(
     path: Path, masks: Masks, source: str | None, name: str, give_up: tuple[str, ...]
 ) -> Generator[None, None, Path | Exception]:
     """The path that was written to, or the error."""
     try:
         yield
-        known = masks.georeference is not None or masks.placement.tags
-        placement, georeference = (
-            lies_where(Path(source), masks.labels.shape[-2:]) if source and not known else (None, None)
-        )
-        if placement is not None:
-            masks = replace(masks, placement=placement, georeference=georeference)
-        write(path, [masks], name, give_up)
+        write(path, [masks if source is None else placed(masks, Path(source))], name, give_up)
     except (ImportError, OSError, ValueError, MemoryError) as error:
         return error
     return path

@@ -20,6 +20,7 @@ from napari_clearclip.gui.images.gallery import Images
 from napari_clearclip.gui.images.sources import KEY, is_source, key_of
 from napari_clearclip.gui.layers.results import Results
 from napari_clearclip.gui.prompts import listing
+from napari_clearclip.gui.queue.harvest import lying_at
 from napari_clearclip.gui.queue.image_list import ImageList
 from napari_clearclip.gui.queue.section import QueueSection
 from napari_clearclip.gui.sessions.sessions import Sessions
@@ -85,6 +86,7 @@ class Walk:
         self._carried: Settings | None = None
         self._came: Settings | None = None
         self._opened: set[str] = set()
+        self._note = ""
         self._to: int | None = None
         self._unwritten = self._working = False
         section.open_wanted.connect(self.ask)
@@ -130,7 +132,7 @@ class Walk:
             self.folder = found
             parts = [f"{count} {what}" for count, what in ((found.added, "new"), (found.gone, "gone")) if count]
             if parts:
-                self.said.emit(f"Since the folder was open last, images have changed: {', '.join(parts)}.")
+                self._note = f"Since the folder was open last, images have changed: {', '.join(parts)}."
             self.go(found.queue.at)
         elif found is not None:
             self.said.emit(f"Not opened: {found}")
@@ -159,6 +161,10 @@ class Walk:
             self.go(at)
         else:
             self.said.emit(LAST if by > 0 else FIRST)
+
+    def save(self, then: Callable[[], None] = lambda: None) -> None:
+        """Write what was done to the image, then do something else."""
+        self._write(None, then)
 
     def go_to_open(self) -> None:
         """Go to the next image without a mark."""
@@ -279,13 +285,15 @@ class Walk:
         item = self.folder.queue.items[at]
         path, file = self.folder.queue.path(item), self.folder.session(item)
         before = list(self._viewer.layers)
+        self.said.emit(self._note)  # in place of what was said of the image before
+        self._note = ""
         try:
             if isinstance(session, Exception):
                 raise session
             if session is None:
                 self._open_first(path)
             else:
-                said = self._sessions.restore(_at(session, path, self._sources()), file)
+                said = self._sessions.restore(_known(lying_at(session, path), self._sources()), file)
                 if said:
                     self.said.emit(" ".join(said))
         except Exception as error:  # a reader of any plugin, which may raise anything
@@ -385,13 +393,10 @@ def _done(draft: Draft | None) -> object:
     return [(image.settings, image.edits, image.readings) for image in draft.session.images], draft.session.layers
 
 
-def _at(session: Session, path: Path, there: list[Image]) -> Session:
-    """A session whose image lies where the folder has it; what is wanted of one that is open already stays."""
-    images = []
-    for image in session.images:
-        here = image.path is not None and Path(image.path).name == path.name
-        image = image.replace(path=str(path)) if here else image
-        images.append(image.replace(settings=None) if here and there else image)
+def _known(session: Session, there: list[Image]) -> Session:
+    """A session that leaves what is wanted of images that are open already."""
+    open_ = {layer.source.path for layer in there}
+    images = (image.replace(settings=None) if image.path in open_ else image for image in session.images)
     return session.replace(images=tuple(images))
 
 
