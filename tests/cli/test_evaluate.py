@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_a_folder_is_evaluated(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    wishes = Wishes(variants=("clearclip", "vanilla"), scales=(40, 100))
+    wishes = Wishes(variants=("clearclip", "vanilla"), scales=(40, 100), figure=1)
     assert run_evaluation("folder", root, "demo", wishes, "cpu", out, 1) == 0
     said = capsys.readouterr()
     assert "| vanilla scale=100 |" in said.out
@@ -46,6 +46,8 @@ def test_a_folder_is_evaluated(root: Path, tmp_path: Path, capsys: pytest.Captur
     assert {row["image"] for row in rows} == {"0", "1"}
     assert len((out / "record.jsonl").read_text().splitlines()) == 8
     assert (out / "table.md").read_text() in said.out + "\n"
+    with Image.open(out / "worst.png") as page:
+        assert page.size == (6 * 96 + 5 * 8, 96)  # an image, its truth and four methods
     assert (out / "classes.csv").read_text().startswith("class,clearclip scale=40")
 
 

@@ -12,7 +12,9 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from napari_clearclip.engine import encoder
 from napari_clearclip.engine.encoder import drain
+from napari_clearclip.evaluate.cases import Case
 from napari_clearclip.evaluate.evaluation import Measured, Record, evaluate_steps, predictions
+from napari_clearclip.evaluate.figure import page_of, palette, row_of
 from napari_clearclip.evaluate.methods import Method, method_of, methods_of
 from napari_clearclip.evaluate.metrics import boundary_f, confusion_matrix, iou, iou_of, mean_iou, overlaps_of
 from napari_clearclip.evaluate.recipes import Recipe
@@ -203,3 +205,19 @@ def test_a_threshold_of_a_method_is_that_of_every_prompt(pipeline: Pipeline) -> 
     case = source_of("scenes-shapes", None, Settings(), Recipe(), limit=1).samples[0].load()
     strict = Method("strict", Attention(), threshold=0.99).on(case.settings)
     assert {prompt.threshold for prompt in strict.prompts} == {0.99}
+
+
+def test_a_figure_shows_image_truth_and_methods() -> None:
+    image = np.full((2, 3, 3), 100, np.uint8)
+    truth = np.array([[0, 1, 255], [0, 1, 255]])
+    case = Case(image, Settings(), truth, np.array([0]), 2, 255)
+    row = row_of(case, [np.zeros((2, 3), int)])
+    assert row.shape == (2, 3 * 3 + 2 * 8, 3)
+    assert (row[:, :3] == 100).all()
+    assert (row[:, 3:11] == 255).all()
+    assert not row[:, 13].any()  # what is not compared is black
+    colours = (255 * (0.65 * palette(2) + 0.35 * 100 / 255) + 0.5).astype(np.uint8)
+    np.testing.assert_array_equal(row[0, 12], colours[1])
+    assert (row[:, 11] == 100).all()  # nothing was found
+    assert (row[:, 22:25] == 100).all()
+    assert page_of([row, row[:, :5]]).shape == (2 + 8 + 2, 25, 3)

@@ -394,6 +394,10 @@ def _evaluate(
     no_outlines: Annotated[bool, typer.Option("--no-outlines", help="Leave out boundary F, which takes time.")] = False,
     ignore: Annotated[int, typer.Option(metavar="N", help="Label in a folder that is not compared.")] = 255,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only so many images, or scenes.")] = None,
+    figure: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, max=50, help="Show the N worst images beside truth and variants: worst.png."),
+    ] = 0,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -418,6 +422,7 @@ def _evaluate(
         outlines=not no_outlines,
         ignore=ignore,
         limit=limit,
+        figure=figure,
     )
     return run_evaluation(dataset, root, model, wishes, device, out, threads)
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from napari_clearclip.cli.console import UsageError, follow, meter, show, tell
 from napari_clearclip.cli.request import find_model
 from napari_clearclip.cli.segment import pipeline_for
-from napari_clearclip.evaluate.evaluation import RECORD, Record, evaluate_steps
-from napari_clearclip.evaluate.methods import methods_of
+from napari_clearclip.evaluate.evaluation import RECORD, Record, Sample, evaluate_steps, predictions
+from napari_clearclip.evaluate.figure import page_of, row_of
+from napari_clearclip.evaluate.methods import Method, methods_of
 from napari_clearclip.evaluate.recipes import RECOMMENDED, recipe_of
 from napari_clearclip.evaluate.report import Report, class_rows, figures_of, image_rows, markdown, with_published, worst
 from napari_clearclip.evaluate.sources import source_of
 from napari_clearclip.io.files import replacing, writable_folder
+from napari_clearclip.io.raster import write_photograph
+from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Settings
 
 _SHOWN = 3  # images that are named as the worst
@@ -34,6 +40,7 @@ class Wishes:
     outlines: bool = True
     ignore: int = 255
     limit: int | None = None
+    figure: int = 0
 
 
 def run_evaluation(
@@ -85,10 +92,26 @@ def run_evaluation(
     _write_rows(folder / "classes.csv", class_rows(report))
     _write_rows(folder / "images.csv", image_rows(found, len(source.classes), source.exclude))
     show(markdown(report))
-    bad = worst(found, len(source.classes), 0, source.exclude)[:_SHOWN]
-    tell(f"Worst images of {methods[0].name}: {', '.join(bad)}")
-    show(f"Written to {folder.resolve()}: table.md, results.json, classes.csv, images.csv")
+    bad = worst(found, len(source.classes), 0, source.exclude)
+    tell(f"Worst images of {methods[0].name}: {', '.join(bad[:_SHOWN])}")
+    written = ["table.md", "results.json", "classes.csv", "images.csv"]
+    if wishes.figure:
+        chosen = [sample for name in bad[: wishes.figure] for sample in source.samples if sample.name == name]
+        write_photograph(folder / "worst.png", _figure(pipeline, chosen, methods))
+        written.append(f"worst.png (image, truth, {', '.join(method.name for method in methods)})")
+    show(f"Written to {folder.resolve()}: {', '.join(written)}")
     return 0
+
+
+def _figure(pipeline: Pipeline, samples: Sequence[Sample], methods: Sequence[Method]) -> npt.NDArray[np.uint8]:
+    """Images, truth and what methods make of them, an image a row."""
+    rows = []
+    for sample in samples:
+        case = sample.load()
+        found = dict(predictions(pipeline, case, methods))
+        rows.append(row_of(case, [found[place] for place in range(len(methods))]))
+        pipeline.forget()
+    return page_of(rows)
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_clearclip.edits import Edits, View
+from napari_clearclip.engine.attention import variant
 from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.history import State
 from napari_clearclip.gui.control.jobs import Outcome, Source
@@ -106,8 +107,9 @@ def test_looks_cost_no_run(
         {"model": Model(name="", pretrained="other.safetensors")},
         {"tiling": Tiling(short_side=64)},
         {"attention": Attention(blocks=3)},
+        {"attention": variant("gem")},
     ],
-    ids=["model", "tiling", "blocks"],
+    ids=["model", "tiling", "blocks", "side path"],
 )
 def test_what_reads_the_image_anew_waits_for_run(
     controller: Controller, bench: Bench, pipeline: CountingPipeline, change: dict[str, Any]

@@ -131,7 +131,10 @@ class SegmentSection(Section):
         column.setContentsMargins(8, 2, 8, 8)
         column.setSpacing(GAP)
         self.run_button, self.cancel_button = QPushButton("Run"), QPushButton("Cancel")
-        self.stale = hint("Model, detail or contrast have changed since the last run: press Run to look again.")
+        self.stale = hint(
+            "Model, detail or contrast have changed since the last run, or the variant reads more or fewer blocks: "
+            "press Run to look again."
+        )
         self.bar, self.stage, self.cost = QProgressBar(), hint(), hint()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
