@@ -420,6 +420,11 @@ class Panel(QWidget):
 
     # The end
 
+    def hideEvent(self, event: Any) -> None:
+        """Write what was done to an image of a folder: when the window closes, its layers go before the panel does."""
+        super().hideEvent(event)
+        self.walk.keep()
+
     def event(self, event: QEvent) -> bool:
         """Stop the worker when the dock is closed, which a docked widget notices by losing its parent only."""
         if event.type() == QEvent.Type.ParentAboutToChange:

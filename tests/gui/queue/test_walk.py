@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from imageio.v3 import imwrite
 from napari.layers import Labels
+from napari.layers._source import layer_source
 
 from napari_clearclip.gui.control.history import State
 from napari_clearclip.gui.images.sources import is_source
@@ -320,3 +321,31 @@ def test_files_come_and_go(photos: Path, opened: Open) -> None:
     settle(panel)
     assert panel.message.label.text() == "Since the folder was open last, images have changed: 1 new, 1 gone."
     assert (shown(panel), panel.queue.place.text()) == ("a", "1 of 3 · 1 done")
+
+
+def test_what_was_done_is_written_though_nobody_goes_on(photos: Path, opened: Open, qtbot: Any) -> None:
+    panel = opened()
+    start(panel, photos)
+    add(panel, "water")
+    panel.run()
+    settle(panel)
+    panel.walk._timer.setInterval(0)
+    panel.walk._timer.start()
+    qtbot.waitUntil((photos / "clearclip" / "a.clearclip").exists)
+    add(panel, "red star")
+    panel.walk._timer.setInterval(10_000)
+    panel.walk._timer.start()
+    panel.show()
+    panel.hide()
+    (image,) = read(photos / "clearclip" / "a.clearclip").images
+    assert image.settings is not None
+    assert [prompt.phrase for prompt in image.settings.objects] == ["water", "red star"]
+
+
+def test_all_that_a_file_brought_goes_with_it(photos: Path, opened: Open) -> None:
+    panel = opened()
+    start(panel, photos)
+    with layer_source(path=str(photos / "a.png")):  # as the picture in colours of a GeoTIFF
+        panel.walk._viewer.add_points(np.zeros((1, 2)), name="brought")
+    do(panel, "next_image")
+    assert [layer.name for layer in panel.walk._viewer.layers] == ["b"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_clearclip.batch.folder import Folder, open_folder
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
 _LOG = logging.getLogger(__name__)
+DELAY = 5.0  # seconds from a change until the session of the image is written, though nobody goes on
 READ_ONLY = "{error} Choose a folder for the sessions of these images."
 LAST = "This is the last image of the folder."
 FIRST = "This is the first image of the folder."
@@ -89,6 +91,11 @@ class Walk:
         self._note = ""
         self._to: int | None = None
         self._unwritten = self._working = False
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(round(1000 * DELAY))
+        self._timer.timeout.connect(self._keep_up)
+        controller.changed.connect(self._on_changed)
         section.open_wanted.connect(self.ask)
         section.close_wanted.connect(self.leave)
         section.went.connect(self.step)
@@ -212,6 +219,24 @@ class Walk:
         elif self._unwritten:
             self._write(None, lambda: None)
 
+    def _on_changed(self, *_: object) -> None:
+        if self.folder is not None and not self._timer.isActive():
+            self._timer.start()
+
+    def _keep_up(self) -> None:
+        """Write what was done, once nothing is being computed."""
+        if self._controller.busy:
+            self._timer.start()
+        else:
+            self._unwritten = True
+            self._go_on()
+
+    def keep(self) -> None:
+        """Write what is not written yet, now: the window may be about to close."""
+        if self._timer.isActive() and not self._working:
+            self._timer.stop()
+            self._keep()
+
     def _write(self, to: int | None, then: Callable[[], None]) -> None:
         """Write the image's session and the queue, then go to another image, or do something else."""
         if self.folder is None or self.item is None or self._working:
@@ -266,7 +291,13 @@ class Walk:
         """Take the image, and all that lies on it, out of the viewer."""
         sources = self._sources()
         keys = {key_of(layer) for layer in sources}
-        others = [layer for layer in self._viewer.layers if layer.metadata.get(KEY, {}).get("accepted") in keys]
+        paths = {layer.source.path for layer in sources} - {None}
+        others = [
+            layer
+            for layer in self._viewer.layers
+            if layer not in sources
+            and (layer.metadata.get(KEY, {}).get("accepted") in keys or layer.source.path in paths)
+        ]
         if self._controller.key in keys:
             self._carried = self._controller.settings
         with _together(self._viewer):
@@ -340,12 +371,17 @@ class Walk:
 
     def close(self) -> None:
         """Write what was done to the image; once is enough, more does no harm."""
-        folder, self.folder = self.folder, None
+        self._controller.changed.disconnect(self._on_changed, missing_ok=True)
+        self._timer.stop()
+        self._keep()
+        self.folder = None
+
+    def _keep(self) -> None:
+        """Write session and queue, in this thread."""
+        folder = self.folder
         if folder is None:
             return
-        self.folder = folder
         draft, file = self._draft(found=True), folder.session(folder.queue.items[folder.queue.at])
-        self.folder = None
         try:
             if draft is not None:
                 write(file, draft.complete())
