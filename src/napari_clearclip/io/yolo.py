@@ -129,13 +129,13 @@ def _read_image(folder: Path, names: list[str], about: dict[str, Any]) -> Masks:
     for number, line in enumerate(read_text(path, "the labels").splitlines(), 1):
         try:
             index, *shares = line.split()
-            points = np.array(shares, float).reshape(-1, 2) * (width, height)
+            points = np.array(shares, float).reshape(-1, 2)
             target = each[_class(index)]
         except (ValueError, IndexError) as error:
             raise ValueError(f"line {number} of {path} is not a class and pairs of x and y: {error}") from error
-        if not np.all((points >= 0) & (points <= (width, height))):
+        if not np.all((points >= 0) & (points <= 1)):
             raise ValueError(f"line {number} of {path} has points outside the image")
-        corners = points.astype(np.int32)[None]  # as Ultralytics does
+        corners = (points * (width, height)).astype(np.int32)[None]  # as Ultralytics does
         cv2.fillPoly(target, corners, 1)
         cv2.fillPoly(instances, corners, number)
     masks = Masks.from_each(names, [mask.astype(bool) for mask in each], image=str(about["file_name"]))
