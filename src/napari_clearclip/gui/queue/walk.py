@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_clearclip.batch.folder import Folder, open_folder
 from napari_clearclip.edits import Edits
@@ -224,8 +224,8 @@ class Walk:
             self._timer.start()
 
     def _keep_up(self) -> None:
-        """Write what was done, once nothing is being computed."""
-        if self._controller.busy:
+        """Write what was done, once nothing is being computed or drawn."""
+        if self._controller.busy or QApplication.mouseButtons() != Qt.MouseButton.NoButton:
             self._timer.start()
         else:
             self._unwritten = True
