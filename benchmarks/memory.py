@@ -83,7 +83,7 @@ def measured(folder: str, what: str, first: int, last: int, storage: str) -> Non
     from napari_clearclip.batch.planes import silently
     from napari_clearclip.batch.work import Task, Wish, runtime_of, work_through
     from napari_clearclip.edits import View
-    from napari_clearclip.io.session import Session
+    from napari_clearclip.io.settings_file import SettingsFile
     from napari_clearclip.pipeline import Pipeline
     from napari_clearclip.settings import Model, Prompt, Runtime, Settings, Tiling
 
@@ -92,7 +92,7 @@ def measured(folder: str, what: str, first: int, last: int, storage: str) -> Non
     out = Path(folder)
     runtime = runtime_of(Runtime(device="cpu", cache_folder=str(out / "cache"), store_bytes=2**34, storage=storage))
     pipeline, process = Pipeline(runtime), psutil.Process()
-    wish = Wish(Session(settings=settings), out, out / "spool", ("tiff",), results=False)
+    wish = Wish(SettingsFile(settings=settings), out, out / "spool", ("tiff",), results=False)
     pipeline.run(np.zeros((64, 64, 3), np.uint8), settings, View(channel_axis=2))  # loads all
     loaded, began, clock = process.memory_info().rss, time.process_time(), time.perf_counter()
     sizes = []

@@ -14,7 +14,7 @@ from distributed import Client, LocalCluster
 from napari_clearclip.batch.cluster import Engine, check_scheduler, work_on
 from napari_clearclip.batch.planes import silently
 from napari_clearclip.batch.work import Task, Wish, work_through
-from napari_clearclip.io.session import Session
+from napari_clearclip.io.settings_file import SettingsFile
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings
 
@@ -34,13 +34,13 @@ def tasks(tmp_path: Path) -> list[Task]:
 
 
 @pytest.fixture
-def session(tiny: Path) -> Session:
+def session(tiny: Path) -> SettingsFile:
     prompts = tuple(Prompt(phrase=name, threshold=0.3) for name in ("cat", "dog"))
     model = Model(name="", pretrained=str(tiny))
-    return Session(settings=Settings(model=model, prompts=prompts, comparing=Comparing(templates="single")))
+    return SettingsFile(settings=Settings(model=model, prompts=prompts, comparing=Comparing(templates="single")))
 
 
-def test_a_worker_that_is_killed_loses_nothing(tasks: list[Task], session: Session, tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_loses_nothing(tasks: list[Task], session: SettingsFile, tmp_path: Path) -> None:
     runtime = Runtime(device="cpu", threads=1, cache_folder=str(tmp_path / "cache"))
     wishes = [Wish(session, tmp_path / name, tmp_path / "spool") for name in ("one", "many")]
     for wish in wishes:

@@ -13,7 +13,7 @@ import tifffile
 from napari_clearclip.engine.bands import FINEST
 from napari_clearclip.engine.model import load
 from napari_clearclip.io.raster import read_labels
-from napari_clearclip.io.session import read_session
+from napari_clearclip.io.settings_file import read_settings
 
 NDVI = "NDVI=(nir - red) / (nir + red)"
 FOUR = np.random.default_rng(6).integers(1, 3000, (30, 40, 4)).astype(np.uint16)
@@ -48,7 +48,7 @@ def test_an_index_needs_no_model(run, four):
 
 def test_the_settings_file_makes_the_same_again(run, four):
     run("segment", four, "--index", "bright=(b1 + b2) / 2", "--otsu", "--bands", "red,green", "-o", "one")
-    session = read_session(Path("one/four_clearclip_settings.json"))
+    session = read_settings(Path("one/four_clearclip_settings.json"))
     (prompt,) = session.settings.prompts
     assert prompt.index.low is not None
     assert not prompt.index.otsu
@@ -64,10 +64,10 @@ def test_a_threshold_by_hand_and_one_by_otsu(run, four):
     expected = np.clip((FOUR[..., 0] - low) / (high - low), 0, 1) >= 0.5
     np.testing.assert_array_equal(read_labels(Path("four_clearclip_labels.tif"))[0], expected)
     run("segment", four, "--index", "a=b1 ** 2", "--threshold", "0.9", "--otsu")
-    (prompt,) = read_session(Path("four_clearclip_settings.json")).settings.prompts
+    (prompt,) = read_settings(Path("four_clearclip_settings.json")).settings.prompts
     assert prompt.threshold not in (0.5, 0.9)
     run("segment", four, "--settings", "four_clearclip_settings.json", "--threshold", "0.9")
-    (prompt,) = read_session(Path("four_clearclip_settings.json")).settings.prompts
+    (prompt,) = read_settings(Path("four_clearclip_settings.json")).settings.prompts
     assert prompt.threshold == 0.9
 
 

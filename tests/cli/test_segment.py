@@ -14,7 +14,7 @@ import tifffile
 from napari_clearclip.edits import View
 from napari_clearclip.io.formats import read
 from napari_clearclip.io.raster import read_labels
-from napari_clearclip.io.session import read_session
+from napari_clearclip.io.settings_file import read_settings
 from napari_clearclip.pipeline import Pipeline
 
 WORDS = ("--prompt", "tree, bush", "--prompt", "Straße", "--templates", "a {}", "--distractor", "sky")
@@ -54,7 +54,7 @@ def test_what_is_written(run, photo, tiny):
 
 def test_files_hold_what_the_pipeline_gives(run, photo, tiny):
     run("segment", photo, *WORDS, "--model", tiny)
-    session = read_session(Path("photo_clearclip_settings.json"))
+    session = read_settings(Path("photo_clearclip_settings.json"))
     result = Pipeline().run(imageio.imread(photo), session.settings, session.view)
     np.testing.assert_array_equal(result.labels, read_labels(Path("photo_clearclip_labels.tif"))[0])
     assert session.settings.tiling.short_side == 96  # what the model recommends is filled in
@@ -65,7 +65,7 @@ def test_files_hold_what_the_pipeline_gives(run, photo, tiny):
 
 def test_similarity_is_bilinear_between_cell_centres(run, photo, tiny):
     run("segment", photo, *WORDS, "--model", tiny)
-    session = read_session(Path("photo_clearclip_settings.json"))
+    session = read_settings(Path("photo_clearclip_settings.json"))
     scores = Pipeline().run(imageio.imread(photo), session.settings, session.view).scores
     found = tifffile.imread("photo_clearclip_tree_similarity.tif")
     values = scores.of("prompt-1")
@@ -113,7 +113,7 @@ def test_every_plane_of_a_stack(run, tiny, folder):
     run("segment", "stack.tif", *WORDS, "--model", tiny)
     labels, _ = read_labels(Path("stack_clearclip_labels.tif"))
     assert labels.shape == data.shape
-    session = read_session(Path("stack_clearclip_settings.json"))
+    session = read_settings(Path("stack_clearclip_settings.json"))
     assert session.view.plane == ()
     assert session.view.limits[0][1] > 3900  # of the whole stack
     for plane in [(0, 0), (1, 1), (2, 1)]:
@@ -128,13 +128,13 @@ def test_a_settings_file_may_name_one_plane(run, tiny, folder):
     Path("one.json").write_text('{"view": {"plane": [2]}}')
     run("segment", "stack.tif", *WORDS, "--model", tiny, "--settings", "one.json")
     assert read_labels(Path("stack_clearclip_labels.tif"))[0].shape == (30, 40)
-    assert read_session(Path("stack_clearclip_settings.json")).view.plane == (2,)
+    assert read_settings(Path("stack_clearclip_settings.json")).view.plane == (2,)
 
 
 def test_masks_that_overlap_are_written_as_they_are(run, photo, tiny):
     Path("both.json").write_text('{"settings": {"deciding": {"exclusive": false}}}')
     run("segment", photo, *WORDS, "--model", tiny, "--settings", "both.json", "--threshold", 0.01)
-    session = read_session(Path("photo_clearclip_settings.json"))
+    session = read_settings(Path("photo_clearclip_settings.json"))
     result = Pipeline().run(imageio.imread(photo), session.settings, session.view)
     masks = [imageio.imread(f"photo_clearclip_{name}_mask.png") for name in ("tree", "strasse")]
     assert ((masks[0] > 0) & (masks[1] > 0)).any()
@@ -146,7 +146,7 @@ def test_flags_go_before_the_settings_file(run, photo, tiny):
     run("segment", photo, *WORDS, "--model", tiny, "-o", "a")
     settings = ("--settings", "a/photo_clearclip_settings.json")
     run("segment", photo, *settings, "-p", "road", "--threshold", 0.7, "--variant", "vanilla", "-o", "b")
-    new, old = (read_session(Path(f"{name}/photo_clearclip_settings.json")).settings for name in "ba")
+    new, old = (read_settings(Path(f"{name}/photo_clearclip_settings.json")).settings for name in "ba")
     assert [(prompt.phrase, prompt.threshold) for prompt in new.objects] == [("road", 0.7)]
     assert new.attention.ffn == 1
     assert new.distractors == old.distractors
@@ -169,7 +169,7 @@ def test_another_model_brings_its_own_tiling(run, photo, tiny, clips, save_model
         "-o",
         "b",
     )
-    tiling = read_session(Path("b/photo_clearclip_settings.json")).settings.tiling
+    tiling = read_settings(Path("b/photo_clearclip_settings.json")).settings.tiling
     assert (tiling.short_side, tiling.window) == (192, 64)
 
 
@@ -181,7 +181,7 @@ def test_distractors_by_default_none_or_given(run, photo, tiny):
         "own": ["--distractor", "a b", "--distractor", "a  b"],
     }.items():
         run("segment", photo, "-p", "tree", "--templates", "{}", "--model", tiny, *flags, "-o", name)
-        settings = read_session(Path(f"{name}/photo_clearclip_settings.json")).settings
+        settings = read_settings(Path(f"{name}/photo_clearclip_settings.json")).settings
         found[name] = [prompt.phrase for prompt in settings.prompts if prompt.kind == "distractor"]
     assert "building" in found["default"]
     assert found["none"] == []
@@ -344,7 +344,7 @@ def test_a_cached_model_goes_before_the_demo(run, photo, tiny, monkeypatch):
     monkeypatch.setattr("napari_clearclip.engine.model.cached_models", lambda: (cached,))
     result = run("segment", photo, *WORDS)
     assert f"Model: {tiny}" in "".join(result.stderr.split("\n"))
-    assert read_session(Path("photo_clearclip_settings.json")).settings.model == cached
+    assert read_settings(Path("photo_clearclip_settings.json")).settings.model == cached
 
 
 def test_stopping_leaves_whole_files_only(run, photo, tiny, monkeypatch):

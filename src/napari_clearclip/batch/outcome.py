@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, ValidationError
 
 from napari_clearclip.batch.results import coverage
-from napari_clearclip.io.session import explain
+from napari_clearclip.io.settings_file import explain
 from napari_clearclip.settings import Value
 
 if TYPE_CHECKING:

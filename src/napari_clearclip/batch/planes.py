@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.io.images import Picture
-from napari_clearclip.io.session import Session
+from napari_clearclip.io.settings_file import SettingsFile
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
 from napari_clearclip.result import Segmentation
@@ -39,7 +39,7 @@ def silently(name: str, steps: Steps) -> Segmentation:
 def segment_picture(
     pipeline: Pipeline,
     picture: Picture,
-    session: Session,
+    session: SettingsFile,
     follow: Follow,
     name: str,
     bands: tuple[str, ...] = (),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from napari_clearclip.io.files import distinct, slug
 from napari_clearclip.io.overlay import Entry, Tile, write_overlay
 from napari_clearclip.io.raster import Plane, write_labels, write_mask, write_similarity
-from napari_clearclip.io.session import Session, write_session
+from napari_clearclip.io.settings_file import SettingsFile, write_settings
 from napari_clearclip.settings import Index, Model, Prompt
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def write_results(folder: Path, name: str, picture: Picture, results: Sequence[S
         files += mine
     write_overlay(files[1], tuple(_tiles(picture, results)), _legend(results), _title(name, first))
     view = first.view.replace(plane=()) if stack else first.view
-    write_session(files[2], Session(settings=first.settings, view=view))
+    write_settings(files[2], SettingsFile(settings=first.settings, view=view))
     return files
 
 

@@ -18,7 +18,7 @@ from napari_clearclip.batch.results import write_results
 from napari_clearclip.cache import key_of
 from napari_clearclip.edits import Edits
 from napari_clearclip.io.images import read_image
-from napari_clearclip.io.session import Session
+from napari_clearclip.io.settings_file import SettingsFile
 from napari_clearclip.settings import Runtime
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Wish:
 
     Attributes
     ----------
-    session : Session
+    session : SettingsFile
         Settings, and how the image is looked at.
     folder, spool : Path
         Where files are written to; `spool` is for the masks of formats that hold all images.
@@ -54,7 +54,7 @@ class Wish:
         What was done by hand, where there is one image.
     """
 
-    session: Session
+    session: SettingsFile
     folder: Path
     spool: Path
     formats: tuple[str, ...] = ()

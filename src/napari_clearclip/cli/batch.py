@@ -18,7 +18,7 @@ from napari_clearclip.cli.report import warn_unknown
 from napari_clearclip.cli.request import Flags, check_formats, session_of
 from napari_clearclip.cli.segment import runtime_for, tell_error
 from napari_clearclip.io.files import writable_folder
-from napari_clearclip.io.session import write_session
+from napari_clearclip.io.settings_file import write_settings
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Runtime
 
@@ -83,7 +83,7 @@ def run_batch(
     wish = Wish(
         session, folder, folder / _SPOOL, flags.formats or ("tiff",), flags.leave_out, flags.bands, results=everything
     )
-    write_session(folder / _SETTINGS, session)
+    write_settings(folder / _SETTINGS, session)
     record = Record(folder)
     tasks, todo = tasks_of(paths, wish, record.rewrite())
     counts = Counter(skipped=len(tasks) - len(todo))

@@ -21,7 +21,7 @@ from napari_clearclip.edits import View
 from napari_clearclip.io.files import writable_folder
 from napari_clearclip.io.images import Picture
 from napari_clearclip.io.raster import write_photograph
-from napari_clearclip.io.session import Session
+from napari_clearclip.io.settings_file import SettingsFile
 from napari_clearclip.progress import Progress
 from napari_clearclip.scenes import DISTRACTORS, KINDS, Scene, make_scene
 from napari_clearclip.settings import Settings
@@ -44,7 +44,7 @@ def run_demo(out: Path, device: str) -> int:
             scene = make_scene(kind, _SHOWN)
             picture = Picture(kind, scene.image, View(channel_axis=2))
             results = segment_picture(
-                pipeline, picture, Session(settings=scene_settings(scene)), partial(follow, bar), kind
+                pipeline, picture, SettingsFile(settings=scene_settings(scene)), partial(follow, bar), kind
             )
             write_photograph(out / f"{kind}.png", scene.image)
             write_results(out, kind, picture, results)

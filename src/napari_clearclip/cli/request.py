@@ -16,7 +16,7 @@ from napari_clearclip.cli.sessions import from_session
 from napari_clearclip.edits import Edits
 from napari_clearclip.io.formats import FORMATS
 from napari_clearclip.io.masks import TRAITS
-from napari_clearclip.io.session import Session, read_session
+from napari_clearclip.io.settings_file import SettingsFile, read_settings
 from napari_clearclip.settings import (
     COLORS,
     Attention,
@@ -67,7 +67,7 @@ def check_formats(flags: Flags) -> None:
                 raise UsageError(f"{option} {name} is not known; there are {', '.join(known)}")
 
 
-def wanted_of(flags: Flags, images: Sequence[Path]) -> tuple[Session, Edits]:
+def wanted_of(flags: Flags, images: Sequence[Path]) -> tuple[SettingsFile, Edits]:
     """The settings file, or what a session says of the images, with the flags put over it; and what was done by hand.
 
     Raises
@@ -86,7 +86,7 @@ def wanted_of(flags: Flags, images: Sequence[Path]) -> tuple[Session, Edits]:
     return session_of(flags, session), edits
 
 
-def session_of(flags: Flags, session: Session | None = None) -> Session:
+def session_of(flags: Flags, session: SettingsFile | None = None) -> SettingsFile:
     """The settings file, or `session`, with the flags put over it.
 
     Raises
@@ -97,7 +97,7 @@ def session_of(flags: Flags, session: Session | None = None) -> Session:
     if flags.distractors and flags.no_distractors:
         raise UsageError("--distractor and --no-distractors exclude each other; give one of them")
     try:
-        session = session or (read_session(flags.settings) if flags.settings else Session())
+        session = session or (read_settings(flags.settings) if flags.settings else SettingsFile())
         settings = session.settings
         if flags.prompts or flags.model or settings.worded or not (flags.indices or settings.objects):
             settings = _with_model(settings, flags.model)  # band expressions alone need none

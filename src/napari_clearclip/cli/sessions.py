@@ -10,10 +10,10 @@ from napari_clearclip.cli.console import UsageError
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.io import sessions
 from napari_clearclip.io.images import Picture, read_image
-from napari_clearclip.io.session import Session
+from napari_clearclip.io.settings_file import SettingsFile
 
 
-def from_session(path: Path, images: Sequence[Path]) -> tuple[Session, Edits]:
+def from_session(path: Path, images: Sequence[Path]) -> tuple[SettingsFile, Edits]:
     """What a session says of the images that are to be segmented.
 
     Parameters
@@ -45,13 +45,13 @@ def from_session(path: Path, images: Sequence[Path]) -> tuple[Session, Edits]:
         )
     if image.axis is None and not any(image.picks):
         seen = _seen(image)
-        return Session(settings=image.settings, view=seen and seen.replace(plane=())), image.edits
+        return SettingsFile(settings=image.settings, view=seen and seen.replace(plane=())), image.edits
     view = _view(image, every, read_image(images[0], lazy=True))
     if view is None:
         raise UsageError(
             f"the session {path} looks at channels of several layers; export what it has found from napari"
         )
-    return Session(settings=image.settings, view=view), _without_axis(image.edits, image.axis or 0)
+    return SettingsFile(settings=image.settings, view=view), _without_axis(image.edits, image.axis or 0)
 
 
 def _view(image: sessions.Image, images: tuple[sessions.Image, ...], picture: Picture) -> View | None:

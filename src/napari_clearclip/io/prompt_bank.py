@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from napari_clearclip.io.files import as_json, as_yaml, read_text, replacing
-from napari_clearclip.io.session import explain
+from napari_clearclip.io.settings_file import explain
 from napari_clearclip.settings import MOST_PROMPTS, Prompt, Settings, Value
 
 VERSION = 1

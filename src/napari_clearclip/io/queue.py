@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from pydantic import Field, ValidationError
 
 from napari_clearclip.io.files import as_json, read_text, replacing
-from napari_clearclip.io.session import explain
+from napari_clearclip.io.settings_file import explain
 from napari_clearclip.settings import Value
 
 VERSION = 1

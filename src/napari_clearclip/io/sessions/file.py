@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from napari_clearclip import __version__
 from napari_clearclip.io.files import as_json, replacing
-from napari_clearclip.io.session import explain
 from napari_clearclip.io.sessions.arrays import MOST_BYTES, Kept, Packed
 from napari_clearclip.io.sessions.migration import migrated
 from napari_clearclip.io.sessions.schema import VERSION, Image, Session
+from napari_clearclip.io.settings_file import explain
 
 SUFFIX = ".clearclip"
 JSON = "session.json"

@@ -15,7 +15,7 @@ VERSION = 1
 _WHAT = "the settings file"
 
 
-class Session(Value):
+class SettingsFile(Value):
     """The content of a settings file: ``{"version": 1, "settings": {...}, "view": {...}}``.
 
     All keys may be left out: ``settings`` then has its defaults, and without a ``view`` each image says how it is
@@ -27,7 +27,7 @@ class Session(Value):
     view: View | None = None
 
 
-def write_session(path: Path, session: Session) -> None:
+def write_settings(path: Path, session: SettingsFile) -> None:
     """A settings file, readable by people.
 
     Raises
@@ -39,7 +39,7 @@ def write_session(path: Path, session: Session) -> None:
         file.write_text(session.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def read_session(path: Path) -> Session:
+def read_settings(path: Path) -> SettingsFile:
     """The content of a settings file.
 
     Raises
@@ -49,7 +49,7 @@ def read_session(path: Path) -> Session:
     """
     content = as_json(read_text(path, _WHAT), path, _WHAT, VERSION)
     try:
-        return Session.model_validate(content)
+        return SettingsFile.model_validate(content)
     except ValidationError as error:
         raise ValueError(f"the settings file {path} is not valid: {explain(error)}") from error
 

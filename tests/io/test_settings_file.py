@@ -7,10 +7,10 @@ import json
 import pytest
 
 from napari_clearclip.edits import View
-from napari_clearclip.io.session import Session, read_session, write_session
+from napari_clearclip.io.settings_file import SettingsFile, read_settings, write_settings
 from napari_clearclip.settings import Attention, Comparing, Prompt, Settings, Tiling
 
-FULL = Session(
+FULL = SettingsFile(
     settings=Settings(
         attention=Attention(terms=("qq", "identity"), temperature=0.1 + 0.2),
         tiling=Tiling(short_side="native", window=64, stride=32),
@@ -21,15 +21,15 @@ FULL = Session(
 )
 
 
-@pytest.mark.parametrize("session", [Session(), FULL], ids=["empty", "full"])
+@pytest.mark.parametrize("session", [SettingsFile(), FULL], ids=["empty", "full"])
 def test_written_and_read_is_equal(tmp_path, session):
-    write_session(tmp_path / "a.json", session)
-    assert read_session(tmp_path / "a.json") == session
+    write_settings(tmp_path / "a.json", session)
+    assert read_settings(tmp_path / "a.json") == session
 
 
 def test_a_file_by_hand_may_say_little(tmp_path):
     (tmp_path / "a.json").write_text('{"settings": {"deciding": {"area": 0.1}}}')
-    session = read_session(tmp_path / "a.json")
+    session = read_settings(tmp_path / "a.json")
     assert session.settings.deciding.area == 0.1
     assert session.view is None
 
@@ -51,17 +51,17 @@ def test_a_file_by_hand_may_say_little(tmp_path):
 def test_a_wrong_file_is_refused_with_the_reason(tmp_path, content, message):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(ValueError, match=rf"the settings file .*a\.json .*{message}"):
-        read_session(tmp_path / "a.json")
+        read_settings(tmp_path / "a.json")
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"the settings file .*a\.json does not exist"):
-        read_session(tmp_path / "a.json")
+        read_settings(tmp_path / "a.json")
     with pytest.raises(ValueError, match=r"cannot be read: Is a directory"):
-        read_session(tmp_path)
+        read_settings(tmp_path)
 
 
 def test_several_mistakes_are_all_named(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"settings": {"a": 1, "deciding": {"lead": 2}}}))
     with pytest.raises(ValueError, match=r"deciding\.lead is 2; .*; there is no setting 'settings\.a'"):
-        read_session(tmp_path / "a.json")
+        read_settings(tmp_path / "a.json")
