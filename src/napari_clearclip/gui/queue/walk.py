@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,26 +12,26 @@ from psygnal import Signal
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_clearclip.batch.folder import Folder, open_folder
+from napari_clearclip.batch.folder import Folder
 from napari_clearclip.edits import Edits
 from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.runner import Executor
 from napari_clearclip.gui.images.gallery import Images
-from napari_clearclip.gui.images.sources import KEY, is_source, key_of
+from napari_clearclip.gui.images.sources import key_of
 from napari_clearclip.gui.layers.results import Results
-from napari_clearclip.gui.prompts import listing
+from napari_clearclip.gui.queue.desk import Desk
 from napari_clearclip.gui.queue.harvest import lying_at
 from napari_clearclip.gui.queue.image_list import ImageList
 from napari_clearclip.gui.queue.section import QueueSection
+from napari_clearclip.gui.queue.turning import WriteError, done, listing_of, turning, without_open
 from napari_clearclip.gui.sessions.sessions import Sessions
 from napari_clearclip.gui.sessions.taking import Draft, session_of
 from napari_clearclip.io.queue import Item, Mark, Queue, write_queue
-from napari_clearclip.io.sessions import Session, read, write
-from napari_clearclip.settings import Settings
+from napari_clearclip.io.sessions import Session, write
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Layer
+    from napari.layers import Image
 
 _LOG = logging.getLogger(__name__)
 DELAY = 5.0  # seconds from a change until the session of the image is written, though nobody goes on
@@ -83,11 +82,9 @@ class Walk:
         executor: Executor,
     ) -> None:
         self._viewer, self._section, self._controller, self._results = viewer, section, controller, results
-        self._images, self._sessions, self._run, self._executor = images, sessions, run, executor
+        self._sessions, self._run, self._executor = sessions, run, executor
         self.folder: Folder | None = None
-        self._carried: Settings | None = None
-        self._came: Settings | None = None
-        self._opened: set[str] = set()
+        self._desk = Desk(viewer, controller, results, images)
         self._note = ""
         self._to: int | None = None
         self._unwritten = self._working = False
@@ -129,7 +126,7 @@ class Walk:
         if self.folder is not None:
             self.leave(lambda: self.open(path, work))
         elif not self._working:
-            self._start(_listing(path, work), lambda found: self._listed(path, found))
+            self._start(listing_of(path, work), lambda found: self._listed(path, found))
 
     def _listed(self, path: Path, found: Folder | Exception | None) -> None:
         if isinstance(found, OSError):
@@ -150,7 +147,7 @@ class Walk:
             return
 
         def end() -> None:
-            self._close_layers()
+            self._clear()
             self.folder = None
             self._section.show_folder(None)
             then()
@@ -245,15 +242,15 @@ class Walk:
         draft, file, queue = self._draft(found=True), self.folder.session(self.item), self.folder.queue
         following = None if to is None else self.folder.session(queue.items[to])
         queue = queue if to is None else queue.moved(to)
-        work = _turning(draft, file, queue, self.folder.work, following)
+        work = turning(draft, file, queue, self.folder.work, following)
 
         def finish(result: Session | Exception | None) -> None:
-            if isinstance(result, _WriteError):
+            if isinstance(result, WriteError):
                 self.said.emit(f"Not saved, so the image stays open: {result}")
             elif to is None:
                 then()
                 self._go_on()
-            elif draft is not None and _done(draft) != _done(self._draft(found=False)):
+            elif draft is not None and done(draft) != done(self._draft(found=False)):
                 self.go(to)
             else:
                 self._arrive(to, result)
@@ -263,100 +260,55 @@ class Walk:
 
     def _draft(self, found: bool) -> Draft | None:
         """The image as a session; None if nothing was done to it."""
-        keys = {key_of(layer) for layer in self._sources()}
+        keys = {key_of(layer) for layer in self._sources}
         if not keys or self.folder is None or self.item is None:
             return None
         draft = session_of(self._viewer, self._controller, self._results, keys, found=found)
         known = any(
-            image.settings is not None and (image.readings or image.edits != Edits() or image.settings != self._came)
+            image.settings is not None
+            and (image.readings or image.edits != Edits() or image.settings != self._desk.came)
             for image in draft.session.images
         )
         if not known and not draft.session.layers and not self.folder.session(self.item).exists():
             return None
         return draft
 
-    # Layers
-
+    @property
     def _sources(self) -> list[Image]:
         """The layers of the image that is open."""
-        if self.folder is None or self.item is None:
-            return []
-        path = self.folder.queue.path(self.item)
-        return [layer for layer in self._viewer.layers if is_source(layer) and self._belongs(layer, path)]
+        return [] if self.folder is None or self.item is None else self._desk.sources(self.folder.queue.path(self.item))
 
-    def _belongs(self, layer: Image, path: Path) -> bool:
-        return key_of(layer) in self._opened or (layer.source.path is not None and Path(layer.source.path) == path)
-
-    def _close_layers(self) -> None:
-        """Take the image, and all that lies on it, out of the viewer."""
-        sources = self._sources()
-        keys = {key_of(layer) for layer in sources}
-        paths = {layer.source.path for layer in sources} - {None}
-        others = [
-            layer
-            for layer in self._viewer.layers
-            if layer not in sources
-            and (layer.metadata.get(KEY, {}).get("accepted") in keys or layer.source.path in paths)
-        ]
-        if self._controller.key in keys:
-            self._carried = self._controller.settings
-        with _together(self._viewer):
-            for key in keys:
-                self._results.remove_all(key)
-            for layer in (*others, *sources):
-                self._viewer.layers.remove(layer)
-        self._opened = set()
+    def _clear(self) -> None:
+        """Close the image."""
+        if self.folder is not None and self.item is not None:
+            self._desk.clear(self.folder.queue.path(self.item))
 
     def _arrive(self, at: int, session: Session | Exception | None) -> None:
         """Close the image before, and open one, as its session says if it has one."""
         if self.folder is None:
             return
-        self._close_layers()
+        self._clear()
         self.folder = replace(self.folder, queue=self.folder.queue.moved(at))
         item = self.folder.queue.items[at]
         path, file = self.folder.queue.path(item), self.folder.session(item)
-        before = list(self._viewer.layers)
         self.said.emit(self._note)  # in place of what was said of the image before
         self._note = ""
-        try:
-            if isinstance(session, Exception):
-                raise session
-            if session is None:
-                self._open_first(path)
-            else:
-                said = self._sessions.restore(_known(lying_at(session, path), self._sources()), file)
-                if said:
-                    self.said.emit(" ".join(said))
-        except Exception as error:  # a reader of any plugin, which may raise anything
-            _LOG.debug("An image was not opened", exc_info=error)
-            self.said.emit(f"{item.file} was not opened: {error}")
-        self._opened = {key_of(layer) for layer in self._viewer.layers if is_source(layer) and layer not in before}
-        self._came = self._controller.settings
+        with self._desk.coming():
+            try:
+                if isinstance(session, Exception):
+                    raise session
+                if session is None:
+                    self._desk.open(path)
+                else:
+                    said = self._sessions.restore(without_open(lying_at(session, path), self._sources), file)
+                    if said:
+                        self.said.emit(" ".join(said))
+            except Exception as error:  # a reader of any plugin, which may raise anything
+                _LOG.debug("An image was not opened", exc_info=error)
+                self.said.emit(f"{item.file} was not opened: {error}")
         self._section.show_folder(self.folder)
-        key = self._controller.key
-        if (
-            self.folder.queue.run
-            and self._opened
-            and self._came.objects
-            and not self._controller.state_of(key).readings
-        ):
+        if self.folder.queue.run and self._desk.is_new:
             self._run()
-
-    def _open_first(self, path: Path) -> None:
-        """Open an image to which nothing was done, with the prompts of the image before."""
-        if there := self._sources():
-            self._images.choose(key_of(there[-1]))
-            return
-        sources = [layer for layer in opened(self._viewer, path) if is_source(layer)]
-        if not sources:
-            raise ValueError("it holds no image")
-        self._images.choose(key_of(sources[-1]))
-        self._viewer.reset_view()
-        settings = self._carried or self._controller.settings
-        locked = [prompt.id for prompt in settings.objects if prompt.locked]
-        if locked:  # accepted on the image before
-            settings = listing.changed(settings, locked, locked=False, visible=True)
-        self._controller.update(settings)
 
     # The end
 
@@ -390,66 +342,3 @@ class Walk:
             from napari.utils.notifications import show_error
 
             show_error(f"Not saved: {error}")
-
-
-class _WriteError(Exception):
-    """What was done could not be written."""
-
-
-def _listing(path: Path, work: Path | None) -> Generator[None, None, Folder | Exception]:
-    """The folder, or why it cannot be opened."""
-    try:
-        yield
-        return open_folder(path, work)
-    except (OSError, ValueError) as error:
-        return error
-
-
-def _turning(
-    draft: Draft | None, file: Path, queue: Queue, work: Path, following: Path | None
-) -> Generator[None, None, Session | Exception | None]:
-    """The session of the following image, once that of this one is written; None if it has none, or the error."""
-    try:
-        yield
-        if draft is not None:
-            write(file, draft.complete())
-        write_queue(work, queue)
-    except (OSError, ValueError, MemoryError) as error:
-        return _WriteError(str(error))
-    try:
-        return read(following) if following is not None and following.exists() else None
-    except (ValueError, MemoryError) as error:
-        return error
-
-
-def _done(draft: Draft | None) -> object:
-    """What was done to an image, without how it is looked at."""
-    if draft is None:
-        return None
-    return [(image.settings, image.edits, image.readings) for image in draft.session.images], draft.session.layers
-
-
-def _known(session: Session, there: list[Image]) -> Session:
-    """A session that leaves what is wanted of images that are open already."""
-    open_ = {layer.source.path for layer in there}
-    images = (image.replace(settings=None) if image.path in open_ else image for image in session.images)
-    return session.replace(images=tuple(images))
-
-
-def _together(viewer: ViewerModel) -> AbstractContextManager[None]:
-    """While this lasts, napari redraws nothing: else it collects garbage for each layer that goes, for a second."""
-    together: Callable[[], AbstractContextManager[None]] = getattr(viewer.layers, "batched_update", nullcontext)
-    return together()
-
-
-def opened(viewer: ViewerModel, path: Path) -> list[Layer]:
-    """The layers of a file, by the reader that the user prefers, else by ours or napari's own."""
-    from napari.errors import MultipleReaderError
-
-    try:
-        return list(viewer.open(str(path), plugin=None))
-    except MultipleReaderError as error:
-        plugin = next((name for name in ("napari-clearclip", "napari") if name in error.available_plugins), None)
-        if plugin is None:
-            raise
-        return list(viewer.open(str(path), plugin=plugin))
