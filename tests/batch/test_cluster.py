@@ -34,15 +34,15 @@ def tasks(tmp_path: Path) -> list[Task]:
 
 
 @pytest.fixture
-def session(tiny: Path) -> SettingsFile:
+def wanted(tiny: Path) -> SettingsFile:
     prompts = tuple(Prompt(phrase=name, threshold=0.3) for name in ("cat", "dog"))
     model = Model(name="", pretrained=str(tiny))
     return SettingsFile(settings=Settings(model=model, prompts=prompts, comparing=Comparing(templates="single")))
 
 
-def test_a_worker_that_is_killed_loses_nothing(tasks: list[Task], session: SettingsFile, tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_loses_nothing(tasks: list[Task], wanted: SettingsFile, tmp_path: Path) -> None:
     runtime = Runtime(device="cpu", threads=1, cache_folder=str(tmp_path / "cache"))
-    wishes = [Wish(session, tmp_path / name, tmp_path / "spool") for name in ("one", "many")]
+    wishes = [Wish(wanted, tmp_path / name, tmp_path / "spool") for name in ("one", "many")]
     for wish in wishes:
         wish.folder.mkdir()
     alone = {outcome.name: outcome for outcome in work_through(Pipeline(runtime), tasks, wishes[0], silently)}

@@ -48,11 +48,11 @@ def test_an_index_needs_no_model(run, four):
 
 def test_the_settings_file_makes_the_same_again(run, four):
     run("segment", four, "--index", "bright=(b1 + b2) / 2", "--otsu", "--bands", "red,green", "-o", "one")
-    session = read_settings(Path("one/four_clearclip_settings.json"))
-    (prompt,) = session.settings.prompts
+    kept = read_settings(Path("one/four_clearclip_settings.json"))
+    (prompt,) = kept.settings.prompts
     assert prompt.index.low is not None
     assert not prompt.index.otsu
-    assert session.view.bands == ("red", "green")
+    assert kept.view.bands == ("red", "green")
     run("segment", four, "--settings", "one/four_clearclip_settings.json", "-o", "two")
     for name in os.listdir("one"):
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes()

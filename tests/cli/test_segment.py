@@ -54,19 +54,17 @@ def test_what_is_written(run, photo, tiny):
 
 def test_files_hold_what_the_pipeline_gives(run, photo, tiny):
     run("segment", photo, *WORDS, "--model", tiny)
-    session = read_settings(Path("photo_clearclip_settings.json"))
-    result = Pipeline().run(imageio.imread(photo), session.settings, session.view)
+    kept = read_settings(Path("photo_clearclip_settings.json"))
+    result = Pipeline().run(imageio.imread(photo), kept.settings, kept.view)
     np.testing.assert_array_equal(result.labels, read_labels(Path("photo_clearclip_labels.tif"))[0])
-    assert session.settings.tiling.short_side == 96  # what the model recommends is filled in
-    assert session.view == View(
-        channel_axis=2, channels=(0, 1, 2), limits=((0, 255),) * 3, bands=("red", "green", "blue")
-    )
+    assert kept.settings.tiling.short_side == 96  # what the model recommends is filled in
+    assert kept.view == View(channel_axis=2, channels=(0, 1, 2), limits=((0, 255),) * 3, bands=("red", "green", "blue"))
 
 
 def test_similarity_is_bilinear_between_cell_centres(run, photo, tiny):
     run("segment", photo, *WORDS, "--model", tiny)
-    session = read_settings(Path("photo_clearclip_settings.json"))
-    scores = Pipeline().run(imageio.imread(photo), session.settings, session.view).scores
+    kept = read_settings(Path("photo_clearclip_settings.json"))
+    scores = Pipeline().run(imageio.imread(photo), kept.settings, kept.view).scores
     found = tifffile.imread("photo_clearclip_tree_similarity.tif")
     values = scores.of("prompt-1")
     for row, col in [(0, 0), (59, 83), (31, 40), (7, 77), (20, 3)]:
@@ -113,11 +111,11 @@ def test_every_plane_of_a_stack(run, tiny, folder):
     run("segment", "stack.tif", *WORDS, "--model", tiny)
     labels, _ = read_labels(Path("stack_clearclip_labels.tif"))
     assert labels.shape == data.shape
-    session = read_settings(Path("stack_clearclip_settings.json"))
-    assert session.view.plane == ()
-    assert session.view.limits[0][1] > 3900  # of the whole stack
+    kept = read_settings(Path("stack_clearclip_settings.json"))
+    assert kept.view.plane == ()
+    assert kept.view.limits[0][1] > 3900  # of the whole stack
     for plane in [(0, 0), (1, 1), (2, 1)]:
-        alone = Pipeline().run(data, session.settings, session.view.replace(plane=plane))
+        alone = Pipeline().run(data, kept.settings, kept.view.replace(plane=plane))
         np.testing.assert_array_equal(labels[plane], alone.labels)
     assert tifffile.imread("stack_clearclip_tree_mask.tif").shape == data.shape
     assert tifffile.imread("stack_clearclip_tree_similarity.tif").shape == data.shape
@@ -134,8 +132,8 @@ def test_a_settings_file_may_name_one_plane(run, tiny, folder):
 def test_masks_that_overlap_are_written_as_they_are(run, photo, tiny):
     Path("both.json").write_text('{"settings": {"deciding": {"exclusive": false}}}')
     run("segment", photo, *WORDS, "--model", tiny, "--settings", "both.json", "--threshold", 0.01)
-    session = read_settings(Path("photo_clearclip_settings.json"))
-    result = Pipeline().run(imageio.imread(photo), session.settings, session.view)
+    kept = read_settings(Path("photo_clearclip_settings.json"))
+    result = Pipeline().run(imageio.imread(photo), kept.settings, kept.view)
     masks = [imageio.imread(f"photo_clearclip_{name}_mask.png") for name in ("tree", "strasse")]
     assert ((masks[0] > 0) & (masks[1] > 0)).any()
     for index, mask in enumerate(masks):

@@ -39,20 +39,20 @@ def silently(name: str, steps: Steps) -> Segmentation:
 def segment_picture(
     pipeline: Pipeline,
     picture: Picture,
-    session: SettingsFile,
+    wanted: SettingsFile,
     follow: Follow,
     name: str,
     bands: tuple[str, ...] = (),
     edits: Edits | None = None,
 ) -> tuple[Segmentation, ...]:
-    """The segmentation of every plane, or of the one plane that the session's view names, with what was done by hand.
+    """The segmentation of every plane, or of the one plane that is wanted, with what was done by hand.
 
     Raises
     ------
     ValueError
         If there are more names of `bands` than channels.
     """
-    view, settings = session.view or picture.view, session.settings
+    view, settings = wanted.view or picture.view, wanted.settings
     view = view.replace(bands=bands or view.bands or picture.view.bands)
     count = 1 if view.channel_axis is None else picture.data.shape[view.channel_axis % 3 - 3]
     if len(bands) > count:

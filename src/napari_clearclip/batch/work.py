@@ -40,7 +40,7 @@ class Wish:
 
     Attributes
     ----------
-    session : SettingsFile
+    wanted : SettingsFile
         Settings, and how the image is looked at.
     folder, spool : Path
         Where files are written to; `spool` is for the masks of formats that hold all images.
@@ -54,7 +54,7 @@ class Wish:
         What was done by hand, where there is one image.
     """
 
-    session: SettingsFile
+    wanted: SettingsFile
     folder: Path
     spool: Path
     formats: tuple[str, ...] = ()
@@ -76,9 +76,9 @@ class Wish:
         OSError
             If the image cannot be looked at.
         """
-        weights = Path(self.session.settings.model.pretrained)
+        weights = Path(self.wanted.settings.model.pretrained)
         model = stamp(weights) if weights.is_file() else ()
-        asked = (self.session, self.formats, self.leave_out, self.bands, self.results, self.edits)
+        asked = (self.wanted, self.formats, self.leave_out, self.bands, self.results, self.edits)
         return key_of(__version__, str(path.absolute()), stamp(path), model, *asked)
 
 
@@ -117,7 +117,7 @@ def work(pipeline: Pipeline, task: Task, wish: Wish, follow: Follow, shown: str 
     try:
         picture = read_image(path, lazy=True)
         shown = shown or path.name
-        results = segment_picture(pipeline, picture, wish.session, follow, shown, wish.bands, wish.edits)
+        results = segment_picture(pipeline, picture, wish.wanted, follow, shown, wish.bands, wish.edits)
         files = write_results(wish.folder, task.name, picture, results) if wish.results else []
         files += wish.exports.add(task.name, picture, path.name, results)
     except ModelError:

@@ -15,7 +15,7 @@ from napari_clearclip.batch.record import Record, tasks_of
 from napari_clearclip.batch.work import Task, Wish, runtime_of, work_through
 from napari_clearclip.cli.console import UsageError, counting, follow, meter, show, tell
 from napari_clearclip.cli.report import warn_unknown
-from napari_clearclip.cli.request import Flags, check_formats, session_of
+from napari_clearclip.cli.request import Flags, check_formats, settings_of
 from napari_clearclip.cli.segment import runtime_for, tell_error
 from napari_clearclip.io.files import writable_folder
 from napari_clearclip.io.settings_file import write_settings
@@ -76,14 +76,14 @@ def run_batch(
             check_scheduler(machine.scheduler)
     except (ValueError, ImportError) as error:
         raise UsageError(str(error)) from error
-    session = session_of(flags)
+    wanted = settings_of(flags)
     check_formats(flags)
     runtime = machine.runtime
     folder = writable_folder(out.absolute())
     wish = Wish(
-        session, folder, folder / _SPOOL, flags.formats or ("tiff",), flags.leave_out, flags.bands, results=everything
+        wanted, folder, folder / _SPOOL, flags.formats or ("tiff",), flags.leave_out, flags.bands, results=everything
     )
-    write_settings(folder / _SETTINGS, session)
+    write_settings(folder / _SETTINGS, wanted)
     record = Record(folder)
     tasks, todo = tasks_of(paths, wish, record.rewrite())
     counts = Counter(skipped=len(tasks) - len(todo))

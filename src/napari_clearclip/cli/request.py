@@ -73,21 +73,21 @@ def wanted_of(flags: Flags, images: Sequence[Path]) -> tuple[SettingsFile, Edits
     Raises
     ------
     UsageError
-        As `session_of`, and as `from_session`.
+        As `settings_of`, and as `from_session`.
     """
     if flags.session is None:
-        return session_of(flags), Edits()
+        return settings_of(flags), Edits()
     if flags.settings is not None:
         raise UsageError("--settings and --session exclude each other; give one of them")
     try:
-        session, edits = from_session(flags.session, images)
+        wanted, edits = from_session(flags.session, images)
     except ValueError as error:
         raise UsageError(sentence(error)) from error
-    return session_of(flags, session), edits
+    return settings_of(flags, wanted), edits
 
 
-def session_of(flags: Flags, session: SettingsFile | None = None) -> SettingsFile:
-    """The settings file, or `session`, with the flags put over it.
+def settings_of(flags: Flags, wanted: SettingsFile | None = None) -> SettingsFile:
+    """The settings file, or `wanted`, with the flags put over it.
 
     Raises
     ------
@@ -97,8 +97,8 @@ def session_of(flags: Flags, session: SettingsFile | None = None) -> SettingsFil
     if flags.distractors and flags.no_distractors:
         raise UsageError("--distractor and --no-distractors exclude each other; give one of them")
     try:
-        session = session or (read_settings(flags.settings) if flags.settings else SettingsFile())
-        settings = session.settings
+        wanted = wanted or (read_settings(flags.settings) if flags.settings else SettingsFile())
+        settings = wanted.settings
         if flags.prompts or flags.model or settings.worded or not (flags.indices or settings.objects):
             settings = _with_model(settings, flags.model)  # band expressions alone need none
         settings = _with_prompts(settings, flags)
@@ -113,7 +113,7 @@ def session_of(flags: Flags, session: SettingsFile | None = None) -> SettingsFil
         raise UsageError(sentence(error)) from error
     if not settings.objects:
         raise UsageError('there is nothing to look for; give at least one --prompt, such as --prompt "road"')
-    return session.replace(settings=settings)
+    return wanted.replace(settings=settings)
 
 
 def find_model(text: str | None) -> Model:

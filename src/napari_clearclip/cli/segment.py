@@ -27,7 +27,7 @@ def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path, 
         If the options are wrong; nothing is done then.
     """
     paths = inputs(images)
-    session, edits = wanted_of(flags, paths)
+    wanted, edits = wanted_of(flags, paths)
     check_formats(flags)
     pipeline = Pipeline(runtime_of(runtime_for(device, threads)))
     writable_folder(out)
@@ -35,7 +35,7 @@ def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path, 
     rows: list[Row] = []
     failed = 0
     with meter() as bar, tempfile.TemporaryDirectory() as spool:
-        wish = Wish(session, out, Path(spool), flags.formats, flags.leave_out, flags.bands, edits=edits)
+        wish = Wish(wanted, out, Path(spool), flags.formats, flags.leave_out, flags.bands, edits=edits)
         for outcome in work_through(pipeline, tasks, wish, partial(follow, bar)):
             failed += outcome.status == "failed"
             tell_error(outcome)
@@ -45,7 +45,7 @@ def segment_files(images: Sequence[Path], flags: Flags, device: str, out: Path, 
         wish.exports.finish(task.name for task in tasks)
     if rows:
         show_rows(rows, out)
-        advise(rows, session.settings)
+        advise(rows, wanted.settings)
     if failed:
         tell(f"{failed} of {len(paths)} images failed, see above; the others are done.")
     return 1 if failed else 0

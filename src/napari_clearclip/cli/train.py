@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from napari_clearclip.cli.console import UsageError, follow, meter, sentence, show, tell
-from napari_clearclip.cli.request import Flags, session_of
+from napari_clearclip.cli.request import Flags, settings_of
 from napari_clearclip.cli.segment import inputs, pipeline_for
 from napari_clearclip.io.files import writable_folder
 from napari_clearclip.io.images import read_image
@@ -48,18 +48,18 @@ def train_student(
     UsageError
         If the options are wrong; nothing is done then.
     """
-    session, study = session_of(flags), study_of(wishes)
+    wanted, study = settings_of(flags), study_of(wishes)
     pipeline = pipeline_for(device, threads)
     paths = inputs(images)
     writable_folder(out.absolute().parent)
-    examples = [example for path in paths for example in _examples(path, session.view, wishes.labels)]
+    examples = [example for path in paths for example in _examples(path, wanted.view, wishes.labels)]
     if wishes.labels is not None and all(example.labels is None for example in examples):
         raise UsageError(
             f"no image has labels in {wishes.labels}; they are called IMAGE_clearclip_labels.tif, IMAGE_labels.tif, "
             "IMAGE.tif or IMAGE.png"
         )
     with meter() as bar:
-        steps = train_steps(pipeline, examples, session.settings, study, out, wishes.resume, wishes.minutes)
+        steps = train_steps(pipeline, examples, wanted.settings, study, out, wishes.resume, wishes.minutes)
         try:
             card = follow(bar, out.stem, steps)
         except KeyboardInterrupt:
