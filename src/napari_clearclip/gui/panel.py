@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -318,17 +318,14 @@ class Panel(QWidget):
         self.prompts.show_settings(listing.as_found(settings, found))
         said = unknown_in(settings.prompts, settings.model)
         unknown = {
-            prompt.id: words
-            for prompt in settings.prompts
-            if (
-                words := (
-                    *(word for phrase in prompt.words for word in said.get(phrase, ())),
-                    *missing_bands(prompt, bands),
-                )
+            prompt.id: (
+                *(word for phrase in prompt.words for word in said.get(phrase, ())),
+                *missing_bands(prompt, bands),
             )
+            for prompt in settings.prompts
         }
         for model in (self.prompts.objects, self.prompts.distractors):
-            model.set_unknown(unknown)
+            model.set_unknown({of: words for of, words in unknown.items() if words})
         self.prompts.undo_button.setEnabled(self.controller.can_undo)
         self.prompts.redo_button.setEnabled(self.controller.can_redo)
         self._show_stale()
@@ -436,11 +433,6 @@ class Panel(QWidget):
     def close_down(self) -> None:
         """Stop the worker, free the model and let go of the viewer."""
         self._let_go()
-
-
-def _joined(said: Mapping[str, tuple[str, ...]], phrases: Iterable[str]) -> Iterator[str]:
-    """What is said of some phrases, one after the other."""
-    return (word for phrase in phrases for word in said.get(phrase, ()))
 
 
 def _parts(settings: Settings) -> tuple[object, ...]:
