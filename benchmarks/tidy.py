@@ -19,7 +19,8 @@ from skimage.morphology import isotropic_opening
 
 from napari_clearclip.engine import edges
 from napari_clearclip.engine.clean import clean_steps, open_labels
-from napari_clearclip.engine.decide import Assignment, threshold
+from napari_clearclip.engine.decide import Assignment
+from napari_clearclip.engine.labelling import threshold
 from napari_clearclip.scenes import make_scene
 from napari_clearclip.settings import Cleaning
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from napari_clearclip import tally
 from napari_clearclip.cache import Cache
 from napari_clearclip.edits import Edits, View
-from napari_clearclip.engine import decide, reach
+from napari_clearclip.engine import labelling, reach
 from napari_clearclip.engine.encoder import drain
 from napari_clearclip.engine.windows import Frame
 from napari_clearclip.job import Bands, Job, Picture
@@ -120,13 +120,13 @@ def test_a_step_makes_only_tiles_that_the_threshold_crosses(monkeypatch: pytest.
     masking = masking_with(10**8)
     before = masks_of(masking, job_of((0.5, 0.3, 0.3)))
     made = np.zeros((50, 70), bool)
-    original = decide.move_threshold
+    original = labelling.move_threshold
 
     def noted(*arguments: Any) -> None:
         made[arguments[-1]] = True
         original(*arguments)
 
-    monkeypatch.setattr(decide, "move_threshold", noted)
+    monkeypatch.setattr(labelling, "move_threshold", noted)
     after = masks_of(masking, job_of((0.52, 0.3, 0.3)))
     changed = before.labels != after.labels
     assert changed.any()

@@ -85,7 +85,7 @@ STAGES = {
     "score": "decide.score_cells",
     "assign": "decide.assign_steps",
     "overlap": "decide.overlap_steps",
-    "threshold": "decide.threshold",
+    "threshold": "labelling.threshold",
     "outline": "edges.redraw_steps",
     "segment": "edges.segment",
     "clean": "clean.clean_steps",
@@ -94,8 +94,8 @@ STAGES = {
     "measure": "bands.measure_steps",
     "count": "bands.count_scores",
     "average": "bands.mean_cells",
-    "take": "decide.take",
-    "pack": "decide.pack",
+    "take": "labelling.take",
+    "pack": "labelling.pack",
 }
 OF_INDICES = {"range", "measure", "count", "average", "take", "pack"}
 OF_WORDS = {"load", "embed", "encode", "project", "compare", "assign", "overlap", "threshold"}
@@ -130,7 +130,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         return called
 
-    for name, place in (*STAGES.items(), ("threshold", "decide.move_threshold")):
+    for name, place in (*STAGES.items(), ("threshold", "labelling.move_threshold")):
         module, function = place.split(".")
         owner = import_module(f"napari_clearclip.engine.{module}")
         monkeypatch.setattr(owner, function, counting(name, getattr(owner, function)))

@@ -142,7 +142,7 @@ class Masking:
 
     def _labels(self, job: Job, candidates: Candidates) -> Generator[Progress, None, LabelArray]:
         """Exclusive labels: the words settle among themselves, then each index takes what it wins."""
-        from napari_clearclip.engine.decide import hold, take
+        from napari_clearclip.engine.labelling import hold, take
 
         labels, held = np.broadcast_to(np.uint8(0), job.frame.image), None
         if job.settings.worded:
@@ -157,7 +157,8 @@ class Masking:
 
     def _overlaps(self, job: Job, candidates: Candidates) -> Generator[Progress, None, LabelArray]:
         """Packed masks (P, H, ceil(W / 8)), each prompt by its own threshold."""
-        from napari_clearclip.engine.decide import overlap_steps, pack
+        from napari_clearclip.engine.decide import overlap_steps
+        from napari_clearclip.engine.labelling import pack
 
         height, width = job.frame.image
         bits = np.zeros((len(job.settings.objects), height, -(-width // 8)), np.uint8)

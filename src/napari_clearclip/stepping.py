@@ -81,9 +81,9 @@ class Stepping:
         key : str
             Names the assignment.
         assignment, thresholds, lead, valid
-            As for `napari_clearclip.engine.decide.threshold`; the labels are not to be written to.
+            As for `napari_clearclip.engine.labelling.threshold`; the labels are not to be written to.
         """
-        from napari_clearclip.engine.decide import move_threshold, threshold
+        from napari_clearclip.engine.labelling import move_threshold, threshold
         from napari_clearclip.engine.reach import SIDE
 
         reach = yield from self._reach(key, assignment, len(thresholds))

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_clearclip.engine import reach
-from napari_clearclip.engine.decide import Assignment, move_threshold, threshold
+from napari_clearclip.engine.decide import Assignment
 from napari_clearclip.engine.encoder import drain
+from napari_clearclip.engine.labelling import move_threshold, threshold
 from napari_clearclip.engine.reach import reach_steps
 from napari_clearclip.tally import boxes
 

@@ -1,0 +1,168 @@
+"""Who wins each pixel to labels, by thresholds; and what band expressions take of them.
+
+A band expression (index) is no opinion but a measurement, and competes by its score. Where masks exclude each other,
+the phrases settle among themselves first, as if they were alone. An index then takes each pixel where its score reaches
+its own threshold and is above the score of the prompt that holds the pixel; a pixel that no prompt holds, since none
+reached its threshold or a distractor won, it takes in any case. Of several indices the highest score wins, of equals
+the first. So an index never changes which phrase is preferred to which, and distractors, a lead and a least area
+concern phrases only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clearclip.engine.bands import level_of, scores_of
+
+if TYPE_CHECKING:
+    from napari_clearclip.edits import Mask
+    from napari_clearclip.engine.bands import Levels
+    from napari_clearclip.engine.decide import Assignment
+
+_CACHED = 2**17  # pixels of which labels, scores and margins stay in a processor's cache
+
+
+def threshold(
+    assignment: Assignment, thresholds: Sequence[float], lead: float, valid: Mask | None
+) -> npt.NDArray[np.uint8]:
+    """Exclusive labels.
+
+    Parameters
+    ----------
+    assignment : Assignment
+        Who wins.
+    thresholds : sequence of P float
+        A winner below its own threshold leaves the pixel empty; the runner-up does not get it.
+    lead : float
+        Smallest margin.
+    valid : (H, W) bool array or None
+        Pixels without data stay empty.
+
+    Returns
+    -------
+    (H, W) uint8 array
+        0 = nothing, i + 1 = object prompt i.
+    """
+    table = np.array([np.inf, *thresholds], np.float32)
+    labels = assignment.winner.copy()
+    step = max(_CACHED // labels.shape[1], 1)
+    for top in range(0, len(labels), step):
+        rows = slice(top, top + step)
+        keep = assignment.score[rows] >= table.take(assignment.winner[rows])
+        if lead > 0:
+            keep &= assignment.margin[rows] >= np.float32(lead)
+        if valid is not None:
+            keep &= valid[rows]
+        labels[rows] *= keep
+    return labels
+
+
+def move_threshold(
+    labels: npt.NDArray[np.uint8],
+    assignment: Assignment,
+    prompt: int,
+    least: float,
+    lead: float,
+    valid: Mask | None,
+    box: tuple[slice, slice],
+) -> None:
+    """Make exclusive labels right for another threshold of one prompt, in a box and in place.
+
+    Parameters
+    ----------
+    labels : (H, W) uint8 array
+        As from `threshold`.
+    assignment, lead, valid
+        As for `threshold`.
+    prompt : int
+        The prompt.
+    least : float
+        Its threshold.
+    box : tuple of 2 slice
+        Rows and columns.
+    """
+    value, target, known = np.uint8(prompt + 1), labels[box], None if valid is None else valid[box]
+    winner, score, margin = assignment.winner[box], assignment.score[box], assignment.margin[box]
+    step = max(_CACHED // winner.shape[1], 1)
+    for top in range(0, len(winner), step):
+        rows = slice(top, top + step)
+        keep = winner[rows] == value
+        keep &= score[rows] >= np.float32(least)
+        if lead > 0:
+            keep &= margin[rows] >= np.float32(lead)
+        if known is not None:
+            keep &= known[rows]
+        keep ^= target[rows] == value  # what is won or lost, which turns 0 into the prompt's value or back
+        target[rows] ^= np.multiply(keep, value, dtype=np.uint8)
+
+
+def hold(
+    labels: npt.NDArray[np.uint8], score: npt.NDArray[np.float32] | None, places: Sequence[int]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """What the phrases hold before indices take their part.
+
+    Parameters
+    ----------
+    labels : (H, W) uint8 array
+        As from `threshold`, counting phrases only.
+    score : (H, W) float32 array or None
+        The winners' scores; None where there is no phrase.
+    places : sequence of int
+        The place of each phrase among all object prompts.
+
+    Returns
+    -------
+    (H, W) uint8 array
+        Labels that count all object prompts.
+    (H, W) float32 array
+        The score of the prompt that holds the pixel; -1 where none does.
+    """
+    table = np.array([0, *(place + 1 for place in places)], np.uint8)
+    held = np.full(labels.shape, -1, np.float32)
+    if score is not None:
+        np.copyto(held, score, where=labels > 0)
+    return table.take(labels), held
+
+
+def take(
+    labels: npt.NDArray[np.uint8],
+    held: npt.NDArray[np.float32],
+    levels: Levels,
+    place: int,
+    least: float,
+    valid: Mask | None,
+) -> None:
+    """Give an index the pixels that it wins, in place.
+
+    Parameters
+    ----------
+    labels, held : (H, W) arrays
+        As from `hold`, or after other indices.
+    levels : (H, W) uint16 array
+        Its scores, as from `napari_clearclip.engine.bands.measure_steps`.
+    place : int
+        Its place among all object prompts.
+    least : float
+        Its threshold.
+    valid : (H, W) bool array or None
+        Pixels without data stay as they are.
+    """
+    step = max(_CACHED // labels.shape[1], 1)
+    for top in range(0, len(labels), step):
+        rows = slice(top, top + step)
+        scores = scores_of(levels[rows])
+        wins = (levels[rows] >= level_of(least)) & (scores > held[rows])
+        if valid is not None:
+            wins &= valid[rows]
+        labels[rows][wins] = place + 1
+        np.copyto(held[rows], scores, where=wins)
+
+
+def pack(levels: Levels, least: float, valid: Mask | None) -> npt.NDArray[np.uint8]:
+    """The pixels (H, ceil(W / 8)) where an index reaches its threshold, as packed bits; what others do is no matter."""
+    mask = levels >= level_of(least)
+    return np.packbits(mask if valid is None else mask & valid, axis=-1)
