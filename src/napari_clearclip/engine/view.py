@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.edits import Mask, View
 
+Channels: TypeAlias = Sequence[npt.NDArray[np.generic]]
+
 # Enough pixels for steady percentiles; more would only cost time on large images.
 _SAMPLE = 4_000_000
+_STRIP = 64  # rows
 
 
 def layout(image: Any, view: View) -> tuple[int, int, int]:
@@ -57,19 +61,25 @@ def sampling_step(shape: tuple[int, int]) -> int:
     return max(int(np.sqrt(shape[0] * shape[1] / _SAMPLE)), 1)
 
 
-def _valid(channels: npt.NDArray[np.generic], alpha: npt.NDArray[np.generic] | None, nodata: float | None) -> Mask:
-    """Where the chosen channels (C, H, W) are finite, not all nodata, and not transparent."""
-    valid = np.isfinite(channels).all(axis=0)
+def _valid(channels: Channels, alpha: npt.NDArray[np.generic] | None, nodata: float | None) -> Mask:
+    """Where the chosen channels, (H, W) each, are finite, not all nodata, and not transparent."""
+    valid = np.ones(channels[0].shape, bool)
+    for channel in channels:
+        if channel.dtype.kind == "f":
+            valid &= np.isfinite(channel)
     if nodata is not None and np.isfinite(nodata):
-        valid &= (channels != nodata).any(axis=0)
+        filled = np.zeros(valid.shape, bool)
+        for channel in channels:
+            filled |= channel != nodata
+        valid &= filled
     if alpha is not None:
         valid &= alpha != 0
-    return np.asarray(valid, bool)
+    return valid
 
 
-def _read(image: Any, view: View, rows: slice, cols: slice) -> tuple[npt.NDArray[np.generic], Mask]:
-    """The chosen channels (C, h, w) of a part of the plane, and where they are valid."""
-    channels = np.stack([read_channel(image, view, index, rows, cols) for index in view.channels or (0,)])
+def _read(image: Any, view: View, rows: slice, cols: slice) -> tuple[Channels, Mask]:
+    """The chosen channels, (h, w) each, of a part of the plane, and where they are valid."""
+    channels = [read_channel(image, view, index, rows, cols) for index in view.channels or (0,)]
     alpha = None if view.alpha is None else read_channel(image, view, view.alpha, rows, cols)
     return channels, _valid(channels, alpha, view.nodata)
 
@@ -84,11 +94,11 @@ def valid_part(image: Any, view: View, rows: slice, cols: slice) -> Mask:
     return _read(image, view, rows, cols)[1]
 
 
-def _limits(channels: npt.NDArray[np.generic], valid: Mask) -> tuple[tuple[float, float], ...]:
+def _limits(channels: Channels, valid: Mask) -> tuple[tuple[float, float], ...]:
     """Contrast limits of each channel: the range of the type where it is small, else percentiles of valid pixels."""
-    if channels.dtype == np.bool_:
+    if channels[0].dtype == np.bool_:
         return ((0.0, 1.0),) * len(channels)
-    if channels.dtype == np.uint8:
+    if channels[0].dtype == np.uint8:
         return ((0.0, 255.0),) * len(channels)
     limits = []
     for channel in channels:
@@ -155,14 +165,23 @@ def render(image: Any, view: View, rows: slice, cols: slice) -> tuple[npt.NDArra
     """
     channels, valid = _read(image, view, rows, cols)
     shown = np.empty((*valid.shape, 3), np.float32)
-    shown[..., 2] = 0
+    shown[..., len(channels) :] = 0
     gammas = view.gamma if isinstance(view.gamma, tuple) else (view.gamma,) * len(channels)
-    for index, ((low, high), gamma, channel) in enumerate(zip(view.limits or (), gammas, channels, strict=True)):
-        with np.errstate(invalid="ignore", over="ignore"):
-            scaled = (channel.astype(np.float64) - low) / (high - low)
-        scaled = np.clip(np.where(valid, scaled, 0.5), 0, 1) ** gamma
-        shown[..., index] = scaled
+    for start in range(0, len(shown), _STRIP):  # little at a time stays near the processor, and other threads go on
+        strip = slice(start, start + _STRIP)
+        for index, (limits, gamma, channel) in enumerate(zip(view.limits or (), gammas, channels, strict=True)):
+            shown[strip, :, index] = _scaled(channel[strip], valid[strip], limits) ** gamma
+        np.copyto(shown[strip], 0.5, where=~valid[strip, :, None])
     if len(channels) == 1:
-        shown[..., 1] = shown[..., 2] = shown[..., 0]
-    shown[~valid] = 0.5
+        shown[..., 1:] = shown[..., :1]
     return shown, valid
+
+
+def _scaled(channel: npt.NDArray[np.generic], valid: Mask, limits: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """A channel (n, w) between its contrast limits, in [0, 1]; pixels without data are 0.5."""
+    scaled = channel.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        scaled -= limits[0]
+        scaled /= limits[1] - limits[0]
+    np.copyto(scaled, 0.5, where=~valid)
+    return np.clip(scaled, 0, 1, out=scaled)

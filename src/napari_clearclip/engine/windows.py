@@ -232,9 +232,13 @@ def resampling(length: int, new: int, start: int, stop: int, antialias: bool = T
     centres = (np.arange(start, stop) + 0.5) * scale
     first = max(int(np.floor(centres[0] - reach)), 0)
     last = min(int(np.ceil(centres[-1] + reach)), length)
-    distance = np.abs(np.arange(first, last) + 0.5 - centres[:, None]) / reach
-    weights = np.maximum(1 - distance, 0)
-    return slice(first, last), (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    near = np.floor(centres - reach).astype(int)[:, None] + np.arange(int(np.ceil(2 * reach)) + 1)  # all that count
+    share = np.maximum(1 - np.abs(near + 0.5 - centres[:, None]) / reach, 0)
+    share[(near < first) | (near >= last)] = 0
+    weights = np.zeros((stop - start, last - first), np.float32)
+    row, tap = np.nonzero(share)
+    weights[row, near[row, tap] - first] = (share / share.sum(axis=1, keepdims=True))[row, tap]
+    return slice(first, last), weights
 
 
 def cut(image: Any, view: View, frame: Frame, boxes: Sequence[Box], antialias: bool = True) -> torch.Tensor:

@@ -104,10 +104,16 @@ def form_layout() -> QFormLayout:
 
 
 def show_on(bar: QProgressBar, progress: Progress) -> None:
-    """Let a bar show how far work is; it runs to and fro where that is not known."""
-    scale = 1000 if progress.unit == "bytes" else progress.total  # Qt counts in 32 bits
-    bar.setRange(0, scale if progress.total else 0)
+    """Let a bar show how far work is; it stands empty where that is not known.
+
+    It never runs to and fro: each step of that would draw napari's whole window anew, thirty times a second, which
+    without a graphics card takes longer than the work itself.
+    """
+    scale = 1000 if progress.unit == "bytes" else max(progress.total, 1)  # Qt counts in 32 bits
+    bar.setUpdatesEnabled(False)  # or it would be drawn at once, and again with the text beside it
+    bar.setRange(0, scale)
     bar.setValue(progress.done * scale // progress.total if progress.total else 0)
+    bar.setUpdatesEnabled(True)
 
 
 class Message(QWidget):
