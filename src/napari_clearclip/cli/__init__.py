@@ -427,6 +427,44 @@ def _evaluate(
     return run_evaluation(dataset, root, model, wishes, device, out, threads)
 
 
+@app.command("ablation")
+@_told
+def _ablation(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET", help="scenes (all that are bundled), scenes-shapes, ..., or a data set as in `evaluate`."
+        ),
+    ] = "scenes",
+    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the data set is.")] = None,
+    protocol: Annotated[str, typer.Option(metavar="NAME", help="As in `evaluate`.")] = "recommended",
+    names: Annotated[str, typer.Option(metavar="KIND", help="As in `evaluate`.")] = "official",
+    exact: Annotated[bool, typer.Option("--exact", help="As in `evaluate`.")] = False,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="So many draws of scenes, none shared; 3 if left out.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only so many images; of scenes, in each draw (10).")
+    ] = None,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results (made if need be).")
+    ] = Path("clearclip_ablation"),
+) -> int:
+    """Measure what ClearCLIP's Table 1 and Figures 2 and 6 show, on any images whose truth is known.
+
+    Six attentions, each with and without residual connection and feed-forward network, and the weight of attention
+    beside the residual connection. Written are ablation.md with intervals, ablation.json, ablation.csv and plots;
+    record.jsonl keeps what is done.
+    """
+    from napari_clearclip.cli.ablation import Choice, run_ablation
+
+    choice = Choice(protocol=protocol, names=names, exact=exact, seeds=seeds, limit=limit)
+    return run_ablation(dataset, root, model, choice, device, out, threads)
+
+
 @app.command("demo")
 @_told
 def _demo(

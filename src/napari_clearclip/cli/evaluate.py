@@ -87,10 +87,10 @@ def run_evaluation(
         images=len(found),
         methods=with_published(figures, wishes.protocol, dataset),
     )
-    _write(folder / "results.json", report.model_dump_json(indent=2) + "\n")
-    _write(folder / "table.md", markdown(report))
-    _write_rows(folder / "classes.csv", class_rows(report))
-    _write_rows(folder / "images.csv", image_rows(found, len(source.classes), source.exclude))
+    write_text(folder / "results.json", report.model_dump_json(indent=2) + "\n")
+    write_text(folder / "table.md", markdown(report))
+    write_rows(folder / "classes.csv", class_rows(report))
+    write_rows(folder / "images.csv", image_rows(found, len(source.classes), source.exclude))
     show(markdown(report))
     bad = worst(found, len(source.classes), 0, source.exclude)
     tell(f"Worst images of {methods[0].name}: {', '.join(bad[:_SHOWN])}")
@@ -114,11 +114,13 @@ def _figure(pipeline: Pipeline, samples: Sequence[Sample], methods: Sequence[Met
     return page_of(rows)
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a text, which is there as a whole or not at all."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def _write_rows(path: Path, rows: Iterable[list[str]]) -> None:
+def write_rows(path: Path, rows: Iterable[list[str]]) -> None:
+    """Write a table as CSV, which is there as a whole or not at all."""
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(rows)

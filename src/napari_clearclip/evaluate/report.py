@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +46,8 @@ class Report(Value):
     methods: tuple[Figures, ...]
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
+    """The value, or None where it is not a number, which JSON does not have."""
     return None if np.isnan(value) else float(value)
 
 
@@ -84,16 +85,16 @@ def figures_of(
         made.append(
             Figures(
                 method=item.method,
-                miou=_number(miou(total)),
+                miou=number(miou(total)),
                 interval=bootstrap_interval(counts[:, place], miou, samples) if enough else None,
                 accuracy=float(total[0].sum() / pixels) if pixels else None,
-                boundary_f=_number(_mean(outlines)),
+                boundary_f=number(_mean(outlines)),
                 iou={
-                    name: _number(value)
+                    name: number(value)
                     for index, (name, value) in enumerate(zip(classes, values, strict=True))
                     if index not in exclude
                 },
-                lead=_number(lead(against.sum(axis=0))) if place else None,
+                lead=number(lead(against.sum(axis=0))) if place else None,
                 lead_interval=bootstrap_interval(against, lead, samples) if place and enough else None,
             )
         )
@@ -110,12 +111,22 @@ def with_published(figures: Sequence[Figures], protocol: str, dataset: str) -> t
     return tuple(item.replace(published=published(protocol, dataset, item.method)) for item in figures)
 
 
-def _percent(value: float | None, signed: bool = False) -> str:
+def percent(value: float | None, signed: bool = False) -> str:
+    """A share in per cent with one decimal; a dash where there is none."""
     return "-" if value is None else f"{100 * value:{'+' if signed else ''}.1f}"
 
 
-def _between(interval: tuple[float, float] | None, signed: bool = False) -> str:
-    return "" if interval is None else f" ({_percent(interval[0], signed)} to {_percent(interval[1], signed)})"
+def between(interval: tuple[float, float] | None, signed: bool = False) -> str:
+    """An interval of shares in per cent, to be put behind a number; nothing where there is none."""
+    return "" if interval is None else f" ({percent(interval[0], signed)} to {percent(interval[1], signed)})"
+
+
+def as_table(rows: Iterable[Row]) -> Iterator[str]:
+    """Lines of a Markdown table; the first row is its head."""
+    for place, cells in enumerate(rows):
+        yield f"| {' | '.join(cells)} |"
+        if not place:
+            yield f"|{'---|' * len(cells)}"
 
 
 def markdown(report: Report) -> str:
@@ -125,10 +136,10 @@ def markdown(report: Report) -> str:
     rows = [
         [
             item.method,
-            _percent(item.miou) + _between(item.interval),
-            _percent(item.accuracy),
-            _percent(item.boundary_f),
-            "-" if item.lead is None else _percent(item.lead, True) + _between(item.lead_interval, True),
+            percent(item.miou) + between(item.interval),
+            percent(item.accuracy),
+            percent(item.boundary_f),
+            "-" if item.lead is None else percent(item.lead, True) + between(item.lead_interval, True),
             "-" if item.published is None else f"{item.published:.1f}",
         ]
         for item in report.methods
@@ -140,7 +151,7 @@ def markdown(report: Report) -> str:
         f"{report.images} images, model {report.model}, protocol {report.protocol}, {report.names} names, {how}; "
         "per cent, intervals by bootstrap over the images.",
         "",
-        *(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)),
+        *as_table([head, *rows]),
     ]
     if any(item.published is not None for item in report.methods):
         lines += ["", f"Published: {SOURCES[report.protocol]}, with CLIP ViT-B/16 of OpenAI; not run here."]

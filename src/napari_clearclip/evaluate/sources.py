@@ -33,6 +33,7 @@ def source_of(
     exact: bool = False,
     ignore: int = 255,
     limit: int | None = None,
+    draw: int = 0,
 ) -> Source:
     """What a name stands for.
 
@@ -53,7 +54,9 @@ def source_of(
     ignore : int
         The label of pixels that are not compared, in a folder.
     limit : int, optional
-        Only so many images, spread evenly; of scenes, so many seeds from 0 (100 if left out).
+        Only so many images, spread evenly; of scenes, so many seeds (100 if left out).
+    draw : int
+        Which scenes: those of the first seeds from 0, or of the next so many, and so on. No two draws share one.
 
     Raises
     ------
@@ -62,7 +65,7 @@ def source_of(
     """
     kind = name.removeprefix("scenes-")
     if name != kind and kind in KINDS:
-        return _scenes(kind, settings, limit or 100)
+        return _scenes(kind, settings, limit or 100, draw)
     if name not in (*DATASETS, FOLDER):
         scenes = ", ".join(f"scenes-{kind}" for kind in KINDS)
         raise ValueError(f"data set {name!r} is not known; there are {', '.join(DATASETS)}, {FOLDER} and {scenes}")
@@ -76,11 +79,11 @@ def source_of(
     return _files(dataset, phrases, root, recipe.on(settings, exact), recipe.threshold, limit)
 
 
-def _scenes(kind: str, settings: Settings, count: int) -> Source:
+def _scenes(kind: str, settings: Settings, count: int, draw: int) -> Source:
     """Scenes of a kind; the class without a name does not count."""
     samples = tuple(
         Sample(f"{kind}-{seed}", key_of("scene", kind, seed, settings), partial(_scene, kind, seed, settings))
-        for seed in range(count)
+        for seed in range(draw * count, (draw + 1) * count)
     )
     return Source(samples, ("", *vocabulary(kind)), (0,))
 

@@ -1,0 +1,105 @@
+"""``ablation``: which attention, with what kept beside it, and how much of it, as files with figures and plots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_clearclip.cli.console import UsageError, follow, meter, show, tell
+from napari_clearclip.cli.evaluate import write_rows, write_text
+from napari_clearclip.cli.request import find_model
+from napari_clearclip.cli.segment import pipeline_for
+from napari_clearclip.evaluate.ablation import PARTS, Ablation, findings_of, rows, text
+from napari_clearclip.evaluate.evaluation import RECORD, Measured, Record, evaluate_steps
+from napari_clearclip.evaluate.plots import draw_ablation
+from napari_clearclip.evaluate.recipes import RECOMMENDED, recipe_of
+from napari_clearclip.evaluate.sources import Source, source_of
+from napari_clearclip.io.files import writable_folder
+from napari_clearclip.scenes import KINDS
+from napari_clearclip.settings import Settings
+
+SCENES = "scenes"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What `ablation` was told besides data set, device and folder."""
+
+    protocol: str = RECOMMENDED
+    names: str = "official"
+    exact: bool = False
+    seeds: int | None = None
+    limit: int | None = None
+
+
+def run_ablation(
+    dataset: str,
+    root: Path | None,
+    model: str | None,
+    choice: Choice,
+    device: str,
+    out: Path,
+    threads: int | None = None,
+) -> int:
+    """Measure every way to put the last block together; the exit code is returned.
+
+    Raises
+    ------
+    UsageError
+        If the options are wrong or files are not where they should be; nothing is done then.
+    """
+    drawn = dataset.startswith(SCENES)
+    if choice.seeds and choice.seeds > 1 and not drawn:
+        raise UsageError(f"--seeds {choice.seeds} is for drawn scenes; {dataset} has the images that it has")
+    seeds = choice.seeds or (3 if drawn else 1)
+    names = [f"{SCENES}-{kind}" for kind in KINDS] if dataset == SCENES else [dataset]
+    try:
+        settings = Settings(model=find_model(model or "demo") if drawn else find_model(model))
+        sources = [[_source(name, root, settings, choice, seed) for seed in range(seeds)] for name in names]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    folder = writable_folder(out)
+    found = _measured(sources, names, folder, device, threads)
+    study = Ablation(
+        datasets=tuple(name.removeprefix(f"{SCENES}-") for name in names),
+        seeds=seeds,
+        images=tuple(len(source[0].samples) for source in sources),
+        model=str(settings.model),
+        findings=findings_of(
+            found, [len(source[0].classes) for source in sources], [source[0].exclude for source in sources]
+        ),
+    )
+    write_text(folder / "ablation.json", study.model_dump_json(indent=2) + "\n")
+    write_text(folder / "ablation.md", text(study))
+    write_rows(folder / "ablation.csv", rows(study))
+    show(text(study))
+    written = ["ablation.md", "ablation.json", "ablation.csv"]
+    try:
+        written += draw_ablation(study, folder)
+    except ImportError as error:
+        tell(f"No plots: {error}")
+    show(f"Written to {folder.resolve()}: {', '.join(written)}")
+    return 0
+
+
+def _source(name: str, root: Path | None, settings: Settings, choice: Choice, seed: int) -> Source:
+    recipe = recipe_of(choice.protocol, name)
+    limit = choice.limit or (10 if name.startswith(SCENES) else None)
+    return source_of(name, root, settings, recipe, choice.names, choice.exact, limit=limit, draw=seed)
+
+
+def _measured(
+    sources: list[list[Source]], names: list[str], folder: Path, device: str, threads: int | None
+) -> list[list[list[list[Measured]]]]:
+    """What each way made of each image of each seed of each data set."""
+    pipeline = pipeline_for(device, threads)
+    record = Record(folder / RECORD)
+    methods = [part.method for part in PARTS]
+    with meter() as bar:
+        return [
+            [
+                follow(bar, name, evaluate_steps(pipeline, source.samples, methods, record, outlines=False))
+                for source in seeds
+            ]
+            for name, seeds in zip(names, sources, strict=True)
+        ]

@@ -1,0 +1,87 @@
+"""Figures of an evaluation as pictures, drawn by matplotlib without a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clearclip.evaluate.ablation import ALPHAS, ATTENTIONS, SWEPT, Ablation, Part
+from napari_clearclip.io.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")  # Okabe and Ito's, safe for most eyes
+_KEPT = {(None, False): "neither", (None, True): "FFN", (1.0, False): "RC", (1.0, True): "RC and FFN"}
+
+
+@contextmanager
+def _drawing(path: Path, count: int, height: float = 4.0) -> Iterator[Sequence[Axes]]:
+    """Axes side by side to draw on; the picture is at `path` if the block ends well."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('plots need matplotlib: pip install "napari-clearclip[plots]"') from error
+    figure = Figure(figsize=(5.6 * count, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, count, squeeze=False)[0]
+    yield axes
+    for each in axes:
+        each.spines[["top", "right"]].set_visible(False)
+        each.grid(axis="y", alpha=0.3)
+        each.set_axisbelow(True)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=120)
+
+
+def draw_ablation(study: Ablation, folder: Path) -> list[str]:
+    """Write table and sweep as pictures to a folder; the files' names are returned.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    """
+    with _drawing(folder / "table.png", 1) as (axes,):
+        width = 0.8 / len(_KEPT)
+        for place, ((alpha, ffn), name) in enumerate(_KEPT.items()):
+            parts = [Part(attention=attention, ffn=ffn, alpha=alpha) for attention in ATTENTIONS]
+            at = np.arange(len(parts)) + (place - (len(_KEPT) - 1) / 2) * width
+            heights, errors = _heights(study, parts)
+            axes.bar(at, heights, width, yerr=errors, color=_COLOURS[place], label=name, error_kw={"lw": 1})
+        axes.set_xticks(np.arange(len(ATTENTIONS)), list(ATTENTIONS))
+        axes.set(xlabel="attention of the last block", ylabel="mIoU in per cent")
+        _legend(axes, "kept beside it")
+    with _drawing(folder / "alpha.png", 1) as (axes,):
+        ticks = np.arange(len(ALPHAS) + 1)
+        for place, attention in enumerate(SWEPT):
+            heights, errors = _heights(study, [Part(attention=attention, alpha=alpha) for alpha in (*ALPHAS, None)])
+            axes.errorbar(ticks, heights, errors, color=_COLOURS[place], marker="o", capsize=3, label=attention)
+        axes.set_xticks(ticks, [*(f"{alpha:g}" for alpha in ALPHAS), "alone"])
+        axes.set(xlabel="weight of attention beside the residual connection", ylabel="mIoU in per cent")
+        axes.set_ylim(bottom=0)
+        _legend(axes, "attention")
+    return ["table.png", "alpha.png"]
+
+
+def _legend(axes: Axes, title: str) -> None:
+    """Names in one line above the axes, where nothing is drawn."""
+    axes.figure.legend(title=title, ncols=6, frameon=False, loc="outside upper center")
+
+
+def _heights(study: Ablation, parts: Sequence[Part]) -> tuple[list[float], npt.NDArray[np.float64]]:
+    """What was found in per cent, and how far its interval reaches down and up, (2, N)."""
+    heights, ends = [], []
+    for part in parts:
+        finding = study.of(part)
+        height = 100 * (finding.miou or 0)
+        low, high = finding.interval or (height / 100, height / 100)
+        heights.append(height)
+        ends.append((max(height - 100 * low, 0), max(100 * high - height, 0)))
+    return heights, np.array(ends).T
