@@ -114,6 +114,18 @@ class Encoding:
                 parts.add(number, dict(zip(vectors, maps, strict=True)))
         return parts.maps()
 
+    def means(self, job: Job) -> Generator[Progress, None, FloatArray]:
+        """The vectors of an image's cells (h, w, D) float32, each the mean over the windows that overlap there."""
+        from napari_clearclip.engine.stitching import RowStitching
+
+        stitching = RowStitching(job.frame, job.clip.width)
+
+        def add(number: int, features: Features) -> None:
+            stitching.add(job.frame.box(number), features.vectors[0])
+
+        yield from self.visit(job.by_rows(), range(job.frame.count), add)
+        return stitching.finished(job.frame.box(job.frame.count - 1))
+
     def visit(
         self, job: Job, numbers: Sequence[int], use: Callable[[int, Features], None]
     ) -> Generator[Progress, None, None]:

@@ -237,18 +237,16 @@ class Pipeline:
 
     def teacher_steps(
         self, image: Any, settings: Settings, view: View, dense: bool
-    ) -> Generator[Progress, None, tuple[Clip, dict[str, FloatArray], list[torch.Tensor] | None]]:
+    ) -> Generator[Progress, None, tuple[Clip, dict[str, FloatArray], FloatArray | None]]:
         """What a student learns from: the model, each phrase's unit vector (D,), and the image's own if wanted.
 
-        The image's vectors are D maps (h, w) on the cells, each the mean over the windows that overlap there.
+        The image's vectors (h, w, D) are means over the windows that overlap at a cell.
         """
         job = yield from self._prepare(Picture(image, view), settings, view, Edits())
         texts = yield from self._vectors(job)
         if not dense:
             return job.clip, texts, None
-        axes = {str(axis): row for axis, row in enumerate(np.eye(job.clip.width, dtype=np.float32))}
-        maps = yield from self._encoding.compare(job, axes, None, None, READING)  # a cosine with an axis is a channel
-        return job.clip, texts, [maps[axis] for axis in axes]
+        return job.clip, texts, (yield from self._encoding.means(job))
 
     def _segmentation(
         self, job: Job, cosines: Cosines, georeference: Georeference | None = None

@@ -171,8 +171,8 @@ def material_steps(
         labelling = pipeline.steps(example.image, asked, example.view)
         result = yield from _counted(labelling, place, len(examples))
         teaching = pipeline.teacher_steps(example.image, every, result.view, study.distil > 0)
-        clip, texts, channels = yield from _counted(teaching, place, len(examples))
-        lessons.append(_lesson(example, result, settings, study, numbers, channels))
+        clip, texts, means = yield from _counted(teaching, place, len(examples))
+        lessons.append(_lesson(example, result, settings, study, numbers, means))
     yield Progress(LABELLING, len(examples), len(examples))
     subject = Subject.of([texts[phrase] for phrase in phrases], unlabelled, clip, lessons, study.balance)
     contents = [part for lesson in lessons for part in (lesson.image, lesson.pseudo, lesson.known)]
@@ -236,7 +236,7 @@ def _lesson(
     settings: Settings,
     study: Study,
     numbers: tuple[int, ...],
-    channels: Any,
+    means: npt.NDArray[np.float32] | None,
 ) -> Lesson:
     """An image at the size at which the student reads it, with its labels there."""
     from napari_clearclip.engine.windows import Frame, cut, resized_shape
@@ -252,7 +252,7 @@ def _lesson(
     if example.labels is not None:
         known = nearest(known_labels(example, shape, settings, study), size)
     image = np.asarray((pixels * 255).round().clamp(0, 255).numpy(), np.uint8)
-    vectors = None if channels is None else as_vectors(channels)
+    vectors = None if means is None else as_vectors(means)
     return Lesson(image, table[nearest(result.labels, size)], known, vectors)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,15 +149,15 @@ class Frame:
 
         Returns
         -------
-        (n, gh) and (m, gw) float32 arrays
+        (n, gh) and (m, gw) float32 arrays, not to be written to
             Rows sum to 1; ``rows @ map @ cols.T`` samples a (gh, gw) map at the centres of `cells_in` (n by m cells).
         """
         weights = []
         for axis in (0, 1):
             inside = self._cells_between(box[axis], box[axis + 2], axis)
-            centres = (np.arange(inside.start, inside.stop) + 0.5) * self.resized[axis] / self.cells[axis]
-            places = (centres - box[axis] + self.padding[axis]) / self.patch - 0.5
-            weights.append(bilinear(places, self.grid[axis]))
+            side, cells = self.resized[axis], self.cells[axis]
+            start = box[axis] - self.padding[axis]
+            weights.append(_from_patches(inside.start, inside.stop, side, cells, start, self.patch, self.grid[axis]))
         return weights[0], weights[1]
 
     def rows_of(self, rows: slice) -> tuple[IntArray, IntArray, FloatArray]:
@@ -193,6 +194,13 @@ def taps(places: npt.NDArray[np.float64], count: int) -> tuple[IntArray, IntArra
     places = np.clip(places, 0, count - 1)
     left = np.minimum(places.astype(np.int64), max(count - 2, 0))
     return left, np.minimum(left + 1, count - 1), (places - left).astype(np.float32)
+
+
+@lru_cache(maxsize=256)  # every row and every column of windows, and every image of a size, asks for the same
+def _from_patches(first: int, stop: int, side: int, cells: int, start: int, patch: int, count: int) -> FloatArray:
+    """Weights from `count` patches that begin at the pixel `start` to some of the cells of a side."""
+    centres = (np.arange(first, stop) + 0.5) * side / cells
+    return bilinear((centres - start) / patch - 0.5, count)
 
 
 def bilinear(places: npt.NDArray[np.float64], count: int) -> FloatArray:

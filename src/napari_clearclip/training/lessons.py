@@ -57,9 +57,9 @@ class Batch:
     vectors: torch.Tensor | None
 
 
-def as_vectors(channels: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Unit vectors (h, w, D) float16 of D channels (h, w)."""
-    return functional.normalize(torch.stack(list(channels), dim=-1), dim=-1).half()
+def as_vectors(means: npt.NDArray[np.float32]) -> torch.Tensor:
+    """Unit vectors (h, w, D) float16 of mean vectors (h, w, D)."""
+    return functional.normalize(torch.from_numpy(means), dim=-1).half()
 
 
 def _stacked(parts: Sequence[torch.Tensor | None]) -> torch.Tensor:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _TRIAL_STEPS = 5
 _RANK = 0.05  # smaller differences between phrases, against the largest, are not magnified
+_SHORTEST = 1e-12
 _HEAVIEST = 8.0  # most that a pixel of a rare phrase counts
 
 
@@ -243,7 +244,8 @@ def merged(known: torch.Tensor, pseudo: torch.Tensor) -> torch.Tensor:
 
 def study_logits(vectors: torch.Tensor, texts: torch.Tensor, scale: float) -> torch.Tensor:
     """Logits (B, Q, h, w) of vectors (B, h, w, D): products with the texts (Q, D), or `scale` times the cosines."""
-    return classify(scale * functional.normalize(vectors, dim=-1) if scale else vectors, texts)
+    products = classify(vectors, texts)
+    return products * (scale / _lengths(vectors)[:, None]) if scale else products
 
 
 def label_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -258,10 +260,16 @@ def distance(vectors: torch.Tensor, wanted: torch.Tensor, scale: float) -> torch
     That is the paper's mean absolute difference where vectors are compared as they are, and 1 - cosine where only their
     direction counts.
     """
-    wanted = wanted.permute(0, 2, 3, 1)
-    return (
-        (1 - functional.cosine_similarity(vectors, wanted, dim=-1)).mean() if scale else (vectors - wanted).abs().mean()
-    )
+    wanted = wanted.permute(0, 2, 3, 1).contiguous()
+    if not scale:
+        return (vectors - wanted).abs().mean()
+    return (1 - (vectors * wanted).sum(dim=-1) / (_lengths(vectors) * _lengths(wanted))).mean()
+
+
+def _lengths(vectors: torch.Tensor) -> torch.Tensor:
+    """Lengths (B, h, w) of vectors (B, h, w, D), not 0: products are divided by them, which are fewer than numbers."""
+    lengths: torch.Tensor = torch.linalg.vector_norm(vectors, dim=-1)
+    return lengths.clamp_min(_SHORTEST)
 
 
 def running_mean(stays: float) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | int], torch.Tensor]:
