@@ -139,6 +139,12 @@ class Encoding:
                 use(number, item)
             done += len(chunk)
 
+    def trunk(self, job: Job, number: int) -> Generator[Progress, None, Trunk]:
+        """The tokens of one window that enter the last blocks."""
+        state = Progress(READING, 0, 1, "windows")
+        yield state
+        return (yield from self._trunk(job, [job.frame.box(number)], state))
+
     def is_long(self, job: Job) -> bool:
         """Whether so much is to be read that a first look is worth having: many windows, and more than two steps."""
         least = max(MANY_WINDOWS, 2 * self._batch(job))

@@ -26,6 +26,7 @@ from napari_clearclip.job import (
     valid_pixels,
 )
 from napari_clearclip.loading import Loader
+from napari_clearclip.looking import Looking
 from napari_clearclip.masking import Masking
 from napari_clearclip.measuring import Measuring
 from napari_clearclip.progress import Cancelled as Cancelled
@@ -248,6 +249,17 @@ class Pipeline:
             return job.clip, texts, None
         return job.clip, texts, (yield from self._encoding.means(job))
 
+    def looking_steps(
+        self, image: Any, settings: Settings, view: View | None = None, known: str = ""
+    ) -> Generator[Progress, None, Looking]:
+        """What inspection looks at: the image as a run with these settings reads it; prompts are not needed.
+
+        The arguments are those of `steps`.
+        """
+        view = view or View()
+        job = yield from self._prepared(Picture(image, view, known), settings, view, Edits(), None, with_model=True)
+        return Looking(job, self._encoding, self._words)
+
     def _segmentation(
         self, job: Job, cosines: Cosines, georeference: Georeference | None = None
     ) -> Generator[Progress, None, Segmentation]:
@@ -280,11 +292,17 @@ class Pipeline:
     def _prepare(
         self, picture: Picture, settings: Settings, view: View, edits: Edits, stack: Stack | None = None
     ) -> Generator[Progress, None, Job]:
-        """Load the model if there are words, fill in what it and the image recommend, set up coordinates."""
+        """What a run works on; what cannot be looked for is refused."""
         if not settings.objects:
             raise ValueError("there is nothing to look for; add at least one prompt")
         for prompt in settings.objects:
             domains.check_phrases(settings.model, prompt.words)
+        return (yield from self._prepared(picture, settings, view, edits, stack, bool(settings.worded)))
+
+    def _prepared(
+        self, picture: Picture, settings: Settings, view: View, edits: Edits, stack: Stack | None, with_model: bool
+    ) -> Generator[Progress, None, Job]:
+        """Load the model if it is needed, fill in what it and the image recommend, set up coordinates."""
         yield Progress("Looking at the image")
         from napari_clearclip.engine.device import use_threads
         from napari_clearclip.engine.view import plane_shape, resolve_view
@@ -297,7 +315,7 @@ class Pipeline:
         view = look.replace(scale=view.scale, unit=view.unit, bands=view.bands if stack is None else stack.names)
         clip = None
         frame = plain_frame(shape, settings)
-        if settings.worded:
+        if with_model:
             clip = yield from self._loader.steps(settings.model, self.runtime.device)
             settings = filled_in(settings, clip)
             frame = frame_of(shape, settings, clip.patch)

@@ -17,6 +17,7 @@ from napari_clearclip.engine.tower import Heads, Tower, join_heads
 from napari_clearclip.settings.reading import CROSSED
 
 if TYPE_CHECKING:
+    from napari_clearclip.engine.attention import Sides
     from napari_clearclip.engine.model import Clip
     from napari_clearclip.settings import Attention
 
@@ -179,12 +180,25 @@ def _attended(
     tower: Tower, index: int, tokens: torch.Tensor, row: Attention, bias: torch.Tensor | None, earlier: Sequence[Heads]
 ) -> torch.Tensor:
     """O(A v) of a block with the row's attention, layer scale included: (B, L, C)."""
+    heads = attend(sides_at(tower, index, tokens, row), row, bias, earlier)
+    return tower.scale(index, tower.output(index, join_heads(heads)))
+
+
+def sides_at(tower: Tower, index: int, tokens: torch.Tensor, row: Attention) -> dict[str, Sides]:
+    """What attends to what in a block that `tokens` (B, L, C) enter; see `sides_of`."""
     normed = tower.norm(index, tokens)
     letters = "".join({"v", *(letter for term in row.terms if term in PAIRS for letter in term)})
     if {"uu", "random"}.intersection(row.terms):
         letters += "q"  # whose length the others take on
-    heads = attend(sides_of(tower.project(index, normed, letters), normed, row), row, bias, earlier)
-    return tower.scale(index, tower.output(index, join_heads(heads)))
+    return sides_of(tower.project(index, normed, letters), normed, row)
+
+
+def bias_for(tower: Tower, grid: tuple[int, int], row: Attention, like: torch.Tensor) -> torch.Tensor | None:
+    """What a row adds to the logits (L, L) of a tower's tokens, where and as precise as `like`; None if nothing."""
+    if not row.bias:
+        return None
+    bias = _bias(grid, row.bias, like.device, like.dtype)
+    return bias if tower.prefix else bias[1:, 1:]
 
 
 def _keys(tower: Tower, tokens: torch.Tensor) -> torch.Tensor:
@@ -235,12 +249,7 @@ def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False) -> Fea
     if isinstance(clip.model.visual, Student):
         joint = torch.as_tensor(clip.model.visual.last(tokens)).float()
         return _features(joint[:, 1:], joint[:, 0], trunk.grid, row.debias)
-    lacking = unmet(row, clip.depth, bool(clip.tower.prefix), clip.tower.has_residual)
-    if lacking:
-        raise ValueError(f"this model cannot compute the variant. {lacking} Choose another variant")
-    if trunk.blocks != row.entry:
-        raise ValueError(f"the trunk ends before the last {trunk.blocks} blocks, but the variant reads {row.entry}")
-    tower = clip.tower.at(trunk.grid)
+    tower = tower_for(clip, trunk, row)
     mixed, entering = _mixed(tower, tokens, trunk.grid, row)
     joint = tower.read(mixed)
     if row.own_class:
@@ -252,13 +261,29 @@ def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False) -> Fea
     return _features(joint[:, tower.prefix :].float(), pooled.float(), trunk.grid, row.debias, found)
 
 
+def tower_for(clip: Clip, trunk: Trunk, row: Attention) -> Tower:
+    """The tower for a trunk's grid.
+
+    Raises
+    ------
+    ValueError
+        If the model cannot compute the row, or the trunk was encoded for another number of blocks.
+    """
+    if not clip.has_variants:
+        raise ValueError("a student (MaskCLIP+) has no attention to look at; choose the model that it learned from")
+    lacking = unmet(row, clip.depth, bool(clip.tower.prefix), clip.tower.has_residual)
+    if lacking:
+        raise ValueError(f"this model cannot compute the variant. {lacking} Choose another variant")
+    if trunk.blocks != row.entry:
+        raise ValueError(f"the trunk ends before the last {trunk.blocks} blocks, but the variant reads {row.entry}")
+    return clip.tower.at(trunk.grid)
+
+
 def _mixed(
     tower: Tower, tokens: torch.Tensor, grid: tuple[int, int], row: Attention
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What a variant makes of tokens, and the tokens that enter the last block; both (B, L, C)."""
-    bias = _bias(grid, row.bias, tokens.device, tokens.dtype) if row.bias else None
-    if bias is not None and not tower.prefix:
-        bias = bias[1:, 1:]
+    bias = bias_for(tower, grid, row, tokens)
     origin, earlier, outputs = tokens, list[Heads](), list[torch.Tensor]()
     last = tower.depth - 1
     for left in range(row.entry, 0, -1):

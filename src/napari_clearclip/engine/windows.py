@@ -103,6 +103,52 @@ class Frame:
         down, across = (self.resized[axis] / self.image[axis] for axis in (0, 1))
         return region[0] * down, region[1] * across, region[2] * down, region[3] * across
 
+    def windows_at(self, point: tuple[float, float]) -> list[int]:
+        """The numbers of the windows that hold a point of the image, that in whose middle it lies most first.
+
+        Parameters
+        ----------
+        point : tuple of 2 float
+            Row and column; pixel centres have whole numbers.
+
+        Raises
+        ------
+        ValueError
+            If the point lies outside the image.
+        """
+        if not all(-0.5 <= at < side - 0.5 for at, side in zip(point, self.image, strict=True)):
+            raise ValueError(f"the point {point} lies outside the image of {self.image} pixels; choose one inside")
+        lines = []
+        for axis, at in enumerate(self._resized_at(point)):
+            starts = _starts(self.resized[axis], self.window, self.stride)
+            reach = self.window_shape[axis]
+            held = [
+                (place, abs(start + reach / 2 - at)) for place, start in enumerate(starts) if 0 <= at - start < reach
+            ]
+            lines.append(held)
+        found = [(down + across, row * self.across + col) for row, down in lines[0] for col, across in lines[1]]
+        return [number for _, number in sorted(found)]
+
+    def _resized_at(self, point: tuple[float, float]) -> tuple[float, float]:
+        """A point of the image in resized pixels, whose edges have whole numbers."""
+        row, col = ((at + 0.5) * self.resized[axis] / self.image[axis] for axis, at in enumerate(point))
+        return row, col
+
+    def patch_at(self, number: int, point: tuple[float, float]) -> tuple[int, int]:
+        """Row and column of the patch of a window that holds a point of the image."""
+        places = zip(self._resized_at(point), self.box(number)[:2], self.padding, self.grid, strict=True)
+        row, col = (min(int((at - start + pad) / self.patch), size - 1) for at, start, pad, size in places)
+        return row, col
+
+    def patches_of(self, number: int) -> Region:
+        """Where a window's grid of patches lies, padding included: (y0, x0, y1, x1) in pixels of the image."""
+        edges = [
+            (start - pad + side * size * self.patch) * self.image[axis] / self.resized[axis]
+            for side in (0, 1)
+            for axis, (start, pad, size) in enumerate(zip(self.box(number)[:2], self.padding, self.grid, strict=True))
+        ]
+        return edges[0], edges[1], edges[2], edges[3]
+
     @property
     def window_shape(self) -> tuple[int, int]:
         """Shape of every window: the window's side, or less where the image is smaller."""

@@ -25,6 +25,8 @@ from napari_clearclip.gui.images.gallery import Images
 from napari_clearclip.gui.images.ruler import Ruler
 from napari_clearclip.gui.images.section import ImageSection
 from napari_clearclip.gui.images.sources import KEY, describe, key_of
+from napari_clearclip.gui.inspect.inspector import Inspector
+from napari_clearclip.gui.inspect.section import InspectSection
 from napari_clearclip.gui.layers.graphics import CanvasContext
 from napari_clearclip.gui.layers.results import Results
 from napari_clearclip.gui.layers.styles import left_behind
@@ -115,6 +117,8 @@ class Panel(QWidget):
         self.walk = Walk(napari_viewer, self.queue, self.controller, self.results, *places, executor)
         opened = open_pipeline or default_pipeline
         self.exports_all = ExportAll(self.walk, self.queue, self.controller, opened, executor)
+        self.inspect = InspectSection()
+        self.inspector = Inspector(napari_viewer, self.controller, self.images, self.inspect)
         self.message = self.segment.message
         preferences = read_preferences()
         self.controller.runtime = preferences.runtime
@@ -130,7 +134,7 @@ class Panel(QWidget):
         self._connect_values()
         self._actions = callbacks(self)
         self._unbind = bind(napari_viewer, self, self._actions)
-        drawn = (self._context, self.ruler, self.lessons)
+        drawn = (self._context, self.ruler, self.lessons, self.inspector)
         shown = (self.images, self.editor, self.census, self.results, self.readout)
         parts = (
             self.exports_all,
@@ -162,7 +166,7 @@ class Panel(QWidget):
         self.image.body.addWidget(self.channels)
         column.addWidget(self.notice)
         above = (self.queue, self.image, self.model, self.prompts, self.segment, self.refine, self.objects)
-        for section in (*above, self.exports, self.session):
+        for section in (*above, self.inspect, self.exports, self.session):
             column.addWidget(section, int(section is self.prompts))
         scroll = QScrollArea()
         scroll.setWidget(inside)
@@ -214,6 +218,7 @@ class Panel(QWidget):
         self.walk.said.connect(self._tell)
         self.prompts.selected.connect(self.census.select)
         self.census.said.connect(self.message.say)
+        self.inspector.said.connect(self.message.say)
         self.editor.said.connect(self.message.say)
         self.prompts.accept_objects.connect(self.editor.accept)
         self.segment.run.connect(self.run)

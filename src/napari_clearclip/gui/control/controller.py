@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
@@ -14,6 +16,9 @@ from napari_clearclip.gui.control.jobs import Job, Outcome, Reading, Run, Source
 from napari_clearclip.gui.control.runner import Executor, OpenPipeline, Runner
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Runtime, Settings
+
+if TYPE_CHECKING:
+    from napari_clearclip.pipeline import Pipeline
 
 
 class Controller:
@@ -259,6 +264,20 @@ class Controller:
         self._stop()
         for spot, asked in list(self._agenda.stale()):
             self._agenda.given_up[spot] = asked
+
+    def inspect(
+        self,
+        work: Callable[[Pipeline], Generator[Progress, None, Any]],
+        progress: Callable[[Progress], None],
+        finished: Callable[[Any], None],
+    ) -> Callable[[], None]:
+        """Do other work with the pipeline beside the jobs, entering nothing; what is returned stops it.
+
+        `finished` is called with what the work returns, with an error, or with None if it was stopped.
+        """
+        stop = threading.Event()
+        self._runner.inspect(work, stop, progress, finished)
+        return stop.set
 
     def forget(self, key: Hashable) -> None:
         """Drop all that belongs to an image that is gone; its running job is stopped."""

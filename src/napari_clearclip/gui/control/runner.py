@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -69,6 +70,32 @@ class Runner:
         """Work on a job; a stopped one reports None, and previews are told as progress."""
         self.job = job
         self._executor(self._work(job), partial(progress, job), partial(self._finish, job, finished))
+
+    def inspect(
+        self,
+        work: Callable[[Pipeline], Generator[Progress, None, Any]],
+        stop: threading.Event,
+        progress: Callable[[Progress], None],
+        finished: Callable[[Any], None],
+    ) -> None:
+        """Do other work with the pipeline: what comes out is what it returns, an error, or None if it was stopped."""
+        self._executor(self._inspected(work, stop), progress, finished)
+
+    def _inspected(
+        self, work: Callable[[Pipeline], Generator[Progress, None, Any]], stop: threading.Event
+    ) -> Generator[Progress, None, Any]:
+        try:
+            steps = work(self._opened())
+            try:
+                while not stop.is_set():
+                    yield next(steps)
+            except StopIteration as end:
+                return None if stop.is_set() else end.value
+            finally:
+                steps.close()
+        except Exception as error:  # the worker's boundary: whatever it is, the panel says it
+            return error
+        return None
 
     def stop(self) -> None:
         """Let the worker leave its job; it says so when it has."""

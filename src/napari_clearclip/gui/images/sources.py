@@ -221,7 +221,9 @@ def mismatch(layer: Image, picks: Iterable[Pick | None], others: Iterable[Image]
     return ""
 
 
-def placement(layer: Image, cell: tuple[float, float] = (1.0, 1.0)) -> dict[str, Any]:
+def placement(
+    layer: Image, cell: tuple[float, float] = (1.0, 1.0), start: tuple[float, ...] | None = None
+) -> dict[str, Any]:
     """Transform and axes of a layer that lies exactly on the image.
 
     Parameters
@@ -230,6 +232,9 @@ def placement(layer: Image, cell: tuple[float, float] = (1.0, 1.0)) -> dict[str,
         The image layer.
     cell : tuple of 2 float
         Height and width, in pixels of the array that was read, of one pixel of the new layer.
+    start : tuple of float, optional
+        For a layer of a part of one plane: the plane's index and the row and column of the part's upper left edge, in
+        pixels of the array that was read, whose outer edges are at 0.
 
     Returns
     -------
@@ -241,12 +246,13 @@ def placement(layer: Image, cell: tuple[float, float] = (1.0, 1.0)) -> dict[str,
     Pixel centres have whole coordinates, so that a cell of c pixels has its centre at (c - 1) / 2. napari's data to
     world is affine(rotate(shear(scale * x)) + translate): what comes before `affine` is applied to that centre.
     """
-    factor = np.ones(layer.ndim)
+    level = np.ones(layer.ndim)
     if layer.multiscale:
-        factor = np.asarray(layer.downsample_factors[level_of(layer)], float).copy()
+        level = np.asarray(layer.downsample_factors[level_of(layer)], float)
+    factor = level.copy()
     factor[-2:] *= cell
-    centre = np.zeros(layer.ndim)
-    centre[-2:] = (factor[-2:] - 1) / 2
+    centre = np.zeros(layer.ndim) if start is None else level * start
+    centre[-2:] += (factor[-2:] - 1) / 2
     if (axis := channels.axis_of(layer)) is not None:  # one plane, as thick as all channels
         factor[axis] = stored(layer).shape[axis]
         centre[axis] = (factor[axis] - 1) / 2

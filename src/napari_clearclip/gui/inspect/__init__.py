@@ -1,0 +1,1 @@
+"""What the model does with the image that is looked at: points, maps and curves."""

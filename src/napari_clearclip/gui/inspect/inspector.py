@@ -1,0 +1,219 @@
+"""From a click to layers and a table: asks the pipeline in the worker, and shows what comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from napari_clearclip.engine.attention import VARIANTS, variant, variant_name
+from napari_clearclip.gui.control.controller import Controller
+from napari_clearclip.gui.control.jobs import Source
+from napari_clearclip.gui.images.gallery import Images
+from napari_clearclip.gui.inspect.pointer import Pointer
+from napari_clearclip.gui.inspect.section import InspectSection
+from napari_clearclip.gui.inspect.shelf import Shelf
+from napari_clearclip.gui.prompts import listing
+from napari_clearclip.inspection.points import AttentionMap, Place, attention_steps, words_steps
+from napari_clearclip.progress import Progress
+from napari_clearclip.settings import Attention, Settings
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_clearclip.pipeline import Pipeline
+
+ATTENTION, OWN = "attention", "q-k attention"
+NO_IMAGE = "Open an image first."
+Steps = Generator[Progress, None, Any]
+
+
+class Inspector:
+    """Wires the section, the layers and the worker.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer.
+    controller : Controller
+        What is wanted of the image, and the pipeline that has read it.
+    images : Images
+        The image that is looked at.
+    section : InspectSection
+        The buttons.
+
+    Notes
+    -----
+    One inspection goes on at a time; a new one stops it. Nothing of it enters the history.
+    """
+
+    said = Signal(str)
+
+    def __init__(self, viewer: ViewerModel, controller: Controller, images: Images, section: InspectSection) -> None:
+        self._viewer, self._controller, self._images, self._section = viewer, controller, images, section
+        self.shelf = Shelf(viewer)
+        self.pointer = Pointer(viewer, self.shelf)
+        self._stop: Callable[[], None] | None = None
+        self._asked = self._working = 0  # the number of what was asked last, and of what is worked on
+        self._closed = False
+        self._point: tuple[float, float] | None = None
+        self._row: Attention | None = None
+        self._vocabulary: tuple[str, ...] = ()
+        self._maps: tuple[Source, list[AttentionMap]] | None = None
+        self.pointer.clicked.connect(self.look_at)
+        self.pointer.ended.connect(lambda: section.show_clicking(False))
+        section.click_wanted.connect(self._click)
+        section.compared.connect(self._choose_row)
+        section.head_chosen.connect(lambda _: self._show_maps())
+        section.vocabulary_changed.connect(self._choose_words)
+        section.cancelled.connect(self.cancel)
+        section.clear_wanted.connect(self.clear)
+        viewer.layers.events.removed.connect(self._on_layers)
+        viewer.layers.events.inserted.connect(self._on_layers)
+
+    def close(self) -> None:
+        """Stop, and let go of the viewer; once is enough, more does no harm."""
+        if not self._closed:
+            self._closed = True
+            self.cancel()
+            self.pointer.close()
+            self._viewer.layers.events.removed.disconnect(self._on_layers)
+            self._viewer.layers.events.inserted.disconnect(self._on_layers)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being inspected."""
+        return self._stop is not None
+
+    def cancel(self) -> None:
+        """Stop what is being inspected."""
+        self._asked += 1
+        if self._stop is not None:
+            self._stop()
+            self._stop, self._working = None, 0
+            self._section.show_progress(None)
+
+    def clear(self) -> None:
+        """Take everything away that inspection has made."""
+        self.cancel()
+        self.pointer.stop()
+        self.shelf.remove()
+        self._point = self._maps = None
+        self._section.show_words(())
+        self._section.show_heads(0)
+        self._section.about.clear()
+
+    # Points
+
+    def _click(self, on: bool) -> None:
+        image = self._images.current
+        if not on:
+            self.pointer.stop()
+        elif image is None:
+            self._section.show_clicking(False)
+            self.said.emit(NO_IMAGE)
+        else:
+            self.pointer.start(image)
+            self._section.show_clicking(True)
+
+    def _choose_row(self, row: Attention | None) -> None:
+        self._row = row
+        if self._point is not None:
+            self.look_at(self._point)
+
+    def _choose_words(self, text: str) -> None:
+        words = tuple(word for part in text.split(",") if (word := part.strip()))
+        if words != self._vocabulary:
+            self._vocabulary = words
+            if self._point is not None:
+                self.look_at(self._point)
+
+    def look_at(self, point: tuple[float, float]) -> None:
+        """Show where the patch at a point (row, column) looks, and what it is like."""
+        self._point = point
+        settings = self._controller.settings
+        row = self._row or settings.attention
+        rows = [row] if row.terms == ("qk",) else [row, variant("qk")]
+        self.ask(
+            lambda pipeline, source: _at_point(pipeline, source, settings, point, rows, self._vocabulary),
+            self._show_point,
+        )
+
+    def _show_point(self, source: Source, found: tuple[list[AttentionMap], Any, Place]) -> None:
+        maps, words, place = found
+        self._maps = source, maps
+        self._section.show_heads(len(maps[0].heads))
+        self._section.show_words(words)
+        share = maps[0].rest.mean() / max(maps[0].rest.mean() + maps[0].mean.sum(), 1e-12)
+        self._section.about.setText(f"From {place}. {100 * share:.0f} % of the attention goes to the class token.")
+        self._show_maps()
+
+    def _show_maps(self) -> None:
+        image = self._images.current
+        if self._maps is None or image is None:
+            return
+        source, maps = self._maps
+        head = self._section.heads.currentData()
+        which = "" if head is None else f", head {head + 1}"
+        for slot, found in zip((ATTENTION, OWN), maps, strict=False):
+            about = f"attention of {_title(found.row)}{which}, window {found.place.window + 1} of {found.place.windows}"
+            name = f"{image.name} · {about}"
+            self.shelf.show_map(
+                slot, name, image, source.view.plane, found.of(head), found.place.region, visible=slot == ATTENTION
+            )
+        if len(maps) == 1:
+            self.shelf.remove(OWN)
+
+    # The worker
+
+    def ask(self, work: Callable[[Pipeline, Source], Steps], show: Callable[[Source, Any], None]) -> None:
+        """Do some work on the image that is looked at, in the worker, and show what it returns."""
+        self.cancel()
+        source = self._images.source
+        if source is None:
+            self.said.emit(NO_IMAGE)
+            return
+        self._asked += 1
+        number = self._working = self._asked
+        self._section.show_progress(Progress("Looking at the image"))
+        stop = self._controller.inspect(
+            lambda pipeline: work(pipeline, source),
+            lambda progress: self._section.show_progress(progress) if number == self._asked else None,
+            partial(self._finish, number, source, show),
+        )
+        self._stop = stop if number == self._working else None
+
+    def _finish(self, number: int, source: Source, show: Callable[[Source, Any], None], found: Any) -> None:
+        if number != self._asked or self._closed:
+            return
+        self._stop, self._working = None, 0
+        self._section.show_progress(None)
+        if isinstance(found, Exception):
+            self.said.emit(listing.sentence(found))
+        elif found is not None and self._images.current is not None:
+            show(source, found)
+
+    def _on_layers(self, event: Any) -> None:
+        self._section.clear_button.setEnabled(any(True for _ in self.shelf))
+
+
+def _title(row: Attention) -> str:
+    name = variant_name(row)
+    return VARIANTS[name].title if name in VARIANTS else "your own variant"
+
+
+def _at_point(
+    pipeline: Pipeline,
+    source: Source,
+    settings: Settings,
+    point: tuple[float, float],
+    rows: list[Attention],
+    vocabulary: tuple[str, ...],
+) -> Generator[Progress, None, Any]:
+    """Attention maps and words of a point."""
+    read = partial(source.read, source.view.plane)
+    maps = yield from attention_steps(pipeline, read, settings, point, rows, source.view)
+    words, place = yield from words_steps(pipeline, read, settings, point, vocabulary, source.view)
+    return maps, words, place

@@ -1,0 +1,171 @@
+"""The section that looks inside the model: a point to click, the words it is like, and maps of the whole image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_clearclip.engine.attention import VARIANTS, variant_name
+from napari_clearclip.gui.forms import Choice
+from napari_clearclip.gui.sections import GAP, Fold, form_layout, hint, show_on
+from napari_clearclip.inspection.points import Likeness
+from napari_clearclip.progress import Progress
+from napari_clearclip.settings import Attention
+
+ABOUT = "What the model does with the image. Nothing here changes masks or enters the session."
+CLICKING = "Click on the image; drag to move it. Escape puts the tool away."
+SHOWN = "The variant above"
+_ROWS = 6  # words that are seen without scrolling
+
+
+class InspectSection(QWidget):
+    """Folded until it is wanted."""
+
+    click_wanted = Signal(bool)
+    compared = Signal(object)
+    head_chosen = Signal(object)
+    vocabulary_changed = Signal(str)
+    cancelled = Signal()
+    clear_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        inner = QWidget()
+        self.body = QVBoxLayout(inner)
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setSpacing(GAP)
+        self.fold = Fold("Inspect", inner)
+        font = self.fold.button.font()
+        font.setBold(True)
+        self.fold.button.setFont(font)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.fold)
+        self.body.addWidget(hint(ABOUT))
+        self._add_point()
+        self._add_words()
+        self._add_footer()
+        self.show_progress(None)
+        self.show_words(())
+
+    def _add_point(self) -> None:
+        self.click_button, self.variants, self.heads = QPushButton("Click a point"), Choice(), Choice()
+        self.click_button.setCheckable(True)
+        self.click_button.setToolTip("Click on the image: where its patch looks in the last block, and what it is like")
+        self.click_button.toggled.connect(self.click_wanted)
+        self.variants.setAccessibleName("Variant whose attention is shown")
+        self.variants.addItem(SHOWN, None)
+        for name, entry in VARIANTS.items():
+            if variant_name(entry.row) == name:
+                self.variants.addItem(entry.title, entry.row)
+        self.variants.setToolTip("Whose attention is shown; CLIP's own (q-k) comes as a layer beside it")
+        self.variants.activated.connect(lambda: self.compared.emit(self.variants.currentData()))
+        self.heads.setAccessibleName("Head whose attention is shown")
+        self.heads.activated.connect(lambda: self.head_chosen.emit(self.heads.currentData()))
+        self.show_heads(0)
+        for choice in (self.variants, self.heads):
+            choice.setMinimumWidth(80)
+        form = form_layout()
+        form.addRow("Attention of", self.variants)
+        form.addRow("Head", self.heads)
+        self.body.addWidget(self.click_button)
+        self.body.addLayout(form)
+        self.about = hint()
+        self.body.addWidget(self.about)
+
+    def _add_words(self) -> None:
+        self.words = QTableWidget(0, 3)
+        self.words.setHorizontalHeaderLabels(("What is this?", "Cosine", "Share"))
+        self.words.horizontalHeaderItem(2).setToolTip("Of a softmax over all words of the list")
+        header = self.words.horizontalHeader()
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for column in (1, 2):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        self.words.verticalHeader().hide()
+        self.words.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.words.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.words.setAccessibleName("Words that the point is like, the likest first")
+        self.more = QLineEdit()
+        self.more.setPlaceholderText("words to rank, with commas; empty: what the model knows")
+        self.more.setToolTip("Which words the point is compared with")
+        self.more.editingFinished.connect(lambda: self.vocabulary_changed.emit(self.more.text()))
+        self.body.addWidget(self.words)
+        self.body.addWidget(self.more)
+
+    def _add_footer(self) -> None:
+        self.bar, self.stage, self.running = QProgressBar(), hint(), QWidget()
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(8)
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.clicked.connect(lambda: self.cancelled.emit())
+        row = QHBoxLayout(self.running)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.bar, 1)
+        row.addWidget(self.cancel_button)
+        self.clear_button = QPushButton("Remove all of this")
+        self.clear_button.setToolTip("Take away every layer that was made here")
+        self.clear_button.clicked.connect(lambda: self.clear_wanted.emit())
+        self.body.addWidget(self.stage)
+        self.body.addWidget(self.running)
+        self.body.addWidget(self.clear_button)
+        self.clear_button.setEnabled(False)
+
+    def show_row(self, row: Attention | None) -> None:
+        """Show whose attention is shown."""
+        at = next((at for at in range(self.variants.count()) if self.variants.itemData(at) == row), 0)
+        self.variants.setCurrentIndex(at)
+
+    def show_heads(self, count: int) -> None:
+        """Offer the heads of a model; the one that is chosen stays if it is there."""
+        chosen = self.heads.currentData()
+        self.heads.clear()
+        self.heads.addItem("Mean of all", None)
+        for head in range(count):
+            self.heads.addItem(f"Head {head + 1}", head)
+        self.heads.setCurrentIndex(max(self.heads.findData(chosen), 0))
+        self.heads.setEnabled(count > 0)
+
+    def show_words(self, words: Sequence[Likeness]) -> None:
+        """Show ranked words; nothing before a point is clicked."""
+        self.words.setVisible(bool(words))
+        self.more.setVisible(bool(words) or bool(self.more.text()))
+        self.words.setRowCount(len(words))
+        right = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        for at, item in enumerate(words):
+            for column, text in enumerate((item.word, f"{item.cosine:.3f}", f"{100 * item.share:.0f} %")):
+                cell = QTableWidgetItem(text)
+                if column:
+                    cell.setTextAlignment(right)
+                self.words.setItem(at, column, cell)
+        high = self.words.verticalHeader().defaultSectionSize() * min(len(words), _ROWS)
+        self.words.setFixedHeight(high + self.words.horizontalHeader().sizeHint().height() + 4)
+        self.words.scrollToTop()
+
+    def show_progress(self, progress: Progress | None) -> None:
+        """Show how far it is; None when nothing is going on."""
+        self.running.setVisible(progress is not None)
+        self.stage.setVisible(progress is not None)
+        if progress is not None:
+            show_on(self.bar, progress)
+            self.stage.setText(progress.stage)
+
+    def show_clicking(self, clicking: bool) -> None:
+        """Show whether a click is waited for."""
+        self.click_button.setChecked(clicking)
+        if clicking and not self.words.rowCount():
+            self.about.setText(CLICKING)
+        elif self.about.text() == CLICKING:
+            self.about.clear()

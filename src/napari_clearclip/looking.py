@@ -1,0 +1,56 @@
+"""An image as a run reads it, for those who look inside the model: its windows, their tokens and features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clearclip.encoding import Encoding
+from napari_clearclip.job import Job
+from napari_clearclip.progress import Progress
+
+if TYPE_CHECKING:
+    from napari_clearclip.engine.encoder import Features, Trunk
+    from napari_clearclip.settings import Attention
+
+    Words = Callable[[Job, list[str]], Generator[Progress, None, dict[str, npt.NDArray[np.float32]]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Looking:
+    """An image, its model and its windows; what was read for a run is not read again.
+
+    Attributes
+    ----------
+    job : Job
+        Image, model, coordinates and settings with everything filled in.
+    """
+
+    job: Job
+    _encoding: Encoding
+    _words: Words
+
+    def by(self, row: Attention) -> Looking:
+        """The same image read by another variant."""
+        return replace(self, job=replace(self.job, settings=self.job.settings.replace(attention=row)))
+
+    def trunk(self, number: int) -> Generator[Progress, None, Trunk]:
+        """The tokens of a window that enter the blocks that the variant computes anew."""
+        return self._encoding.trunk(self.job, number)
+
+    def features(self, number: int) -> Generator[Progress, None, Features]:
+        """The features of a window."""
+        found: list[Features] = []
+        yield from self._encoding.visit(self.job, [number], lambda _, item: found.append(item))
+        return found[0]
+
+    def words(self, phrases: list[str]) -> Generator[Progress, None, dict[str, npt.NDArray[np.float32]]]:
+        """The unit vector (D,) of each phrase, in one sentence where a run would take ImageNet's 80."""
+        comparing = self.job.settings.comparing
+        short = comparing.replace(templates="single") if comparing.templates == "imagenet" else comparing
+        job = replace(self.job, settings=self.job.settings.replace(comparing=short))
+        return self._words(job, phrases)

@@ -1,0 +1,114 @@
+"""What is shown of the last block against loops written from the formulas, on random weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from napari_clearclip.engine.attention import VARIANTS, attend, unmet, variant
+from napari_clearclip.engine.encoder import bias_for, encode, sides_at, tower_for
+from napari_clearclip.engine.inspection import attention_of, entering, weights_of
+from napari_clearclip.settings import Attention
+
+State = dict[str, torch.Tensor]
+
+
+def images_for(clip: Any, number: int = 1) -> torch.Tensor:
+    side = [clip.grid[0] * clip.patch, (clip.grid[1] + 1) * clip.patch]
+    return torch.randn(number, 3, *side, generator=torch.Generator().manual_seed(5))
+
+
+def norm(x: torch.Tensor, state: State, name: str) -> torch.Tensor:
+    spread = x - x.mean(-1, keepdim=True)
+    unit = spread / torch.sqrt((spread**2).mean(-1, keepdim=True) + 1e-5)
+    return unit * state[f"visual.{name}.weight"].double() + state[f"visual.{name}.bias"].double()
+
+
+def heads_of(x: torch.Tensor, state: State, block: int, count: int) -> dict[str, list[list[torch.Tensor]]]:
+    """By letter, head and token: queries, keys and values of one image's tokens x (L, C), one by one."""
+    name = f"transformer.resblocks.{block}"
+    packed = state[f"visual.{name}.attn.in_proj_weight"].double(), state[f"visual.{name}.attn.in_proj_bias"].double()
+    width, normed = x.shape[1], norm(x, state, f"{name}.ln_1")
+    found = {}
+    for place, letter in enumerate("qkv"):
+        part = slice(place * width, (place + 1) * width)
+        tokens = [packed[0][part] @ token + packed[1][part] for token in normed]
+        found[letter] = [[token.chunk(count)[head] for token in tokens] for head in range(count)]
+    return found
+
+
+def softmax(logits: list[float]) -> list[float]:
+    most = max(logits)
+    exponents = [math.exp(value - most) for value in logits]
+    return [value / sum(exponents) for value in exponents]
+
+
+LOOPED = {
+    "clearclip": ("qq",),
+    "sclip": ("qq", "kk"),
+    "vanilla": ("qk",),
+    "vv": ("vv",),
+    "naclip": ("kk",),
+}
+
+
+@pytest.mark.parametrize("name", LOOPED)
+@pytest.mark.parametrize("patch", [(0, 0), (2, 1), (3, 4)])
+def test_a_patch_attends_as_a_loop_says(name: str, patch: tuple[int, int], clips: dict[str, Any]) -> None:
+    clip, _, state = clips["patch8"]
+    row, trunk = variant(name), encode(clip, images_for(clip))
+    patches, rest = attention_of(clip, trunk, row, patch)
+    letters = heads_of(trunk.tokens[0].double(), state, 2, 4)
+    at, (_, cols) = 1 + patch[0] * trunk.grid[1] + patch[1], trunk.grid
+    for head in range(4):
+        expected = [0.0] * trunk.tokens.shape[1]
+        for first, second in LOOPED[name]:
+            query = letters[first][head][at]
+            logits = [float(query @ key) / math.sqrt(len(query)) for key in letters[second][head]]
+            for other in range(1, len(logits)) if name == "naclip" else ():
+                y, x = divmod(other - 1, cols)
+                logits[other] += math.exp(-((y - patch[0]) ** 2 + (x - patch[1]) ** 2) / (2 * 5**2))
+            expected = [old + new for old, new in zip(expected, softmax(logits), strict=True)]
+        assert rest[head] == pytest.approx(expected[0], abs=1e-5)
+        torch.testing.assert_close(patches[head].flatten(), torch.tensor(expected[1:]), atol=1e-5, rtol=0)
+
+
+CUSTOM = {
+    "unit": Attention(terms=("qk", "vv"), unit=True, iterations=2, temperature=0.5),
+    "identity": Attention(terms=("qq", "identity"), gain=0.3),
+    "random": Attention(terms=("random", "uu"), projections=3, seed=2),
+    "cross": Attention(terms=("kk", "identity"), cross=0.4, bias=2, gain=2),
+}
+
+
+@pytest.mark.parametrize("row", [*(entry.row for entry in VARIANTS.values()), *CUSTOM.values()])
+def test_the_weights_are_those_that_make_the_features(row: Attention, clips: dict[str, Any]) -> None:
+    """Every row of A, times the values, is what `attend` gives; and each sums to what the row of the table says."""
+    clip = clips["patch14"][0]
+    assert not unmet(row, clip.depth)
+    trunk = encode(clip, images_for(clip, 2), row.entry)
+    tower = tower_for(clip, trunk, row)
+    with torch.inference_mode():
+        tokens, earlier = entering(tower, trunk.tokens, row)
+        sides = sides_at(tower, tower.depth - 1, tokens, row)
+        bias = bias_for(tower, trunk.grid, row, tokens)
+        expected, values = attend(sides, row, bias, earlier), sides["v"][0][0]
+        for at in range(tokens.shape[1]):
+            weights = weights_of(sides, row, bias, earlier, at)
+            torch.testing.assert_close((weights[..., None] * values).sum(2), expected[:, :, at], atol=1e-5, rtol=1e-5)
+            mass = row.gain * ((1 - row.cross) * len(row.terms) + row.cross)
+            torch.testing.assert_close(weights.sum(-1), torch.full(weights.shape[:2], mass), atol=1e-5, rtol=0)
+
+
+def test_what_is_not_there_is_refused(clips: dict[str, Any]) -> None:
+    clip = clips["patch8"][0]
+    trunk = encode(clip, images_for(clip))
+    with pytest.raises(ValueError, match=r"patch is \(4, 0\), but the window has 4 rows and 5 columns"):
+        attention_of(clip, trunk, Attention(), (4, 0))
+    with pytest.raises(ValueError, match="reads the last 6 blocks, and the model has 3"):
+        attention_of(clip, trunk, variant("gem"), (0, 0))
+    with pytest.raises(ValueError, match="the trunk ends before the last 1 blocks, but the variant reads 2"):
+        attention_of(clip, trunk, Attention(blocks=2), (0, 0))

@@ -1,0 +1,165 @@
+"""A point that is clicked, with a real small model: what layers and table show, and that nothing else changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_clearclip.gui.images.sources import KEY, is_source
+from napari_clearclip.gui.inspect.shelf import is_inspection
+from napari_clearclip.gui.panel import Panel
+from napari_clearclip.inspection import attention_map, words_at
+from napari_clearclip.pipeline import Pipeline
+from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings, Tiling
+
+from ..conftest import Bench
+
+IMAGE = np.random.default_rng(3).integers(0, 256, (3, 40, 60), np.uint8)
+
+
+class Opened:
+    """A panel on the second plane of a stack that is scaled and moved."""
+
+    def __init__(self, qtbot: Any, bench: Bench, pipeline: Pipeline, settings: Settings) -> None:
+        self.viewer, self.bench = ViewerModel(), bench
+        self.image = self.viewer.add_image(IMAGE, name="stack", scale=(5, 0.5, 0.5), translate=(1, 2, 3))
+        self.viewer.dims.set_point(0, 6)
+        self.panel = Panel(self.viewer, bench, lambda _: pipeline)
+        qtbot.addWidget(self.panel)
+        self.panel.controller.update(settings)
+        self.section, self.inspector = self.panel.inspect, self.panel.inspector
+
+    def click(self, row: float, col: float, drag: bool = False) -> None:
+        layer = self.viewer.layers.selection.active
+        event = SimpleNamespace(type="mouse_press", position=layer.data_to_world((1, row, col)))
+        steps = layer.mouse_drag_callbacks[-1](layer, event)
+        next(steps)
+        event.type = "mouse_move" if drag else "mouse_release"
+        next(steps, None)
+
+    @property
+    def made(self) -> list[Any]:
+        return [layer for layer in self.viewer.layers if is_inspection(layer)]
+
+    def named(self, text: str) -> Any:
+        return next(layer for layer in self.made if text in layer.name)
+
+    def words(self) -> list[str]:
+        table = self.section.words
+        return [table.item(row, 0).text() for row in range(table.rowCount())]
+
+
+@pytest.fixture
+def settings(tiny: Path) -> Settings:
+    return Settings(
+        model=Model(name="", pretrained=str(tiny)),
+        prompts=(Prompt(id="cat", phrase="cat"), Prompt(id="dog", phrase="dog")),
+        tiling=Tiling(short_side=40, window=32, stride=16),
+        comparing=Comparing(templates="single"),
+    )
+
+
+@pytest.fixture
+def opened(qtbot: Any, bench: Bench, tmp_path: Path, settings: Settings) -> Opened:
+    pipeline = Pipeline(Runtime(device="cpu", cache_folder=str(tmp_path / "cache")))
+    return Opened(qtbot, bench, pipeline, settings)
+
+
+@pytest.fixture
+def clicked(opened: Opened) -> Opened:
+    opened.section.more.setText("cat, dog, tree")
+    opened.section.more.editingFinished.emit()
+    opened.section.click_button.setChecked(True)
+    opened.click(35, 20)
+    opened.bench.drain()
+    return opened
+
+
+def test_a_click_shows_where_the_patch_looks_and_what_it_is_like(clicked: Opened, settings: Settings) -> None:
+    source = clicked.panel.images.source
+    assert source is not None
+    expected = attention_map(IMAGE, settings, (35, 20), source.view)
+    layer = clicked.named("attention of ClearCLIP")
+    np.testing.assert_allclose(layer.data[0], expected.mean, atol=1e-6)
+    assert layer.name == "inspect · stack · attention of ClearCLIP, window 4 of 6"
+    ranked = words_at(IMAGE, settings, (35, 20), ("cat", "dog", "tree"), source.view)
+    assert clicked.words() == [item.word for item in ranked]
+    assert clicked.section.about.text().startswith("From window 4 of 6, and 1 more window holds it.")
+    assert not clicked.named("Query-key").visible
+
+
+def test_the_map_lies_on_its_window_and_plane(clicked: Opened) -> None:
+    layer = clicked.named("attention of ClearCLIP")
+    assert layer.data.shape == (1, 4, 4)
+    for at, corner in (((0, -0.5, -0.5), (1, 8 - 0.5, -0.5)), ((0, 3.5, 3.5), (1, 40 - 0.5, 32 - 0.5))):
+        np.testing.assert_allclose(layer.data_to_world(at), clicked.image.data_to_world(corner))
+    np.testing.assert_allclose(clicked.named("point").data, [[1, 35, 20]])
+
+
+def test_another_head_or_variant_is_shown_in_the_same_place(clicked: Opened, settings: Settings) -> None:
+    source = clicked.panel.images.source
+    assert source is not None
+    clicked.section.heads.setCurrentIndex(3)
+    clicked.section.heads.activated.emit(3)
+    expected = attention_map(IMAGE, settings, (35, 20), source.view)
+    np.testing.assert_allclose(clicked.named("ClearCLIP, head 3").data[0], expected.heads[2], atol=1e-6)
+    assert not clicked.bench.waiting
+    count = len(clicked.viewer.layers)
+    at = next(at for at in range(clicked.section.variants.count()) if clicked.section.variants.itemText(at) == "SCLIP")
+    clicked.section.variants.setCurrentIndex(at)
+    clicked.section.variants.activated.emit(at)
+    clicked.bench.drain()
+    assert "attention of SCLIP, head 3" in clicked.named("SCLIP").name
+    assert len(clicked.viewer.layers) == count
+
+
+def test_nothing_is_a_result_or_enters_the_history(clicked: Opened) -> None:
+    assert len(clicked.made) == 3
+    assert not any(is_source(layer) for layer in clicked.made)
+    assert clicked.panel.images.layers == [clicked.image]
+    assert all("layer" not in layer.metadata[KEY] for layer in clicked.made)
+    assert clicked.viewer.layers[-3:] == clicked.made
+    clicked.section.clear_button.click()
+    assert not clicked.made
+    assert not clicked.section.clear_button.isEnabled()
+    assert clicked.words() == []
+    assert not clicked.section.click_button.isChecked()
+    assert list(clicked.viewer.layers) == [clicked.image]
+
+
+def test_a_drag_is_no_click_and_escape_puts_the_tool_away(opened: Opened) -> None:
+    opened.section.click_button.setChecked(True)
+    opened.click(35, 20, drag=True)
+    assert not opened.bench.waiting
+    opened.inspector.pointer.stop()
+    assert not opened.section.click_button.isChecked()
+    assert opened.viewer.layers.selection.active is opened.image
+
+
+def test_it_can_be_cancelled_and_a_late_answer_is_dropped(opened: Opened) -> None:
+    opened.inspector.look_at((3, 3))
+    opened.bench.step(2)
+    assert opened.inspector.busy
+    opened.inspector.look_at((35, 20))
+    opened.bench.drain()
+    assert "window 4 of 6" in opened.named("attention of ClearCLIP").name
+    assert not opened.inspector.busy
+    opened.inspector.clear()
+    opened.inspector.look_at((3, 3))
+    opened.bench.step(2)
+    opened.inspector.cancel()
+    opened.bench.drain()
+    assert not opened.made
+    assert not opened.section.running.isVisibleTo(opened.section)
+
+
+def test_what_cannot_be_is_said(opened: Opened) -> None:
+    opened.inspector.look_at((100, 3))
+    opened.bench.drain()
+    assert "lies outside the image of (40, 60) pixels" in opened.panel.message.label.text()
+    assert not opened.inspector.busy
