@@ -87,6 +87,10 @@ class ResNetTower:
         """The same, which are vectors in the text space."""
         return tokens
 
+    def share(self, part: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+        """The part itself, as `read` gives it."""
+        return part
+
     def pool(self, tokens: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
         """The vector (B, D) of the whole image: that of the mean token."""
         return read[:, 0]

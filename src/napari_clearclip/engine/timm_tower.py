@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from napari_clearclip.engine.tower import Heads, resample_positions, split_heads
+from napari_clearclip.engine.tower import Heads, normed_share, resample_positions, split_heads
 
 
 class TimmTower:
@@ -123,6 +123,19 @@ class TimmTower:
             normed = pool.proj(functional.linear(normed, pool.kv.weight[half:], bias))
             normed = normed + pool.mlp(pool.norm(normed)) if pool.mlp is not None else normed
         return torch.as_tensor(self._head(trunk.head(trunk.fc_norm(normed))))
+
+    def share(self, part: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+        """What a part of a whole adds to `read` of that."""
+        trunk = self._trunk
+        norms = [layer for layer in (trunk.norm, trunk.fc_norm) if isinstance(layer, nn.LayerNorm)]
+        linear = [layer for layer in (trunk.head, *self._head.modules()) if not list(layer.children())]
+        linear = [layer for layer in linear if not isinstance(layer, nn.Identity | nn.Dropout)]
+        if trunk.attn_pool is not None or len(norms) != 1 or not all(isinstance(layer, nn.Linear) for layer in linear):
+            raise ValueError("what this tower does after its last block cannot be split into parts")
+        shared = normed_share(norms[0], part, whole)
+        for layer in linear:
+            shared = functional.linear(shared, layer.weight)
+        return shared
 
     def pool(self, tokens: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
         """The vector (B, D) of the whole image."""

@@ -67,8 +67,23 @@ class Tower(Protocol):
     def read(self, tokens: torch.Tensor) -> torch.Tensor:
         """Vectors (B, L, D) in the text space, token by token."""
 
+    def share(self, part: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+        """What tokens that are a part (B, L, C) of a whole add to `read` of that: linear in the part, without biases.
+
+        Raises
+        ------
+        ValueError
+            If what follows the last block is not one norm and one linear layer.
+        """
+
     def pool(self, tokens: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
         """The vector (B, D) of the whole image, of tokens after the last block and what `read` makes of them."""
+
+
+def normed_share(norm: Any, part: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+    """What a part (B, L, C) adds to a layer norm of a whole, of which mean and spread are; without the norm's bias."""
+    spread = (whole.var(dim=-1, keepdim=True, unbiased=False) + norm.eps).sqrt()
+    return torch.as_tensor((part - part.mean(dim=-1, keepdim=True)) / spread * norm.weight)
 
 
 def split_heads(flat: torch.Tensor, heads: int) -> torch.Tensor:
@@ -149,6 +164,10 @@ class ClipTower:
     def read(self, tokens: torch.Tensor) -> torch.Tensor:
         """Vectors (B, L, D) in the text space, token by token."""
         return torch.as_tensor(self._visual.ln_post(tokens) @ self._visual.proj)
+
+    def share(self, part: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+        """What a part of a whole adds to `read` of that."""
+        return torch.as_tensor(normed_share(self._visual.ln_post, part, whole) @ self._visual.proj)
 
     def pool(self, tokens: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
         """The vector (B, D) of the whole image: the class token's."""
