@@ -98,6 +98,6 @@ def test_a_recipe_is_the_literal_loop(name: str, shape: tuple[int, int], pipelin
     labels = pipeline.run(image, settings, RGB).labels
     predicted = np.array([0, 1, 2, 3] if recipe.threshold else [0, 0, 1, 2, 3])[labels]
     top = classes.topk(2, dim=0).values
-    sure = ((top[0] - top[1] > 1e-3) & ((top[0] - recipe.threshold).abs() > 1e-3)).numpy()
+    sure = ((top[0] - top[1] > 1e-5) & ((top[0] - recipe.threshold).abs() > 1e-5)).numpy()
     assert sure.mean() > 0.5
     np.testing.assert_array_equal(predicted[sure], winner.numpy()[sure])
