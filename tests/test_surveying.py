@@ -145,6 +145,19 @@ def test_what_a_long_run_takes_is_said_once(
     assert said in notices[0].text
 
 
+def test_disk_that_is_allowed_when_it_is_asked_for_is_used(
+    settings: Settings, runtime: Runtime, windows: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_clearclip.surveying._LONG", 0)
+    pipeline = Pipeline(runtime.replace(store_bytes=0))
+    for state in pipeline.steps(IMAGE, settings, RGB):
+        if isinstance(state, Notice):
+            pipeline.runtime = pipeline.runtime.replace(store_bytes=state.disk)
+    count = windows["all"]
+    Pipeline(pipeline.runtime).run(IMAGE, settings, RGB)
+    assert windows["all"] == count
+
+
 def test_a_preview_comes_first(settings: Settings, runtime: Runtime) -> None:
     states: list[Progress] = list(Pipeline(runtime.replace(batch_size=3)).steps(IMAGE, settings, RGB, preview=True))
     shown = [place for place, state in enumerate(states) if isinstance(state, Preview)]

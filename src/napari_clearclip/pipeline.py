@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 
-TEXTS, FEATURES = "text", "features"  # folders of the cache
+TEXTS = "text"  # folder of the cache
 _MOST_TEXTS = 2**26  # bytes of phrases' vectors, which are no image's
 
 
@@ -79,7 +79,6 @@ class Pipeline:
         self._texts = Folder(cache_folder(self.runtime) / TEXTS)
         self._loader = Loader()
         self._encoding = Encoding(self._cache, self.runtime)
-        self._surveying = Surveying(self.store, self.runtime)
         self._teaching = Teaching(self._cache, self._encoding)
         self._measuring = Measuring(self._cache)
         self._stepping = Stepping(self._cache)
@@ -89,7 +88,7 @@ class Pipeline:
     @property
     def store(self) -> Store:
         """Where features of large images are kept."""
-        return Store(cache_folder(self.runtime) / FEATURES, self.runtime.store_bytes)
+        return Store.of(self.runtime)
 
     @property
     def device(self) -> str:
@@ -347,8 +346,9 @@ class Pipeline:
         found = {phrase: self._cache.get(key) for phrase, key in keys.items()}
         missing = {phrase: vector for phrase, vector in vectors.items() if found[phrase] is None}
         if missing:
-            if self._surveying.is_for(job):
-                made = yield from self._surveying.compare(job, missing, show, stage)
+            surveying = Surveying(lambda: self.store, self.runtime)
+            if surveying.is_for(job):
+                made = yield from surveying.compare(job, missing, show, stage)
             else:
                 made = yield from self._encoding.compare(job, missing, first, show, stage)
             for phrase, cosines in made.items():

@@ -36,9 +36,13 @@ class Preview(Progress):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Notice(Progress):
-    """How far a run is, and a sentence that the user should read before it goes on."""
+    """How far a run is, and a sentence that the user should read before it goes on.
+
+    `disk` is how many bytes it would keep on disk; what may be kept is read anew after this.
+    """
 
     text: str
+    disk: int = 0
 
 
 @dataclass(frozen=True)

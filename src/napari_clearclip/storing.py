@@ -13,10 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_clearclip.cache import cache_folder
+from napari_clearclip.settings import Runtime
+
 log = logging.getLogger(__name__)
 
 Rows = npt.NDArray[np.floating[Any]]
-_LOCK, _TEMPORARY = "lock", "part"
+_LOCK = "lock"
+_FOLDER = "features"  # of the cache
 
 
 class Volume:
@@ -95,6 +99,18 @@ class Store:
         """Bytes of all that is kept."""
         return sum(file.stat().st_size for file in self.folder.glob("*/*") if file.is_file())
 
+    @classmethod
+    def of(cls, runtime: Runtime) -> Store:
+        """The one that a runtime names."""
+        return cls(cache_folder(runtime) / _FOLDER, runtime.store_bytes)
+
+    def rows(self, image: str, key: str, shape: tuple[int, int, int], dtype: npt.DTypeLike) -> int:
+        """How many rows are there of an image by key; see `volume`."""
+        return self._found(image, key, shape, dtype).rows
+
+    def _found(self, image: str, key: str, shape: tuple[int, int, int], dtype: npt.DTypeLike) -> Volume:
+        return Volume(self.folder / image / f"{key}.features", shape, dtype)
+
     def clear(self) -> None:
         """Forget everything."""
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -124,7 +140,7 @@ class Store:
             return
         try:
             os.utime(self.folder / image)
-            found = Volume(self.folder / image / f"{key}.features", shape, dtype)
+            found = self._found(image, key, shape, dtype)
             self._make_room(size, found.path)
             yield found
         finally:

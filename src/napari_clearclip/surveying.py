@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,13 +39,13 @@ class Surveying:
 
     Parameters
     ----------
-    store : Store
-        Where features are kept.
+    store : callable
+        Returns where features are kept, and how much of them, as it stands.
     runtime : Runtime
         How much memory there is, and how features are stored.
     """
 
-    def __init__(self, store: Store, runtime: Runtime) -> None:
+    def __init__(self, store: Callable[[], Store], runtime: Runtime) -> None:
         self._store, self._runtime = store, runtime
         self._encoding = Encoding(Cache(0), runtime)  # windows are not kept: their features are, by cells
 
@@ -58,20 +58,22 @@ class Surveying:
     def _dtype(self) -> np.dtype[np.floating]:
         return np.dtype(self._runtime.storage)
 
-    def _notices(self, job: Job, have: int, keeps: bool) -> Iterator[Notice]:
+    def _notices(self, job: Job, key: str) -> Iterator[Notice]:
         """What reading the rest of an image takes, if that is long."""
+        store, shape = self._store(), self._shape(job)
+        have = store.rows(job.content, key, shape, self._dtype)
         count = sum(len(numbers) for numbers in _unread(job, have))
         speed = _CPU_SECONDS if job.clip.device == "cpu" else _GPU_SECONDS
         seconds = count * job.clip.work(job.frame.grid) * job.clip.depth * speed
         if seconds < _LONG:
             return
-        size = np.prod(self._shape(job), dtype=float) * self._dtype.itemsize / 1e9
-        most = f"{self._store.most / 1e9:.1f} GB"
-        kept = f"take {size:.1f} GB of at most {most} on disk, so that other phrases read none of them"
-        if not keeps:
-            kept = f"would take {size:.1f} GB on disk, where {most} are allowed, and are not kept for other phrases"
+        size = int(np.prod(shape, dtype=object)) * self._dtype.itemsize
+        disk, most = f"{size / 1e9:.1f} GB", f"{store.most / 1e9:.1f} GB"
+        kept = f"take {disk} of at most {most} on disk, so that other phrases read none of them"
+        if size > store.most:
+            kept = f"would take {disk} on disk, where {most} are allowed, and are not kept for other phrases"
         text = f"{count:,} windows are to be read, in about {seconds / 60:.0f} minutes; their features {kept}."
-        yield Notice("Reading windows", text=text)
+        yield Notice("Reading windows", text=text, disk=size)
 
     def _shape(self, job: Job) -> tuple[int, int, int]:
         return (*job.frame.cells, job.clip.width)
@@ -97,11 +99,11 @@ class Surveying:
         found = RowComparing(job.frame.cells, vectors)
         frame, positions = job.frame, job.settings.tiling.positions
         key = key_of("cells", job.key, job.settings.attention, frame.cells, frame.window, frame.stride, positions)
-        with self._store.volume(job.content, key, self._shape(job), self._dtype) as volume:
+        yield from self._notices(job, key)
+        with self._store().volume(job.content, key, self._shape(job), self._dtype) as volume:
             have = 0 if volume is None else volume.rows
             if volume is not None:
                 yield from _known(volume, have, found)
-            yield from self._notices(job, have, volume is not None)
             yield from self._read(job, have, volume, found, show, stage)
         return found.maps
 

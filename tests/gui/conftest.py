@@ -25,7 +25,7 @@ from napari_clearclip.gui.images.sources import key_of, source_of
 from napari_clearclip.gui.layers.results import Results
 from napari_clearclip.gui.layers.styles import left_behind
 from napari_clearclip.gui.prompts import listing
-from napari_clearclip.progress import Progress
+from napari_clearclip.progress import Notice, Progress
 from napari_clearclip.result import Scores, Segmentation
 from napari_clearclip.settings import Prompt, Runtime, Settings
 from napari_clearclip.splitting import Splitter
@@ -81,6 +81,8 @@ class CountingPipeline:
         self.runtime = runtime or Runtime()
         self.runs: list[tuple[Settings, View, Edits]] = []
         self.hints: list[dict[str, Any]] = []
+        self.long = False  # whether a run says that it takes long
+        self.disks: list[int] = []  # how much of the disk each run was given
         self.closed = 0
         self.released = 0
         self._told: dict[Any, tuple[np.ndarray, Tally]] = {}
@@ -91,6 +93,9 @@ class CountingPipeline:
         self.runs.append((settings, view, edits))
         self.hints.append(hints)
         try:
+            if self.long:
+                yield Notice("Reading windows", text="3 windows take 1.0 GB.", disk=10**9)
+            self.disks.append(self.runtime.store_bytes)
             for done in range(3):
                 yield Progress("Reading windows", done, 3)
         except GeneratorExit:

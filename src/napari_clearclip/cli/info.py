@@ -22,16 +22,16 @@ def show_info(clear: bool = False) -> int:
     from napari_clearclip.cache import cache_folder
     from napari_clearclip.engine.device import resolve_device
     from napari_clearclip.engine.model import cached_models
-    from napari_clearclip.pipeline import FEATURES, TEXTS
+    from napari_clearclip.pipeline import TEXTS
     from napari_clearclip.storing import Store
 
     device, reason = resolve_device("auto")
     show(f"device: {device} ({reason})")
-    folder = cache_folder(Runtime())
+    folder, store = cache_folder(Runtime()), Store.of(Runtime())
     if clear:
-        Store(folder / FEATURES, 0).clear()
+        store.clear()
     show(f"cache of text vectors: {folder / TEXTS} ({_size(folder / TEXTS)})")
-    show(f"features of large images: {folder / FEATURES} ({_size(folder / FEATURES)}); `info --clear` removes them")
+    show(f"features of large images: {store.folder} ({_size(store.folder)}); `info --clear` removes them")
     words = len(domains.vocabulary(Model()))
     show(f"model demo: {f'bundled, knows {words} words' if words else 'missing from this installation'}")
     cached = cached_models()

@@ -122,7 +122,8 @@ class Panel(QWidget):
         self.message = self.segment.message
         preferences = read_preferences()
         self.controller.runtime = preferences.runtime
-        self.equipment = Equipment(self.model, self.controller, executor, preferences.offer_models)
+        asking = self.model, self.segment.question
+        self.equipment = Equipment(*asking, self.controller, executor, preferences.offer_models)
         self.tutor = Tutor(self, self.controller, lambda: self.images.sources, executor, opened)
         self._taken: set[str] = set()
         self._coverage: dict[Hashable, Mapping[str, float]] = {}

@@ -17,10 +17,12 @@ from napari_clearclip.gui.control.history import State
 from napari_clearclip.gui.control.worker import Machine, in_thread, machine
 from napari_clearclip.gui.models import equipment as equipment_module
 from napari_clearclip.gui.models.dialog import ModelDialog
+from napari_clearclip.gui.models.disk import DiskQuestion
 from napari_clearclip.gui.models.equipment import Equipment
 from napari_clearclip.gui.models.section import ModelSection
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Model, Settings
+from napari_clearclip.storing import Store
 
 from ..conftest import Bench, CountingPipeline, looking, source
 
@@ -39,7 +41,9 @@ class Room:
         self.section = ModelSection()
         qtbot.addWidget(self.section)
         self.controller = Controller(bench, lambda _: self.pipeline, State(Settings(model=Model())))
-        self.equipment = Equipment(self.section, self.controller, bench, offer)
+        self.question = DiskQuestion()
+        qtbot.addWidget(self.question)
+        self.equipment = Equipment(self.section, self.question, self.controller, bench, offer)
         self.chosen: list[Model] = []
         self.told: list[str] = []
         self.equipment.chosen.connect(self.chosen.append)
@@ -388,7 +392,7 @@ def test_a_failed_download_keeps_the_model_and_says_what_to_do(hub: Any, publish
 
 
 def test_a_worker_leaves_a_server_that_hangs(hub: Any, published: Model, room: Room, qtbot: Any) -> None:
-    equipment = Equipment(room.section, room.controller, in_thread, offer=False)
+    equipment = Equipment(room.section, room.question, room.controller, in_thread, offer=False)
     hub.hangs = "HEAD"
     equipment.choose(published)
     qtbot.waitUntil(lambda: ("HEAD", "/somebody/plain/resolve/main/open_clip_model.safetensors") in hub.asked)
@@ -449,3 +453,57 @@ def test_memory_is_told_and_released(room: Room) -> None:
     assert room.pipeline.released == 1
     assert room.section.held.text() == "Nothing is held."
     assert not room.section.release_button.isEnabled()
+
+
+@pytest.fixture
+def kept(room: Room, tmp_path: Path) -> Path:
+    """Features of a large image, 3 MB."""
+    room.controller.runtime = room.controller.runtime.replace(cache_folder=str(tmp_path))
+    file = Store.of(room.controller.runtime).folder / "image" / "key.features"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bytes(3 * 10**6))
+    return file
+
+
+def test_disk_is_limited_and_cleared(room: Room, kept: Path) -> None:
+    room.section.machine.button.click()
+    disk = room.section.disk
+    assert disk.most.value() == 2.0
+    assert disk.kept.text() == "3 MB kept of large images."
+    disk.most.setValue(0.5)
+    assert room.controller.runtime.store_bytes == 5 * 10**8
+    click(disk.clear_button)
+    assert not kept.exists()
+    assert disk.kept.text() == "Nothing is kept of large images."
+    assert not disk.clear_button.isEnabled()
+
+
+def test_a_long_run_is_asked_about_with_the_disk_it_may_have(room: Room, kept: Path) -> None:
+    room.pipeline.long = True
+    room.controller.update(looking())
+    room.controller.look_at(source())
+    room.controller.run()
+    room.bench.step(2)
+    question = room.question
+    assert question.isVisible()
+    assert question.label.text() == "3 windows take 1.0 GB."
+    assert question.disk.kept.text() == "3 MB kept of large images."
+    question.disk.most.setValue(1.5)
+    assert question.isVisible()
+    click(question.go_button)
+    assert not question.isVisible()
+    room.bench.drain()
+    assert room.pipeline.disks == [15 * 10**8]
+
+
+@pytest.mark.parametrize("button", ["leave_button", "close_button"])
+def test_a_long_run_is_refused(button: str, room: Room, kept: Path) -> None:
+    room.pipeline.long = True
+    room.controller.update(looking())
+    room.controller.look_at(source())
+    room.controller.run()
+    room.bench.step(2)
+    click(getattr(room.question, button))
+    room.bench.drain()
+    assert not room.question.isVisible()
+    assert not room.pipeline.disks

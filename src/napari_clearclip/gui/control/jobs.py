@@ -152,6 +152,7 @@ class Job:
 
     `reading` is what it is read with, `question` what is asked, in short, `preview` whether to show how far it is, and
     `known` names the pixels that the result shown is of, where there is one and the image was not looked at since.
+    `agreed` is set once a long run may go on.
     """
 
     source: Source
@@ -162,6 +163,7 @@ class Job:
     preview: bool = False
     known: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
+    agreed: threading.Event = field(default_factory=threading.Event)
 
     @property
     def spot(self) -> Spot:

@@ -8,11 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_clearclip.gui.control.jobs import Job, Outcome
-from napari_clearclip.progress import Preview, Progress
+from napari_clearclip.progress import Notice, Preview, Progress
 from napari_clearclip.settings import Runtime
 
 if TYPE_CHECKING:
     from napari_clearclip.pipeline import Pipeline
+
+_WAIT = 0.1  # seconds between two looks for an answer
 
 Work = Generator["Progress | Outcome", None, "Outcome | Exception | None"]
 OpenPipeline = Callable[[Runtime], "Pipeline"]
@@ -138,6 +140,8 @@ class Runner:
                 while not job.stop.is_set():
                     state = next(steps)
                     yield Outcome.of(source, state.segmentation, True) if isinstance(state, Preview) else state
+                    if isinstance(state, Notice):
+                        yield from self._agreed(job)
             except StopIteration as end:
                 self.device = pipeline.device, pipeline.device_reason
                 return Outcome.of(source, end.value)
@@ -147,14 +151,22 @@ class Runner:
             return error
         return None
 
+    def _agreed(self, job: Job) -> Generator[Progress, None, None]:
+        """Wait until a long run may go on, or is stopped."""
+        while not job.stop.is_set() and not job.agreed.wait(_WAIT):
+            yield Progress("Waiting for your answer")
+        if self._pipeline is not None:
+            pipeline = self._pipeline[1]
+            pipeline.runtime = pipeline.runtime.replace(store_bytes=self.runtime.store_bytes)
+
     def _opened(self) -> Pipeline:
-        """The pipeline for the chosen device."""
-        threads = self.runtime.threads
-        if self._pipeline is None or self._pipeline[0].replace(threads=threads) != self.runtime:
+        """The pipeline for the chosen device, as many cores and as much disk as are chosen by now."""
+        light = {"threads": self.runtime.threads, "store_bytes": self.runtime.store_bytes}
+        if self._pipeline is None or self._pipeline[0].replace(**light) != self.runtime:
             self._free()
             self._pipeline = (self.runtime, self._open_pipeline(self.runtime))
         pipeline = self._pipeline[1]
-        pipeline.runtime = pipeline.runtime.replace(threads=threads)
+        pipeline.runtime = pipeline.runtime.replace(**light)
         return pipeline
 
     def _let_go(self) -> None:

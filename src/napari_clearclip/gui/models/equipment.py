@@ -14,11 +14,13 @@ from napari_clearclip.gui.control.runner import Executor
 from napari_clearclip.gui.control.worker import Machine, machine
 from napari_clearclip.gui.models.choices import entries, entry_of, title_of
 from napari_clearclip.gui.models.dialog import ModelDialog
+from napari_clearclip.gui.models.disk import DiskQuestion
 from napari_clearclip.gui.models.section import ModelSection
 from napari_clearclip.gui.preferences import stop_offering_models
 from napari_clearclip.loading import Fetcher
-from napari_clearclip.progress import Progress
+from napari_clearclip.progress import Notice, Progress
 from napari_clearclip.settings import Model
+from napari_clearclip.storing import Store
 
 Download = Generator[Progress, None, "bool | Exception | None"]
 
@@ -30,6 +32,8 @@ class Equipment:
     ----------
     section : ModelSection
         Where it is shown.
+    question : DiskQuestion
+        Where it is asked whether a long run may go on.
     controller : Controller
         Whose runtime and memory it is.
     executor : Executor
@@ -46,8 +50,16 @@ class Equipment:
     failed = Signal(Exception)
     said = Signal(str)
 
-    def __init__(self, section: ModelSection, controller: Controller, executor: Executor, offer: bool) -> None:
-        self._section, self._controller, self._executor = section, controller, executor
+    def __init__(
+        self,
+        section: ModelSection,
+        question: DiskQuestion,
+        controller: Controller,
+        executor: Executor,
+        offer: bool,
+    ) -> None:
+        self._section, self._question = section, question
+        self._controller, self._executor = controller, executor
         self._offer = offer
         self._machine: Machine | None = None
         self._shown: Model | None = None
@@ -61,6 +73,13 @@ class Equipment:
         section.device_chosen.connect(self._choose_device)
         section.threads_chosen.connect(self._choose_threads)
         section.release_wanted.connect(self._release)
+        section.machine.button.toggled.connect(self._show_disk)
+        question.agreed.connect(controller.go_on)
+        question.refused.connect(controller.cancel)
+        controller.asked.connect(self._ask)
+        for part in (section.disk, question.disk):
+            part.chosen.connect(self._choose_disk)
+            part.clear_wanted.connect(self._clear_disk)
 
     # What this machine has
 
@@ -87,6 +106,7 @@ class Equipment:
         self._section.show_model(entry_of(model, published))
         self._section.show_runtime(self._controller.runtime, 0 if found is None else found.threads)
         self._section.show_held(self._controller.held)
+        self._show_disk()
         wanted = self._offer and found is not None and not here and model == Model() and self._stop is None
         self._section.show_offer(wanted)
         if self._dialog is not None and self._dialog.isVisible():
@@ -102,6 +122,8 @@ class Equipment:
         if self._controller.device is not None:
             self._section.show_device(*self._controller.device)
         self._section.show_held(self._controller.held)
+        if self._section.disk.isVisible():
+            self._show_disk()
 
     # Models
 
@@ -191,6 +213,26 @@ class Equipment:
     def _release(self) -> None:
         self._controller.release()
         self._section.show_held(self._controller.held)
+
+    def _ask(self, notice: Notice | None) -> None:
+        self._show_disk()
+        self._question.ask(notice)
+
+    def _choose_disk(self, most: int) -> None:
+        self._controller.runtime = self._controller.runtime.replace(store_bytes=most)
+        self._show_disk()
+
+    def _clear_disk(self) -> None:
+        Store.of(self._controller.runtime).clear()
+        self._show_disk()
+
+    def _show_disk(self, *_: object) -> None:
+        """Show how much of the disk large images may have, and how much they have."""
+        runtime = self._controller.runtime
+        kept = Store.of(runtime).used
+        for part in (self._section.disk, self._question.disk):
+            part.show_most(runtime.store_bytes)
+            part.show_kept(kept)
 
     def close(self) -> None:
         """Leave the download and close the list; the widgets may be gone already."""

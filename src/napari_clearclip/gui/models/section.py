@@ -12,6 +12,7 @@ from superqt.utils import signals_blocked
 from napari_clearclip.gui.amounts import bytes_text, progress_text
 from napari_clearclip.gui.forms import Choice, Integer
 from napari_clearclip.gui.models.choices import Entry, state_text
+from napari_clearclip.gui.models.disk import DiskRow
 from napari_clearclip.gui.sections import GAP, Fold, Message, Section, form_layout, hint, show_on
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Runtime
@@ -105,6 +106,8 @@ class ModelSection(Section):
         form.addRow("CPU cores", self.threads)
         form.addRow("Memory", self.release_button)
         form.addRow("", self.held)
+        self.disk = DiskRow()
+        form.addRow("Disk", self.disk)
         column.addLayout(form)
         self.devices.textActivated.connect(self.device_chosen)
         self.threads.valueChanged.connect(lambda value: self.threads_chosen.emit(value or None))

@@ -13,6 +13,7 @@ from napari_clearclip.engine.sizes import Sizes, sizes_of
 from napari_clearclip.gui.amounts import progress_text
 from napari_clearclip.gui.forms import Choice, Form, edit
 from napari_clearclip.gui.images.planes import PlaneRow
+from napari_clearclip.gui.models.disk import DiskQuestion
 from napari_clearclip.gui.sections import GAP, Fold, Message, Section, form_layout, hint, show_on, title
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Comparing, Deciding, Settings, Tiling
@@ -142,8 +143,8 @@ class SegmentSection(Section):
         for button, stretch in ((self.run_button, 2), (self.cancel_button, 1)):
             button.setMinimumHeight(30)
             row.addWidget(button, stretch)
-        self.message = Message()
-        for widget in (self.message, self.stale, self.stage, self.cost, self.bar):
+        self.message, self.question = Message(), DiskQuestion()
+        for widget in (self.message, self.question, self.stale, self.stage, self.cost, self.bar):
             column.addWidget(widget)
         column.addLayout(row)  # at the bottom, so that the buttons stay where they are whatever is said above
         self.patience = QTimer(footer)
