@@ -171,6 +171,36 @@ def test_a_preview_comes_first(settings: Settings, runtime: Runtime) -> None:
     assert [state for state in states[at:] if state.stage == "Reading windows"][-1].done == 9 * 14
 
 
+def previewed(settings: Settings, runtime: Runtime, first: Any) -> tuple[list[Segmentation], Segmentation]:
+    """What is shown on the way, and what comes out."""
+    steps = Pipeline(runtime).steps(IMAGE, settings, RGB, preview=True, first=first)
+    shown: list[Segmentation] = []
+    while True:
+        try:
+            state = next(steps)
+        except StopIteration as end:
+            return shown, end.value
+        shown += [state.segmentation] if isinstance(state, Preview) else []
+
+
+def test_what_is_in_view_is_shown_first_and_read_once(
+    settings: Settings, runtime: Runtime, windows: Counter[str]
+) -> None:
+    runtime = runtime.replace(store_bytes=0, cache_bytes=60_000, batch_size=3)
+    _, plain = previewed(settings, runtime, None)
+    count = windows.pop("all")
+    shown, final = previewed(settings, runtime, (100, 190, 140, 230))
+    assert windows["all"] == count
+    np.testing.assert_array_equal(final.scores.values, plain.scores.values)
+    cells = final.scores.values.shape[1:]
+    rows, cols = (slice(-(-start * n // whole), stop * n // whole) for start, stop, n, whole in (
+        (100, 140, cells[0], 150), (190, 230, cells[1], 231)
+    ))  # fmt: skip
+    for early in shown[1:]:
+        np.testing.assert_allclose(early.scores.values[:, rows, cols], final.scores.values[:, rows, cols], atol=1e-6)
+    assert np.abs(shown[1].scores.values[:, : cells[0] // 2] - final.scores.values[:, : cells[0] // 2]).max() > 1e-4
+
+
 def test_pixels_without_data_stay_empty(settings: Settings, runtime: Runtime) -> None:
     image = IMAGE.astype(np.float32)
     image[70:, :40] = np.nan

@@ -131,7 +131,7 @@ class Encoding:
     ) -> Generator[Progress, None, None]:
         """Call `use` with the number and the features of each of some windows."""
         box, done = job.frame.box, 0
-        for chunk in _chunks(numbers, self._batch(job)):
+        for chunk in self.batches(job, numbers):
             state = Progress(LEARNING, done, len(numbers), "windows")
             yield state
             features = yield from self._features(job, [box(number) for number in chunk], state)
@@ -144,6 +144,10 @@ class Encoding:
         state = Progress(READING, 0, 1, "windows")
         yield state
         return (yield from self._trunk(job, [job.frame.box(number)], state))
+
+    def batches(self, job: Job, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+        """The numbers of windows that go through the image encoder together."""
+        return _chunks(numbers, self._batch(job))
 
     def is_long(self, job: Job) -> bool:
         """Whether so much is to be read that a first look is worth having: many windows, and more than two steps."""

@@ -348,7 +348,7 @@ class Pipeline:
         if missing:
             surveying = Surveying(lambda: self.store, self.runtime)
             if surveying.is_for(job):
-                made = yield from surveying.compare(job, missing, show, stage)
+                made = yield from surveying.compare(job, missing, first, show, stage)
             else:
                 made = yield from self._encoding.compare(job, missing, first, show, stage)
             for phrase, cosines in made.items():

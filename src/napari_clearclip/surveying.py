@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.cache import Cache, key_of
-from napari_clearclip.encoding import Encoding, Show
+from napari_clearclip.encoding import Cosines, Encoding, Show
 from napari_clearclip.job import Job
 from napari_clearclip.progress import Notice, Pace, Progress
 from napari_clearclip.settings import Runtime
 from napari_clearclip.storing import Store
 
 if TYPE_CHECKING:
-    import torch
-
     from napari_clearclip.engine.encoder import Features
     from napari_clearclip.engine.stitching import RowComparing
+    from napari_clearclip.engine.windows import Region
     from napari_clearclip.storing import Volume
 
 
@@ -79,8 +79,8 @@ class Surveying:
         return (*job.frame.cells, job.clip.width)
 
     def compare(
-        self, job: Job, vectors: dict[str, FloatArray], show: Show | None, stage: str
-    ) -> Generator[Progress, None, dict[str, torch.Tensor]]:
+        self, job: Job, vectors: dict[str, FloatArray], first: Region | None, show: Show | None, stage: str
+    ) -> Generator[Progress, None, Cosines]:
         """Cosines of some phrases on the cells; only rows that are not on disk go through the image encoder.
 
         Parameters
@@ -89,8 +89,11 @@ class Surveying:
             Image, model and coordinates.
         vectors : dict of str to (D,) float32 array
             Each phrase's unit vector.
+        first : tuple of 4 float or None
+            The part of the image that is shown first, if its windows are few.
         show : callable or None
-            Called with what is finished, after an eighth of the rows and whenever they are twice as many.
+            Called with what is finished: what is shown first, then after an eighth of the rows and whenever they are
+            twice as many.
         stage : str
             What the progress is called.
         """
@@ -104,11 +107,58 @@ class Surveying:
             have = 0 if volume is None else volume.rows
             if volume is not None:
                 yield from _known(volume, have, found)
-            yield from self._read(job, have, volume, found, show, stage)
+            ahead = _Ahead({}, {})
+            if show is not None and first is not None:
+                ahead = yield from self._look(job, have, vectors, first, stage)
+                if ahead.maps:
+                    yield from show(ahead.filling(found.maps))
+            yield from self._read(job, have, volume, found, ahead, show, stage)
         return found.maps
 
+    def _look(
+        self, job: Job, have: int, vectors: dict[str, FloatArray], first: Region, stage: str
+    ) -> Generator[Progress, None, _Ahead]:
+        """What is to be shown first, read ahead of its row; nothing where that is much of the image.
+
+        Windows are read in the company that they would have later, so that not a bit depends on where one looks.
+        """
+        from napari_clearclip.engine.compare import compare
+        from napari_clearclip.engine.stitching import Stitching
+
+        job, frame = job.by_rows(), job.frame
+        y0, x0, y1, x1 = frame.to_resized(first)
+        rows = [row for row in _unread(job, have) if frame.box(row[0])[0] < y1 and y0 < frame.box(row[0])[2]]
+        batches = [
+            batch
+            for row in rows
+            for batch in self._encoding.batches(job, row)
+            if frame.box(batch[0])[1] < x1 and x0 < frame.box(batch[-1])[3]
+        ]
+        count, (down, across) = sum(map(len, batches)), frame.grid
+        room = self._runtime.cache_bytes // (2 * down * across * job.clip.width * self._dtype.itemsize)
+        if count > min(frame.count // 4, room):
+            return _Ahead({}, {})
+        stitching = Stitching(frame)
+        kept: dict[int, Features] = {}
+
+        def add(number: int, features: Features) -> None:
+            kept[number] = features
+            stitching.add(number, {phrase: compare(features, vector)[0] for phrase, vector in vectors.items()})
+
+        for batch in batches:
+            for _ in self._encoding.visit(job, batch, add):
+                yield Progress(stage, len(kept), frame.count, "windows")
+        return _Ahead(kept, stitching.maps())
+
     def _read(
-        self, job: Job, have: int, volume: Volume | None, found: RowComparing, show: Show | None, stage: str
+        self,
+        job: Job,
+        have: int,
+        volume: Volume | None,
+        found: RowComparing,
+        ahead: _Ahead,
+        show: Show | None,
+        stage: str,
     ) -> Generator[Progress, None, None]:
         """Rows of cells from the image, those before `have` left out."""
         from napari_clearclip.engine.stitching import RowStitching
@@ -122,18 +172,43 @@ class Surveying:
             stitching.add(frame.box(number), features.vectors[0])
 
         for numbers in _unread(job, have):
-            began = time.perf_counter()
-            for state in self._encoding.visit(job, numbers, add):
-                yield Progress(stage, numbers[0] + state.done, frame.count, "windows", pace.rate)
-            pace = pace.after(len(numbers), time.perf_counter() - began)
+            began, before = time.perf_counter(), len(ahead.features)
+            for batch in self._encoding.batches(job, numbers):
+                if ahead.give(batch, add):
+                    continue
+                for _ in self._encoding.visit(job, batch, add):
+                    yield Progress(stage, batch[0], frame.count, "windows", pace.rate)
+            pace = pace.after(len(numbers) - before + len(ahead.features), time.perf_counter() - began)
             rows = stitching.finished(frame.box(numbers[-1])).astype(self._dtype)
             volume = _appended(volume, rows)
             found.add(at, rows)  # as a later phrase will find them
             at += len(rows)
             if show is not None and worth_showing <= at < frame.cells[0]:
                 worth_showing = 2 * at
-                yield from show(found.maps)
+                yield from show(ahead.filling(found.maps))
         yield Progress(stage, frame.count, frame.count, "windows", pace.rate)
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """Windows that were read before it was their turn: features until they are given, and cosines on the cells."""
+
+    features: dict[int, Features]
+    maps: Cosines
+
+    def give(self, batch: Sequence[int], add: Callable[[int, Features], None]) -> bool:
+        """Add the features of a batch, and let them go; whether they are there."""
+        if batch[0] not in self.features:
+            return False
+        for number in batch:
+            add(number, self.features.pop(number))
+        return True
+
+    def filling(self, maps: Cosines) -> Cosines:
+        """The maps, and where they are unknown what was read ahead."""
+        if not self.maps:
+            return maps
+        return {phrase: map_.where(~map_.isnan(), self.maps[phrase]) for phrase, map_ in maps.items()}
 
 
 def _unread(job: Job, have: int) -> Iterator[range]:

@@ -32,7 +32,7 @@ class Stitching:
     """
 
     def __init__(self, frame: Frame) -> None:
-        self._frame, self._boxes = frame, frame.boxes
+        self._frame = frame
         self._next = 0
         self._waiting: dict[int, Mapping[str, torch.Tensor]] = {}
         self._totals: dict[str, torch.Tensor] = {}
@@ -48,8 +48,9 @@ class Stitching:
     def _put(
         self, totals: dict[str, torch.Tensor], count: torch.Tensor, number: int, maps: Mapping[str, torch.Tensor]
     ) -> None:
-        rows, cols = (torch.from_numpy(weights) for weights in self._frame.sampling(self._boxes[number]))
-        inside = self._frame.cells_in(self._boxes[number])
+        box = self._frame.box(number)
+        rows, cols = (torch.from_numpy(weights) for weights in self._frame.sampling(box))
+        inside = self._frame.cells_in(box)
         for name, map_ in maps.items():
             if name not in totals:
                 totals[name] = torch.zeros(self._frame.cells)

@@ -78,5 +78,5 @@ class Runtime(Value):
     cache_folder: str | None = Field(
         None, description="Folder for text vectors and for features of large images; empty = the user's cache folder."
     )
-    store_bytes: int = Field(2 * 1024**3, ge=0, description="Disk for features of large images, in bytes.")
+    store_bytes: int = Field(2 * 10**9, ge=0, description="Disk for features of large images, in bytes.")
     storage: Literal["float32", "float16"] = Field("float32", description="How cached features are stored.")

@@ -469,7 +469,7 @@ def test_disk_is_limited_and_cleared(room: Room, kept: Path) -> None:
     room.section.machine.button.click()
     disk = room.section.disk
     assert disk.most.value() == 2.0
-    assert disk.kept.text() == "3 MB kept of large images."
+    assert disk.kept.text() == "3.0 MB kept of large images."
     disk.most.setValue(0.5)
     assert room.controller.runtime.store_bytes == 5 * 10**8
     click(disk.clear_button)
@@ -487,7 +487,7 @@ def test_a_long_run_is_asked_about_with_the_disk_it_may_have(room: Room, kept: P
     question = room.question
     assert question.isVisible()
     assert question.label.text() == "3 windows take 1.0 GB."
-    assert question.disk.kept.text() == "3 MB kept of large images."
+    assert question.disk.kept.text() == "3.0 MB kept of large images."
     question.disk.most.setValue(1.5)
     assert question.isVisible()
     click(question.go_button)
