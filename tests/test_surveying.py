@@ -186,15 +186,15 @@ def previewed(settings: Settings, runtime: Runtime, first: Any) -> tuple[list[Se
 def test_what_is_in_view_is_shown_first_and_read_once(
     settings: Settings, runtime: Runtime, windows: Counter[str]
 ) -> None:
-    runtime = runtime.replace(store_bytes=0, cache_bytes=60_000, batch_size=3)
+    runtime = runtime.replace(store_bytes=0, cache_bytes=120_000, batch_size=3)
     _, plain = previewed(settings, runtime, None)
     count = windows.pop("all")
-    shown, final = previewed(settings, runtime, (100, 190, 140, 230))
+    shown, final = previewed(settings, runtime, (120, 205, 130, 220))
     assert windows["all"] == count
     np.testing.assert_array_equal(final.scores.values, plain.scores.values)
     cells = final.scores.values.shape[1:]
     rows, cols = (slice(-(-start * n // whole), stop * n // whole) for start, stop, n, whole in (
-        (100, 140, cells[0], 150), (190, 230, cells[1], 231)
+        (120, 130, cells[0], 150), (205, 220, cells[1], 231)
     ))  # fmt: skip
     for early in shown[1:]:
         np.testing.assert_allclose(early.scores.values[:, rows, cols], final.scores.values[:, rows, cols], atol=1e-6)
