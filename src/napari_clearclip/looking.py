@@ -14,6 +14,8 @@ from napari_clearclip.job import Job
 from napari_clearclip.progress import Progress
 
 if TYPE_CHECKING:
+    import torch
+
     from napari_clearclip.engine.encoder import Features, Trunk
     from napari_clearclip.settings import Attention
 
@@ -41,6 +43,13 @@ class Looking:
     def trunk(self, number: int) -> Generator[Progress, None, Trunk]:
         """The tokens of a window that enter the blocks that the variant computes anew."""
         return self._encoding.trunk(self.job, number)
+
+    def pixels(self, number: int) -> torch.Tensor:
+        """A window as the model reads it, before it is normalised: (1, h, w, 3) float32 in [0, 1]."""
+        from napari_clearclip.engine.windows import cut
+
+        job = self.job
+        return cut(job.image, job.view, job.frame, [job.frame.box(number)], job.settings.tiling.antialias)
 
     def features(self, number: int) -> Generator[Progress, None, Features]:
         """The features of a window."""

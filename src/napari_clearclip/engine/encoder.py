@@ -19,6 +19,7 @@ from napari_clearclip.settings.reading import CROSSED
 if TYPE_CHECKING:
     from napari_clearclip.engine.attention import Sides
     from napari_clearclip.engine.model import Clip
+    from napari_clearclip.engine.towers import Plain
     from napari_clearclip.settings import Attention
 
 T = TypeVar("T")
@@ -108,12 +109,12 @@ def _bias(grid: tuple[int, int], sigma: float, device: torch.device, dtype: torc
     return neighbourhood_bias(grid, sigma).to(device, dtype)
 
 
-def prepare(clip: Clip, pixels: torch.Tensor) -> torch.Tensor:
+def prepare(clip: Clip | Plain, pixels: torch.Tensor) -> torch.Tensor:
     """Normalised windows, padded with zeros to whole patches.
 
     Parameters
     ----------
-    clip : Clip
+    clip : Clip or Plain
         Gives mean, standard deviation and patch size.
     pixels : (B, h, w, 3) float32 tensor
         Values in [0, 1].

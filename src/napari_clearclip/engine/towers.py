@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import VisionTransformer
@@ -38,3 +42,53 @@ def tower_of(visual: torch.nn.Module) -> Tower:
     if hasattr(trunk, "blocks") and hasattr(trunk, "patch_embed") and hasattr(trunk, "num_prefix_tokens"):
         return TimmTower(visual)
     raise ValueError(f"an image tower of the kind {type(trunk).__name__} cannot be taken apart")
+
+
+@dataclass(frozen=True)
+class Plain:
+    """An image tower without words, to look at beside a CLIP: how it is taken apart, and what it reads.
+
+    Attributes
+    ----------
+    tower : Tower
+        The tower.
+    mean, std : tuple of 3 float
+        Normalisation of its input.
+    patch : int
+        Side of a patch in pixels.
+    """
+
+    tower: Tower
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    patch: int
+
+
+def plain_tower(name: str, weights: Path | None = None, pretrained: bool = False) -> Plain:
+    """A vision transformer of timm.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``vit_base_patch16_224.dino``.
+    weights : Path, optional
+        A local file of its weights.
+    pretrained : bool
+        Whether to download the weights that timm has under this name; without either, weights are random.
+
+    Raises
+    ------
+    ValueError
+        If timm has no such model, or it cannot be taken apart.
+    """
+    import timm
+
+    if not timm.is_model(name):
+        raise ValueError(f"timm has no model {name!r}; see timm.list_models('vit_*')")
+    visual: Any = timm.create_model(
+        name, pretrained=pretrained and weights is None, checkpoint_path=weights, num_classes=0
+    )
+    tower = tower_of(visual.eval().requires_grad_(False))
+    config = visual.pretrained_cfg
+    mean, std = ((float(r), float(g), float(b)) for r, g, b in (config["mean"], config["std"]))
+    return Plain(tower, mean, std, tower.patch)

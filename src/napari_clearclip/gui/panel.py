@@ -218,6 +218,7 @@ class Panel(QWidget):
             part.said.connect(self.message.say)
         self.walk.said.connect(self._tell)
         self.prompts.selected.connect(self.census.select)
+        self.prompts.selected.connect(self.inspector.select)
         self.census.said.connect(self.message.say)
         self.inspector.said.connect(self.message.say)
         self.editor.said.connect(self.message.say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_clearclip.gui.images.sources import KEY, is_source
+from napari_clearclip.gui.inspect.figures import FigureWindow
 from napari_clearclip.gui.inspect.shelf import is_inspection
 from napari_clearclip.gui.panel import Panel
-from napari_clearclip.inspection import attention_map, words_at
+from napari_clearclip.inspection import attention_map, decompose, words_at
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings, Tiling
 
@@ -84,9 +86,9 @@ def test_a_click_shows_where_the_patch_looks_and_what_it_is_like(clicked: Opened
     source = clicked.panel.images.source
     assert source is not None
     expected = attention_map(IMAGE, settings, (35, 20), source.view)
-    layer = clicked.named("attention of ClearCLIP")
+    layer = clicked.named("ClearCLIP")
     np.testing.assert_allclose(layer.data[0], expected.mean, atol=1e-6)
-    assert layer.name == "inspect · stack · attention of ClearCLIP, window 4 of 6"
+    assert layer.name == "inspect · ClearCLIP, window 4 of 6"
     ranked = words_at(IMAGE, settings, (35, 20), ("cat", "dog", "tree"), source.view)
     assert clicked.words() == [item.word for item in ranked]
     assert clicked.section.about.text().startswith("From window 4 of 6, and 1 more window holds it.")
@@ -94,7 +96,7 @@ def test_a_click_shows_where_the_patch_looks_and_what_it_is_like(clicked: Opened
 
 
 def test_the_map_lies_on_its_window_and_plane(clicked: Opened) -> None:
-    layer = clicked.named("attention of ClearCLIP")
+    layer = clicked.named("ClearCLIP")
     assert layer.data.shape == (1, 4, 4)
     for at, corner in (((0, -0.5, -0.5), (1, 8 - 0.5, -0.5)), ((0, 3.5, 3.5), (1, 40 - 0.5, 32 - 0.5))):
         np.testing.assert_allclose(layer.data_to_world(at), clicked.image.data_to_world(corner))
@@ -114,7 +116,7 @@ def test_another_head_or_variant_is_shown_in_the_same_place(clicked: Opened, set
     clicked.section.variants.setCurrentIndex(at)
     clicked.section.variants.activated.emit(at)
     clicked.bench.drain()
-    assert "attention of SCLIP, head 3" in clicked.named("SCLIP").name
+    assert "SCLIP, head 3, window" in clicked.named("SCLIP").name
     assert len(clicked.viewer.layers) == count
 
 
@@ -124,6 +126,7 @@ def test_nothing_is_a_result_or_enters_the_history(clicked: Opened) -> None:
     assert clicked.panel.images.layers == [clicked.image]
     assert all("layer" not in layer.metadata[KEY] for layer in clicked.made)
     assert clicked.viewer.layers[-3:] == clicked.made
+    assert clicked.made[-1].name == "inspect · point"
     clicked.section.clear_button.click()
     assert not clicked.made
     assert not clicked.section.clear_button.isEnabled()
@@ -147,7 +150,7 @@ def test_it_can_be_cancelled_and_a_late_answer_is_dropped(opened: Opened) -> Non
     assert opened.inspector.busy
     opened.inspector.look_at((35, 20))
     opened.bench.drain()
-    assert "window 4 of 6" in opened.named("attention of ClearCLIP").name
+    assert "window 4 of 6" in opened.named("ClearCLIP").name
     assert not opened.inspector.busy
     opened.inspector.clear()
     opened.inspector.look_at((3, 3))
@@ -163,3 +166,50 @@ def test_what_cannot_be_is_said(opened: Opened) -> None:
     opened.bench.drain()
     assert "lies outside the image of (40, 60) pixels" in opened.panel.message.label.text()
     assert not opened.inspector.busy
+
+
+def test_parts_lie_on_the_image_and_go_with_the_rest(opened: Opened, settings: Settings) -> None:
+    opened.section.parts_button.click()
+    opened.bench.drain()
+    assert [layer.name for layer in opened.made if layer.visible] == ["inspect · cat, x_attn alone"]
+    assert len(opened.made) == 6
+    layer, source = opened.named("x_sum alone"), opened.panel.images.source
+    assert source is not None
+    expected = decompose(IMAGE, settings, "cat", source.view)
+    np.testing.assert_allclose(layer.data[0], expected.alone["x_sum"], atol=1e-6)
+    np.testing.assert_allclose(layer.data_to_world((0, -0.5, -0.5)), opened.image.data_to_world((1, -0.5, -0.5)))
+    np.testing.assert_allclose(layer.data_to_world((0, 4.5, 7.5)), opened.image.data_to_world((1, 39.5, 59.5)))
+    opened.section.clear_button.click()
+    assert list(opened.viewer.layers) == [opened.image]
+
+
+def test_variants_and_blocks_have_figures(opened: Opened) -> None:
+    opened.section.variants_button.click()
+    opened.bench.drain()
+    layer = opened.named("disagreement of 6 variants")
+    assert layer.data.shape == (1, 40, 60)
+    assert 0 <= layer.data.min() <= layer.data.max() <= 1
+    opened.section.blocks_button.click()
+    opened.bench.drain()
+    windows = opened.section.findChildren(FigureWindow)
+    assert [window.windowTitle() for window in windows] == ["Variants side by side", "Blocks of the model"]
+    titles = [axes.get_title() for axes in windows[0].canvas.figure.axes]
+    assert titles[:2] == ["Image", "ClearCLIP"]
+    assert titles[-1] == "Disagreement"
+    curves = windows[1].canvas.figure.axes[0].lines
+    assert [len(line.get_xdata()) for line in curves] == [3, 3, 3]
+    for window in windows:
+        window.close()
+
+
+def test_without_matplotlib_it_is_said_what_to_install(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    opened.section.blocks_button.click()
+    opened.bench.drain()
+    assert 'pip install "napari-clearclip[plots]"' in opened.panel.message.label.text()
+
+
+def test_parts_need_a_prompt(opened: Opened, settings: Settings) -> None:
+    opened.panel.controller.update(settings.replace(prompts=()))
+    opened.section.parts_button.click()
+    assert opened.panel.message.label.text().startswith("Add a prompt first")

@@ -9,24 +9,32 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_clearclip.engine.attention import VARIANTS, variant, variant_name
+from napari_clearclip.engine.sizes import sizes_of
 from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.jobs import Source
 from napari_clearclip.gui.images.gallery import Images
+from napari_clearclip.gui.inspect.figures import FigureWindow
 from napari_clearclip.gui.inspect.pointer import Pointer
 from napari_clearclip.gui.inspect.section import InspectSection
 from napari_clearclip.gui.inspect.shelf import Shelf
 from napari_clearclip.gui.prompts import listing
+from napari_clearclip.inspection.curves import curves_steps
+from napari_clearclip.inspection.maps import USUAL, Comparison, Decomposition, compare_steps, decompose_steps
+from napari_clearclip.inspection.plots import plot_curves, plot_variants
 from napari_clearclip.inspection.points import AttentionMap, Place, attention_steps, words_steps
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Settings
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from napari.components import ViewerModel
 
     from napari_clearclip.pipeline import Pipeline
 
 ATTENTION, OWN = "attention", "q-k attention"
 NO_IMAGE = "Open an image first."
+NO_PROMPT = "Add a prompt first: parts are shown of what it finds."
+_SIDE = 512  # pixels of the longer side of an image in a figure, at least
 Steps = Generator[Progress, None, Any]
 
 
@@ -61,6 +69,7 @@ class Inspector:
         self._point: tuple[float, float] | None = None
         self._row: Attention | None = None
         self._vocabulary: tuple[str, ...] = ()
+        self._prompt: str | None = None
         self._maps: tuple[Source, list[AttentionMap]] | None = None
         self.pointer.clicked.connect(self.look_at)
         self.pointer.ended.connect(lambda: section.show_clicking(False))
@@ -68,6 +77,9 @@ class Inspector:
         section.compared.connect(self._choose_row)
         section.head_chosen.connect(lambda _: self._show_maps())
         section.vocabulary_changed.connect(self._choose_words)
+        section.parts_wanted.connect(self.show_parts)
+        section.variants_wanted.connect(self.show_variants)
+        section.blocks_wanted.connect(self.show_blocks)
         section.cancelled.connect(self.cancel)
         section.clear_wanted.connect(self.clear)
         viewer.layers.events.removed.connect(self._on_layers)
@@ -104,6 +116,10 @@ class Inspector:
         self._section.show_words(())
         self._section.show_heads(0)
         self._section.about.clear()
+
+    def select(self, prompt: str | None) -> None:
+        """Say which prompt's parts are shown."""
+        self._prompt = prompt
 
     # Points
 
@@ -158,13 +174,80 @@ class Inspector:
         head = self._section.heads.currentData()
         which = "" if head is None else f", head {head + 1}"
         for slot, found in zip((ATTENTION, OWN), maps, strict=False):
-            about = f"attention of {_title(found.row)}{which}, window {found.place.window + 1} of {found.place.windows}"
-            name = f"{image.name} · {about}"
+            name = f"{_title(found.row)}{which}, window {found.place.window + 1} of {found.place.windows}"
             self.shelf.show_map(
                 slot, name, image, source.view.plane, found.of(head), found.place.region, visible=slot == ATTENTION
             )
         if len(maps) == 1:
             self.shelf.remove(OWN)
+
+    # Maps and figures
+
+    def show_parts(self) -> None:
+        """Show what the parts of the last block find of the prompt that is selected."""
+        settings = self._controller.settings
+        prompt = next((item for item in settings.worded if item.id == self._prompt), next(iter(settings.worded), None))
+        if prompt is None:
+            self.said.emit(NO_PROMPT)
+            return
+        phrase = prompt.words[0]
+        self.ask(
+            lambda pipeline, source: decompose_steps(
+                pipeline, partial(source.read, source.view.plane), settings, phrase, source.view
+            ),
+            partial(self._show_parts, phrase),
+        )
+
+    def _show_parts(self, phrase: str, source: Source, found: Decomposition) -> None:
+        image = self._images.current
+        if image is None:
+            return
+        for kind, maps in (("alone", found.alone), ("share", found.shares)):
+            for part, values in maps.items():
+                name = f"{phrase}, {part} {kind}"
+                seen = (kind, part) == ("alone", "x_attn")
+                self.shelf.show_map(f"{kind} {part}", name, image, source.view.plane, values, visible=seen)
+
+    def show_variants(self) -> None:
+        """Show what variants find, side by side, and where they disagree."""
+        settings = self._controller.settings
+        sizes = sizes_of(settings.model)
+        names = [name for name in USUAL if sizes is None or not sizes.lacking(VARIANTS[name].row)]
+        self.ask(
+            lambda pipeline, source: _compared(pipeline, source, settings, names),
+            partial(self._show_variants, settings),
+        )
+
+    def _show_variants(self, settings: Settings, source: Source, found: tuple[Comparison, Any]) -> None:
+        image = self._images.current
+        if image is None:
+            return
+        comparison, shown = found
+        name = f"disagreement of {len(comparison.labels)} variants"
+        values = comparison.disagreement
+        self.shelf.show_map("disagreement", name, image, source.view.plane, values, limits=(0, 1))
+        colors = [item.color for item in settings.objects]
+        self._show_figure("Variants side by side", lambda: plot_variants(shown, comparison, colors))
+
+    def show_blocks(self) -> None:
+        """Show curves over the blocks of the model."""
+        settings = self._controller.settings
+        self.ask(
+            lambda pipeline, source: curves_steps(
+                pipeline, partial(source.read, source.view.plane), settings, source.view
+            ),
+            lambda _, curves: self._show_figure(
+                "Blocks of the model", lambda: plot_curves({str(settings.model): curves})
+            ),
+        )
+
+    def _show_figure(self, title: str, make: Callable[[], Figure]) -> None:
+        try:
+            window = FigureWindow(title, make(), self._section)
+        except ImportError as error:
+            self.said.emit(listing.sentence(error))
+            return
+        window.show()
 
     # The worker
 
@@ -217,3 +300,18 @@ def _at_point(
     maps = yield from attention_steps(pipeline, read, settings, point, rows, source.view)
     words, place = yield from words_steps(pipeline, read, settings, point, vocabulary, source.view)
     return maps, words, place
+
+
+def _compared(
+    pipeline: Pipeline, source: Source, settings: Settings, names: list[str]
+) -> Generator[Progress, None, tuple[Comparison, Any]]:
+    """What variants find, and the image as it is looked at."""
+    from napari_clearclip.engine.view import render, resolve_view
+
+    read = partial(source.read, source.view.plane)
+    found = yield from compare_steps(pipeline, read, settings, names, source.view)
+    stored = read()
+    shown = render(stored, resolve_view(stored, source.view), slice(None), slice(None))[0]
+    step = max(max(shown.shape[:2]) // _SIDE, 1)
+    labels = {name: values[::step, ::step] for name, values in found.labels.items()}
+    return Comparison(labels, found.disagreement[::step, ::step]), shown[::step, ::step]

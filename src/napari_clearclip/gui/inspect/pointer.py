@@ -8,13 +8,12 @@ import numpy as np
 from psygnal import Signal
 
 from napari_clearclip.gui.images.sources import KEY, placement
-from napari_clearclip.gui.inspect.shelf import INSPECTION, PREFIX, Shelf
+from napari_clearclip.gui.inspect.shelf import INSPECTION, POINT, PREFIX, Shelf
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-SLOT = "point"
 _COLOR = "#56B4E9"
 
 
@@ -47,14 +46,14 @@ class Pointer:
         from napari.layers import Points
 
         self.stop()
-        old = self._shelf.find(SLOT)
+        old = self._shelf.find(POINT)
         if old is not None:
             self._viewer.layers.remove(old)
         where = placement(image)
-        layer: Any = Points(ndim=image.ndim, name=f"{PREFIX}{image.name} · point", **where)
+        layer: Any = Points(ndim=image.ndim, name=f"{PREFIX}point", **where)
         layer.current_face_color, layer.current_border_color = _COLOR, "white"
         layer.current_symbol = "cross"
-        layer.metadata[KEY] = {"kind": INSPECTION, "slot": SLOT}
+        layer.metadata[KEY] = {"kind": INSPECTION, "slot": POINT}
         layer.mouse_drag_callbacks.append(self._on_press)
         layer.bind_key("Escape", lambda _: self.stop(), overwrite=True)
         self._layer, self._image = layer, image

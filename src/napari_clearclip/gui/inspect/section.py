@@ -38,6 +38,9 @@ class InspectSection(QWidget):
     compared = Signal(object)
     head_chosen = Signal(object)
     vocabulary_changed = Signal(str)
+    parts_wanted = Signal()
+    variants_wanted = Signal()
+    blocks_wanted = Signal()
     cancelled = Signal()
     clear_wanted = Signal()
 
@@ -57,6 +60,7 @@ class InspectSection(QWidget):
         self.body.addWidget(hint(ABOUT))
         self._add_point()
         self._add_words()
+        self._add_maps()
         self._add_footer()
         self.show_progress(None)
         self.show_words(())
@@ -104,6 +108,22 @@ class InspectSection(QWidget):
         self.more.editingFinished.connect(lambda: self.vocabulary_changed.emit(self.more.text()))
         self.body.addWidget(self.words)
         self.body.addWidget(self.more)
+
+    def _add_maps(self) -> None:
+        row = QHBoxLayout()
+        row.setSpacing(GAP)
+        self.parts_button, self.variants_button, self.blocks_button = (
+            QPushButton(text) for text in ("Parts", "Variants", "Blocks")
+        )
+        for button, signal, tip in (
+            (self.parts_button, self.parts_wanted, "What residual and attention of the last block find of the prompt"),
+            (self.variants_button, self.variants_wanted, "What variants find side by side, and where they disagree"),
+            (self.blocks_button, self.blocks_wanted, "Entropy, maximum and channel means of every block"),
+        ):
+            button.setToolTip(tip)
+            button.clicked.connect(lambda _, signal=signal: signal.emit())
+            row.addWidget(button, 1)
+        self.body.addLayout(row)
 
     def _add_footer(self) -> None:
         self.bar, self.stage, self.running = QProgressBar(), hint(), QWidget()

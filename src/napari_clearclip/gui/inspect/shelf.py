@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 INSPECTION = "inspection"  # the kind of these layers
 PREFIX = "inspect · "
+POINT = "point"  # the slot of the layer with the point that was clicked
 Region = tuple[float, float, float, float]
 
 
@@ -87,10 +88,11 @@ class Shelf:
         self.put(layer, old)
 
     def put(self, layer: Any, old: Any = None) -> None:
-        """Add a layer on top, or in the place of an old one; what is selected stays so."""
-        layers = self._viewer.layers
+        """Add a layer on top, below the point only, or in the place of an old one; what is selected stays so."""
+        layers, point = self._viewer.layers, self.find(POINT)
         with same_selection(self._viewer):
-            at = len(layers) if old is None else layers.index(old)
+            at = len(layers) if point is None else layers.index(point)
+            at = at if old is None else layers.index(old)
             layers.insert(at, layer)
             if old is not None:
                 layers.remove(old)
