@@ -39,7 +39,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def plot_curves(towers: Mapping[str, Curves]) -> Figure:
     """Entropy, maximum and channel means by block, one tower beside the other (ClearCLIP, Figs. 4 and 5)."""
-    figure = new_figure(9, 3)
+    figure = new_figure(9, 3.4)
     left, middle, right = figure.subplots(1, 3)
     for at, (tower, curves) in enumerate(towers.items()):
         blocks = np.arange(1, len(curves.channels) + 1)
@@ -56,7 +56,8 @@ def plot_curves(towers: Mapping[str, Curves]) -> Figure:
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("Block")
         axes.tick_params(labelsize=8)
-        axes.legend(fontsize=6)
+    right.legend(fontsize=6)
+    figure.legend(handles=left.lines, loc="outside lower center", ncols=3, fontsize=7)
     left.set_ylim(bottom=0)
     middle.set_yscale("symlog")
     return figure
