@@ -183,6 +183,17 @@ def test_parts_lie_on_the_image_and_go_with_the_rest(opened: Opened, settings: S
     assert list(opened.viewer.layers) == [opened.image]
 
 
+def test_one_map_is_seen_at_a_time(clicked: Opened) -> None:
+    clicked.section.parts_button.click()
+    clicked.bench.drain()
+    seen = [layer.name for layer in clicked.made if layer.visible]
+    assert seen == ["inspect · cat, x_attn alone", "inspect · point"]
+    clicked.named("x_attn alone").visible = False
+    clicked.inspector.look_at((3, 3))
+    clicked.bench.drain()
+    assert [layer.name for layer in clicked.made if layer.visible] == ["inspect · point"]  # as the user left them
+
+
 def test_variants_and_blocks_have_figures(opened: Opened) -> None:
     opened.section.variants_button.click()
     opened.bench.drain()

@@ -103,8 +103,10 @@ class InspectSection(QWidget):
         self.words.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.words.setAccessibleName("Words that the point is like, the likest first")
         self.more = QLineEdit()
-        self.more.setPlaceholderText("words to rank, with commas; empty: what the model knows")
-        self.more.setToolTip("Which words the point is compared with")
+        self.more.setPlaceholderText("other words to rank, with commas")
+        self.more.setToolTip(
+            "Which words the point is compared with; empty: those of the prompts and those that the model knows"
+        )
         self.more.editingFinished.connect(lambda: self.vocabulary_changed.emit(self.more.text()))
         self.body.addWidget(self.words)
         self.body.addWidget(self.more)

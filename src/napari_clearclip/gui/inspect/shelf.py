@@ -85,6 +85,9 @@ class Shelf:
         look = {"visible": visible, "opacity": 0.7} if old is None else {"visible": old.visible, "opacity": old.opacity}
         layer: Any = ImageLayer(data, name=PREFIX + name, rgb=False, blending="translucent", **options, **look, **where)
         layer.metadata[KEY] = {"kind": INSPECTION, "slot": slot}
+        if old is None and visible:  # two maps above each other cannot be read
+            for other in self:
+                other.visible = other.visible and other.metadata[KEY]["slot"] == POINT
         self.put(layer, old)
 
     def put(self, layer: Any, old: Any = None) -> None:
