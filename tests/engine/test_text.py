@@ -52,6 +52,15 @@ def test_many_templates_are_read_in_parts_with_the_same_result(clips: dict[str, 
     torch.testing.assert_close(drain(embed_steps(clip, "dog", templates)), alone / alone.norm(), atol=1e-5, rtol=0)
 
 
+def test_what_sentences_begin_with_alike_is_read_once(clips: dict[str, Any]) -> None:
+    clip, read = clips["patch8"][0], []
+    hook = clip.model.transformer.register_forward_pre_hook(lambda _, given: read.append(given[0].shape[:2]))
+    embed(clip, ["cat"], ["a photo of a {}.", "a {}.", "a photo of the {}."])
+    hook.remove()
+    ends = len("cat . <end>".split())  # of each sentence by itself
+    assert read == [(1, len("<start> a photo of a the".split()) + 3 * ends)]
+
+
 def test_a_phrase_does_not_depend_on_its_neighbours(clips: dict[str, Any]) -> None:
     clip = clips["patch16"][0]
     together = embed(clip, ["cat", "a much longer phrase"], "single")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_clearclip.engine.model import Clip
 
 # Sentences that are read together; a CPU needs about half a second for them with a base model.
-_CHUNK = 32
+_CHUNK = 40
 
 
 class CompactVocabulary:
@@ -101,22 +101,49 @@ def sentences(templates: str | Sequence[str]) -> tuple[str, ...]:
     return domains.templates("photograph" if templates == "single" else templates)
 
 
-@torch.inference_mode()
-def _encode(clip: Clip, texts: Sequence[str]) -> torch.Tensor:
-    """Unit vectors (B, D) of texts, float32.
+def _branches(rows: Sequence[Sequence[int]]) -> tuple[list[int], list[int], torch.Tensor, list[int]]:
+    """Texts as one tree, in which what they begin with alike is there once.
 
-    The text tower is causal, so that only the tokens up to the longest text's end are needed: the rest of the context
-    is left out (open_clip's own ``encode_text`` refuses short input).
+    Returns
+    -------
+    tokens, places : list of N int
+        Each node's token and its place in its text.
+    seen : (N, N) bool tensor
+        Whether a node (row) comes after another (column) in a text, or is it.
+    ends : list of B int
+        Each text's last node.
+    """
+    nodes: dict[tuple[int, int], int] = {}  # by parent, -1 at the root, and token
+    parents, places, ends = list[int](), list[int](), []
+    for row in rows:
+        node = -1
+        for place, token in enumerate(row):
+            before, node = node, nodes.setdefault((node, token), len(nodes))
+            if node == len(parents):
+                parents.append(before)
+                places.append(place)
+        ends.append(node)
+    seen = torch.eye(len(parents), dtype=torch.bool)
+    for node, parent in enumerate(parents):
+        if parent >= 0:
+            seen[node] |= seen[parent]
+    return [token for _, token in nodes], places, seen, ends
+
+
+@torch.inference_mode()
+def _encode(clip: Clip, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Unit vectors (B, D) of texts as token ids, float32.
+
+    The text tower is causal: a token depends on those before it only. So the context after a text's end is left out
+    (open_clip's own ``encode_text`` refuses short input), and beginnings that texts have in common are read once.
     """
     model = clip.model
-    rows = [clip.tokenizer.tokens(text) for text in texts]
-    length = max(len(row) for row in rows)
-    padded = torch.tensor([row + [0] * (length - len(row)) for row in rows], device=clip.device)  # (B, T)
-    dtype = model.transformer.get_cast_dtype()
-    tokens = (model.token_embedding(padded) + model.positional_embedding[:length]).to(dtype)  # (B, T, C)
-    tokens = model.ln_final(model.transformer(tokens, attn_mask=model.attn_mask[:length, :length]))
-    ends = torch.tensor([len(row) - 1 for row in rows], device=clip.device)
-    pooled = tokens[torch.arange(len(rows), device=clip.device), ends]  # (B, C)
+    ids, places, seen, ends = _branches(rows)
+    tokens = model.token_embedding(torch.tensor([ids], device=clip.device))  # (1, N, C)
+    tokens = (tokens + model.positional_embedding[places]).to(model.transformer.get_cast_dtype())
+    mask = torch.zeros(seen.shape).masked_fill(~seen, -torch.inf).to(clip.device)
+    tokens = model.ln_final(model.transformer(tokens, attn_mask=mask))
+    pooled = tokens[0, ends]  # (B, C)
     projection = model.text_projection
     pooled = projection(pooled) if isinstance(projection, torch.nn.Linear) else pooled @ projection
     return functional.normalize(pooled.float(), dim=-1)  # (B, D)
@@ -125,9 +152,10 @@ def _encode(clip: Clip, texts: Sequence[str]) -> torch.Tensor:
 def embed_steps(clip: Clip, phrase: str, templates: str | Sequence[str]) -> Generator[None, None, torch.Tensor]:
     """As `embed` for one phrase, (D,), yielding after each part of the templates."""
     texts = [template.replace("{}", phrase) for template in sentences(templates)]
+    rows = sorted(clip.tokenizer.tokens(text) for text in texts)  # those that begin alike beside each other
     parts = []
-    for start in range(0, len(texts), _CHUNK):
-        parts.append(_encode(clip, texts[start : start + _CHUNK]))
+    for start in range(0, len(rows), _CHUNK):
+        parts.append(_encode(clip, rows[start : start + _CHUNK]))
         yield
     return functional.normalize(torch.cat(parts).mean(dim=0), dim=-1).cpu()
 
