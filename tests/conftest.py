@@ -151,6 +151,14 @@ def tiny(architectures: dict[str, dict[str, Any]], save_model: Callable[..., Pat
 
 
 @pytest.fixture(scope="session")
+def deep(architectures: dict[str, dict[str, Any]], save_model: Callable[..., Path]) -> Path:
+    """As `tiny`, and as deep as a ViT-B-16."""
+    config = architectures["patch8"]
+    config = {**config, "vision_cfg": {**config["vision_cfg"], "layers": 12}}
+    return save_model("deep", config, random_weights(config)[1])
+
+
+@pytest.fixture(scope="session")
 def golden_clip(golden: Path, save_model: Callable[..., Path]) -> Clip:
     """The tower of the golden tensors, beside a text tower with random weights."""
     from safetensors.torch import load_file
