@@ -15,7 +15,8 @@ is measured they are compared, and must agree within 1e-4 (``score_difference``)
 - ``variant_speedup``, ``variant_ffn_speedup``: the same image with another attention in the last block (SCLIP's without
   residual connection and feed-forward network, and with), against the plain image part.
 - ``threshold_ratio``: moving one prompt's threshold on 4096 x 4096 pixels by 0.01, as a slider does, over one numpy
-  comparison of as many float32 values. Scene and model are the bundled ones; the move does not depend on it.
+  comparison of as many float32 values. Scene and model are the bundled ones. ``threshold_busy_ratio``: the same where
+  21 x 21 small scenes lie beside each other, so that the move changes something everywhere.
 
 The whole takes about half an hour of one core; with fewer pairs less, and less sure. ``--model`` takes the name of
 another of open_clip's architectures.
@@ -210,22 +211,29 @@ def later_turn(turns: Turns, image: Image, slow: float, text: float, new: str) -
     }
 
 
-def threshold_turns(pairs: int, side: int = 4096) -> list[float]:
-    """A moved threshold's time over that of one comparison."""
+def threshold_turns(pairs: int, side: int = 4096, busy: bool = False) -> list[float]:
+    """A moved threshold's time over that of one comparison, on one large scene or on many small ones."""
     scene = make_scene("shapes", seed=0)
-    image = np.resize(scene.image, (side, *scene.image.shape[1:]))
-    image = np.concatenate([image] * -(-side // image.shape[1]), axis=1)[:, :side]
-    prompts = tuple(Prompt(id=name, phrase=name, threshold=0.05) for name in scene.names)
-    settings = Settings(prompts=prompts, deciding=Deciding(scale=10))
+    times = -(-side // len(scene.image))
+    image = np.tile(scene.image, (times, times, 1)) if busy else scene.image.repeat(times, axis=0).repeat(times, axis=1)
+    image = image[:side, :side]
+    prompts = tuple(Prompt(id=name, phrase=name, threshold=0) for name in scene.names)
+    settings = Settings(prompts=prompts, deciding=Deciding(competitors="all"))
     pipeline = Pipeline(Runtime(device="cpu"))
     result = pipeline.run(image, settings, RGB)
-    scores = np.random.default_rng(0).random((side, side), np.float32)
-    found = []
-    for number in range(-3, pairs):  # a drag has begun when it is measured
-        moved = prompts[0].replace(threshold=0.06 + 0.01 * number)
-        wanted = settings.replace(prompts=(moved, *prompts[1:]))
-        quick = spent(lambda wanted=wanted: drain(pipeline.steps(image, wanted, RGB, known=result.content)))
-        found.append(quick / spent(lambda: scores >= np.float32(0.5)))
+    values = result.scores.values
+    place = int(np.bincount(values.argmax(axis=0).ravel()).argmax())  # the prompt with the largest mask
+    middle = float(np.median(values[place][values.argmax(axis=0) == place]))
+    comparable, found = np.random.default_rng(0).random((side, side), np.float32), []
+    for left in range(pairs + 3, 0, -1):  # a drag has begun when it is measured
+        moved = prompts[place].replace(threshold=middle - 0.01 * left)
+        before, wanted = result, settings.replace(prompts=(*prompts[:place], moved, *prompts[place + 1 :]))
+        began = time.process_time()
+        result = drain(pipeline.steps(image, wanted, RGB, known=before.content))
+        quick = time.process_time() - began
+        if np.array_equal(result.labels, before.labels):
+            raise RuntimeError(f"the step to {moved.threshold} changed nothing, so that it says nothing")
+        found.append(quick / spent(lambda: comparable >= np.float32(0.5)))
     return found[3:]
 
 
@@ -254,4 +262,5 @@ def main(arguments: list[str]) -> int:
         for name in rows[0]:
             print(f"{name}: {median(row[name] for row in rows):.1f} times", flush=True)
     print(f"threshold_ratio: {median(threshold_turns(asked.pairs)):.2f} comparisons")
+    print(f"threshold_busy_ratio: {median(threshold_turns(asked.pairs, busy=True)):.2f} comparisons")
     return 0
