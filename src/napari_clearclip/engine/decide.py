@@ -195,15 +195,17 @@ def _pass(
     candidates: Candidates, deciding: Deciding, dropped: frozenset[int], strips: Strips, ranked: bool = True
 ) -> Iterator[tuple[slice, Assignment] | None]:
     """One pass over the image, some rows at a time, in which some prompts take no part; margins are 1 unless ranked."""
+    several = [prompt for prompt in range(candidates.objects) if candidates.owner.count(prompt) != 1]
     for strip in strips() if candidates.owner else ():
         yield None
         if strip is None:
             continue
         rows, maps = strip
         winner, best, second = _contest(maps, candidates, dropped, ranked)
-        score = torch.zeros_like(best)
         shared = _shared(maps, candidates, deciding)
-        for prompt in range(candidates.objects):
+        score = _score(best[None], shared, deciding)  # right where the winner has one phrase, and all pixels at once
+        score.masked_fill_((winner < 0) | (winner >= candidates.objects), 0)
+        for prompt in several:
             wins = winner == prompt
             if wins.any():
                 rival = None if shared is None else shared[wins]
