@@ -46,9 +46,10 @@ def test_each_point_has_a_row_and_each_variant_a_column(settings: Settings, pipe
 
 def test_variants_stand_between_image_and_disagreement(settings: Settings, pipeline: Pipeline) -> None:
     found = compare_variants(IMAGE, settings, ("clearclip", "vanilla"), RGB, pipeline)
-    figure = plot_variants(IMAGE, found, ("#ff0000", "#00ff00"))
+    figure = plot_variants(IMAGE, found, (("cat", "#ff0000"), ("dog", "#00ff00")))
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["Image", "ClearCLIP", "CLIP, unchanged", "Disagreement"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["cat", "dog"]
     np.testing.assert_array_equal(figure.axes[3].images[0].get_array(), found.disagreement)
 
 

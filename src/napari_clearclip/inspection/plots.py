@@ -85,27 +85,30 @@ def plot_attention(image: npt.NDArray[Any], points: Sequence[Sequence[AttentionM
     return figure
 
 
-def plot_variants(image: npt.NDArray[Any], comparison: Comparison, colors: Sequence[str]) -> Figure:
-    """An image, what each variant makes of it, and where they disagree, side by side; `colors` are the prompts'."""
+def plot_variants(image: npt.NDArray[Any], comparison: Comparison, prompts: Sequence[tuple[str, str]]) -> Figure:
+    """An image, what each variant makes of it, and where they disagree; `prompts` are phrases and their colours."""
     from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
 
     count = len(comparison.labels) + 2
     columns = min(4, count)
     rows = -(-count // columns)
-    figure = new_figure(2.2 * columns, 2.4 * rows)
+    figure = new_figure(2.2 * columns, 2.4 * rows + 0.4)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for one in axes:
         one.set_axis_off()
     axes[0].imshow(image, cmap="gray")
     axes[0].set_title("Image", fontsize=8)
-    palette = ListedColormap(list(colors))
+    palette = ListedColormap([color for _, color in prompts])
     for one, (name, labels) in zip(axes[1:], comparison.labels.items(), strict=False):
         one.imshow(image, cmap="gray")
         shown = np.ma.masked_equal(labels, 0)
-        one.imshow(shown, cmap=palette, vmin=0.5, vmax=len(colors) + 0.5, alpha=0.65, interpolation="nearest")
+        one.imshow(shown, cmap=palette, vmin=0.5, vmax=len(prompts) + 0.5, alpha=0.65, interpolation="nearest")
         one.set_title(_title(name), fontsize=8)
     axes[count - 1].imshow(comparison.disagreement, cmap="inferno", vmin=0, vmax=1)
     axes[count - 1].set_title("Disagreement", fontsize=8)
+    keys = [Patch(color=color, label=phrase) for phrase, color in prompts]
+    figure.legend(handles=keys, loc="outside lower center", ncols=6, fontsize=7)
     return figure
 
 

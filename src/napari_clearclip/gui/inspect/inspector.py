@@ -115,7 +115,7 @@ class Inspector:
         self._point = self._maps = None
         self._section.show_words(())
         self._section.show_heads(0)
-        self._section.about.clear()
+        self._section.say("")
 
     def select(self, prompt: str | None) -> None:
         """Say which prompt's parts are shown."""
@@ -163,7 +163,7 @@ class Inspector:
         self._section.show_heads(len(maps[0].heads))
         self._section.show_words(words)
         share = maps[0].rest.mean() / max(maps[0].rest.mean() + maps[0].mean.sum(), 1e-12)
-        self._section.about.setText(f"From {place}. {100 * share:.0f} % of the attention goes to the class token.")
+        self._section.say(f"From {place}. {100 * share:.0f} % of the attention goes to the class token.")
         self._show_maps()
 
     def _show_maps(self) -> None:
@@ -226,8 +226,8 @@ class Inspector:
         name = f"disagreement of {len(comparison.labels)} variants"
         values = comparison.disagreement
         self.shelf.show_map("disagreement", name, image, source.view.plane, values, limits=(0, 1))
-        colors = [item.color for item in settings.objects]
-        self._show_figure("Variants side by side", lambda: plot_variants(shown, comparison, colors))
+        prompts = [(item.phrase, item.color) for item in settings.objects]
+        self._show_figure("Variants side by side", lambda: plot_variants(shown, comparison, prompts))
 
     def show_blocks(self) -> None:
         """Show curves over the blocks of the model."""

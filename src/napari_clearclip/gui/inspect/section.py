@@ -64,6 +64,7 @@ class InspectSection(QWidget):
         self._add_footer()
         self.show_progress(None)
         self.show_words(())
+        self.say("")
 
     def _add_point(self) -> None:
         self.click_button, self.variants, self.heads = QPushButton("Click a point"), Choice(), Choice()
@@ -188,6 +189,11 @@ class InspectSection(QWidget):
         """Show whether a click is waited for."""
         self.click_button.setChecked(clicking)
         if clicking and not self.words.rowCount():
-            self.about.setText(CLICKING)
+            self.say(CLICKING)
         elif self.about.text() == CLICKING:
-            self.about.clear()
+            self.say("")
+
+    def say(self, text: str) -> None:
+        """Show a sentence about the point, or none."""
+        self.about.setText(text)
+        self.about.setVisible(bool(text))
