@@ -22,6 +22,8 @@ def test_scenes_are_studied_and_what_is_done_stays_done(
     assert (found["seeds"], found["images"]) == (2, [1])
     lines = (out / "record.jsonl").read_text().splitlines()
     assert len(lines) == 2 * len(found["findings"])
+    assert {curve["quantity"] for curve in found["curves"]} == {"entropy", "maximum"}
+    assert len(found["curves"][0]["mean"]) == 3  # blocks
     assert (out / "table.png").stat().st_size > 1000
     monkeypatch.setattr("napari_clearclip.evaluate.evaluation.predictions", None)  # nothing is computed again
     assert run(*arguments).stdout == result.stdout

@@ -22,6 +22,7 @@ from napari_clearclip.evaluate.ablation import (
     table,
     text,
 )
+from napari_clearclip.evaluate.blocks import Curve
 from napari_clearclip.evaluate.evaluation import Measured
 from napari_clearclip.evaluate.methods import ABLATION
 from napari_clearclip.evaluate.plots import draw_ablation
@@ -44,7 +45,15 @@ def study() -> Ablation:
         for base in (1, 3)
     ]
     findings = findings_of(found, (3, 3), ((2,), (2,)), samples=50)
-    return Ablation(datasets=("low", "high"), seeds=2, images=(2, 2), model="demo", findings=findings)
+    curve = Curve(part="x_res", quantity="entropy", mean=(0.5, 0.25), interval=((0.4, 0.6), (0.2, 0.3)))
+    return Ablation(
+        datasets=("low", "high"),
+        seeds=2,
+        images=(2, 2),
+        model="demo",
+        findings=findings,
+        curves=(curve, curve.replace(quantity="maximum")),
+    )
 
 
 def test_the_rows_are_those_of_the_table_of_variants() -> None:
@@ -94,6 +103,7 @@ def test_tables_hold_every_way(study: Ablation) -> None:
     assert all(len(row) == len(written[0]) for row in written)
     assert dict(zip(*written[:2], strict=True))["low"] == "0.15"
     assert "2 + 2 images for each of 2 seeds" in text(study)
+    assert "| 2 | 0.250 (0.200 to 0.300) |" in text(study)
     assert Ablation.model_validate_json(study.model_dump_json()) == study
 
 

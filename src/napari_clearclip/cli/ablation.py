@@ -10,11 +10,13 @@ from napari_clearclip.cli.evaluate import write_rows, write_text
 from napari_clearclip.cli.request import find_model
 from napari_clearclip.cli.segment import pipeline_for
 from napari_clearclip.evaluate.ablation import PARTS, Ablation, findings_of, rows, text
+from napari_clearclip.evaluate.blocks import curves_over, summary
 from napari_clearclip.evaluate.evaluation import RECORD, Measured, Record, evaluate_steps
 from napari_clearclip.evaluate.plots import draw_ablation
 from napari_clearclip.evaluate.recipes import RECOMMENDED, recipe_of
 from napari_clearclip.evaluate.sources import Source, source_of
 from napari_clearclip.io.files import writable_folder
+from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.scenes import KINDS
 from napari_clearclip.settings import Settings
 
@@ -51,23 +53,28 @@ def run_ablation(
     drawn = dataset.startswith(SCENES)
     if choice.seeds and choice.seeds > 1 and not drawn:
         raise UsageError(f"--seeds {choice.seeds} is for drawn scenes; {dataset} has the images that it has")
-    seeds = choice.seeds or (3 if drawn else 1)
+    draws = choice.seeds or (3 if drawn else 1)
     names = [f"{SCENES}-{kind}" for kind in KINDS] if dataset == SCENES else [dataset]
     try:
         settings = Settings(model=find_model(model or "demo") if drawn else find_model(model))
-        sources = [[_source(name, root, settings, choice, seed) for seed in range(seeds)] for name in names]
+        sources = [[_source(name, root, settings, choice, seed) for seed in range(draws)] for name in names]
     except ValueError as error:
         raise UsageError(str(error)) from error
     folder = writable_folder(out)
-    found = _measured(sources, names, folder, device, threads)
+    pipeline = pipeline_for(device, threads)
+    found = _measured(pipeline, sources, names, folder)
+    images = [sample for seeds in sources for source in seeds for sample in source.samples]
+    with meter() as bar:
+        curves = follow(bar, dataset, curves_over(pipeline, images))
     study = Ablation(
         datasets=tuple(name.removeprefix(f"{SCENES}-") for name in names),
-        seeds=seeds,
+        seeds=draws,
         images=tuple(len(source[0].samples) for source in sources),
         model=str(settings.model),
         findings=findings_of(
             found, [len(source[0].classes) for source in sources], [source[0].exclude for source in sources]
         ),
+        curves=summary(curves),
     )
     write_text(folder / "ablation.json", study.model_dump_json(indent=2) + "\n")
     write_text(folder / "ablation.md", text(study))
@@ -89,10 +96,9 @@ def _source(name: str, root: Path | None, settings: Settings, choice: Choice, se
 
 
 def _measured(
-    sources: list[list[Source]], names: list[str], folder: Path, device: str, threads: int | None
+    pipeline: Pipeline, sources: list[list[Source]], names: list[str], folder: Path
 ) -> list[list[list[list[Measured]]]]:
     """What each way made of each image of each seed of each data set."""
-    pipeline = pipeline_for(device, threads)
     record = Record(folder / RECORD)
     methods = [part.method for part in PARTS]
     with meter() as bar:

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from napari_clearclip.evaluate.blocks import QUANTITIES, Curve, block_table
 from napari_clearclip.evaluate.bootstrap import percentiles, resampled
 from napari_clearclip.evaluate.evaluation import Measured
 from napari_clearclip.evaluate.methods import Method
@@ -97,6 +98,7 @@ class Ablation(Value):
     images: tuple[int, ...]
     model: str
     findings: tuple[Finding, ...]
+    curves: tuple[Curve, ...] = ()
 
     def of(self, part: Part) -> Finding:
         """What was found of one way."""
@@ -197,6 +199,13 @@ def rows(ablation: Ablation) -> Iterator[Row]:
         yield [part.attention, str(int(part.alpha is not None)), str(int(part.ffn)), *written]
 
 
+def _block_lines(ablation: Ablation, quantity: str) -> Iterator[str]:
+    """A heading and the table of one quantity of each block."""
+    yield from (f"## {quantity.capitalize()} of each block", "")
+    yield from as_table(block_table(ablation.curves, quantity))
+    yield ""
+
+
 def text(ablation: Ablation) -> str:
     """The study as Markdown."""
     images = " + ".join(map(str, ablation.images))
@@ -215,5 +224,6 @@ def text(ablation: Ablation) -> str:
             "",
             *as_table(sweep(ablation)),
             "",
+            *(line for quantity in QUANTITIES if ablation.curves for line in _block_lines(ablation, quantity)),
         ]
     )

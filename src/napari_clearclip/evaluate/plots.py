@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.evaluate.ablation import ALPHAS, ATTENTIONS, SWEPT, Ablation, Part
+from napari_clearclip.evaluate.blocks import QUANTITIES, Curve
 from napari_clearclip.io.files import replacing
 
 if TYPE_CHECKING:
@@ -67,7 +68,23 @@ def draw_ablation(study: Ablation, folder: Path) -> list[str]:
         axes.set(xlabel="weight of attention beside the residual connection", ylabel="mIoU in per cent")
         axes.set_ylim(bottom=0)
         _legend(axes, "attention")
-    return ["table.png", "alpha.png"]
+    with _drawing(folder / "blocks.png", len(QUANTITIES)) as both:
+        for axes, quantity in zip(both, QUANTITIES, strict=True):
+            _draw_curves(axes, [curve for curve in study.curves if curve.quantity == quantity])
+            axes.set(xlabel="block", ylabel=quantity)
+        both[0].set_ylim(0, 1.02)
+        _legend(both[0], "")
+    return ["table.png", "alpha.png", "blocks.png"]
+
+
+def _draw_curves(axes: Axes, curves: Sequence[Curve]) -> None:
+    """A line a part, with its interval; only the first axes name them."""
+    for place, curve in enumerate(curves):
+        blocks, ends = np.arange(1, len(curve.mean) + 1), np.array(curve.interval)
+        name = curve.part if curve.quantity == QUANTITIES[0] else None
+        axes.plot(blocks, curve.mean, color=_COLOURS[place], marker="o", label=name)
+        axes.fill_between(blocks, ends[:, 0], ends[:, 1], color=_COLOURS[place], alpha=0.25, lw=0)
+        axes.set_xticks(blocks)
 
 
 def _legend(axes: Axes, title: str) -> None:
