@@ -18,7 +18,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = sorted(
     {
         line.strip()
-        for page in ("reproduction.md", "methods.md")
+        for page in ("reproduction.md", "methods.md", "ablation.md")
         for line in (DOCS / page).read_text("utf-8").replace(" \\\n", " ").splitlines()
         if line.startswith("    napari-clearclip ") and "..." not in line
     }

@@ -453,11 +453,11 @@ def _ablation(
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results (made if need be).")
     ] = Path("clearclip_ablation"),
 ) -> int:
-    """Measure what ClearCLIP's Table 1 and Figures 2 and 6 show, on any images whose truth is known.
+    """Measure what ClearCLIP's Table 1 and Figures 2 and 4 to 6 show, on any images whose truth is known.
 
-    Six attentions, each with and without residual connection and feed-forward network, and the weight of attention
-    beside the residual connection. Written are ablation.md with intervals, ablation.json, ablation.csv and plots;
-    record.jsonl keeps what is done.
+    Six attentions, each with and without residual connection and feed-forward network; the weight of attention beside
+    the residual connection; entropy and maximum of every block. Written are ablation.md with intervals, ablation.json,
+    ablation.csv and plots; record.jsonl keeps what is done.
     """
     from napari_clearclip.cli.ablation import Choice, run_ablation
 
