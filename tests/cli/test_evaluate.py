@@ -48,6 +48,8 @@ def test_a_folder_is_evaluated(root: Path, tmp_path: Path, capsys: pytest.Captur
     assert (out / "table.md").read_text() in said.out + "\n"
     with Image.open(out / "worst.png") as page:
         assert page.size == (6 * 96 + 5 * 8, 96)  # an image, its truth and four methods
+    with Image.open(out / "methods.png") as plot:
+        assert len(plot.convert("RGB").getcolors(100000) or ()) > 10
     assert (out / "classes.csv").read_text().startswith("class,clearclip scale=40")
 
 

@@ -16,6 +16,7 @@ from napari_clearclip.cli.segment import pipeline_for
 from napari_clearclip.evaluate.evaluation import RECORD, Record, Sample, evaluate_steps, predictions
 from napari_clearclip.evaluate.figure import page_of, row_of
 from napari_clearclip.evaluate.methods import Method, methods_of
+from napari_clearclip.evaluate.plots import draw_report
 from napari_clearclip.evaluate.recipes import RECOMMENDED, recipe_of
 from napari_clearclip.evaluate.report import Report, class_rows, figures_of, image_rows, markdown, with_published, worst
 from napari_clearclip.evaluate.sources import source_of
@@ -95,6 +96,10 @@ def run_evaluation(
     bad = worst(found, len(source.classes), 0, source.exclude)
     tell(f"Worst images of {methods[0].name}: {', '.join(bad[:_SHOWN])}")
     written = ["table.md", "results.json", "classes.csv", "images.csv"]
+    try:
+        written += draw_report(report, folder)
+    except ImportError as error:
+        tell(f"No plot: {error}")
     if wishes.figure:
         chosen = [sample for name in bad[: wishes.figure] for sample in source.samples if sample.name == name]
         write_photograph(folder / "worst.png", _figure(pipeline, chosen, methods))

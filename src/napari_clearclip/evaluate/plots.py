@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from napari_clearclip.evaluate.ablation import ALPHAS, ATTENTIONS, SWEPT, Ablation, Part
 from napari_clearclip.evaluate.blocks import QUANTITIES, Curve
+from napari_clearclip.evaluate.report import Report
 from napari_clearclip.io.files import replacing
 
 if TYPE_CHECKING:
@@ -85,6 +86,26 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve]) -> None:
         axes.plot(blocks, curve.mean, color=_COLOURS[place], marker="o", label=name)
         axes.fill_between(blocks, ends[:, 0], ends[:, 1], color=_COLOURS[place], alpha=0.25, lw=0)
         axes.set_xticks(blocks)
+
+
+def draw_report(report: Report, folder: Path) -> list[str]:
+    """Write the mIoU of each method with its interval as a picture to a folder; the files' names are returned.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    """
+    methods = report.methods[::-1]  # the first at the top
+    with _drawing(folder / "methods.png", 1, height=1.5 + 0.35 * len(methods)) as (axes,):
+        for place, method in enumerate(methods):
+            value = 100 * (method.miou or 0)
+            low, high = method.interval or (value / 100, value / 100)
+            axes.barh(place, value, color=_COLOURS[0])
+            axes.plot([100 * low, 100 * high], [place, place], color="black", lw=1)
+        axes.set_yticks(range(len(methods)), [method.method for method in methods])
+        axes.set(xlabel=f"mIoU in per cent, {report.dataset}", xlim=(0, None))
+    return ["methods.png"]
 
 
 def _legend(axes: Axes, title: str) -> None:
