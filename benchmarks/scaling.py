@@ -24,7 +24,7 @@ from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Comparing, Deciding, Model, Prompt, Runtime, Settings, Tiling
 
 WINDOW, STRIDE, SIDE, FEW, TURNS = 64, 32, 256, 5, 3
-SIDES, STRIDES, PROMPTS = (128, 256, 512, 1024), (64, 48, 32, 16), (1, 5, 10, 19)
+SIDES, STRIDES, PROMPTS = (128, 256, 384, 512), (64, 48, 32, 16), (1, 5, 10, 19)
 WAYS = ("plain way", "first run", "one prompt more")
 Row = tuple[float, tuple[float, ...]]
 
