@@ -68,10 +68,7 @@ class Candidates:
 
     def of(self, prompt: int, maps: torch.Tensor) -> torch.Tensor:
         """The maps (n, ...) of one prompt's phrases, without a copy where these lie beside each other."""
-        mine = [index for index, owner in enumerate(self.owner) if owner == prompt]
-        if mine and mine[-1] - mine[0] + 1 == len(mine):
-            return maps[mine[0] : mine[-1] + 1]
-        return maps[mine]
+        return _chosen(maps, [index for index, owner in enumerate(self.owner) if owner == prompt])
 
 
 @dataclass(frozen=True)
@@ -104,10 +101,17 @@ class Assignment:
         return self.winner.nbytes + self.score.nbytes + self.margin.nbytes
 
 
+def _chosen(maps: torch.Tensor, places: Sequence[int]) -> torch.Tensor:
+    """Some of the maps (Q, ...), without a copy where they lie beside each other."""
+    if places and places[-1] - places[0] + 1 == len(places):
+        return maps[places[0] : places[-1] + 1]
+    return maps[list(places)]
+
+
 def _shared(maps: torch.Tensor, candidates: Candidates, deciding: Deciding) -> torch.Tensor | None:
     """Log-sum-exp of the competitors that are the same for every prompt: distractors, or all phrases."""
     first = 0 if deciding.competitors == "all" else candidates.objects
-    rivals = maps[[index for index, owner in enumerate(candidates.owner) if owner >= first]]
+    rivals = _chosen(maps, [index for index, owner in enumerate(candidates.owner) if owner >= first])
     return torch.logsumexp(deciding.scale * rivals, dim=0) if len(rivals) else None
 
 
@@ -116,10 +120,11 @@ def _score(own: torch.Tensor, shared: torch.Tensor | None, deciding: Deciding) -
     if not len(own):
         return own.new_zeros(own.shape[1:])
     scaled = deciding.scale * own
-    total = torch.logsumexp(scaled, dim=0)
-    if shared is not None:
-        total = shared if deciding.competitors == "all" else torch.logaddexp(total, shared)
-    return torch.exp(scaled.amax(dim=0) - total)
+    best = scaled[0] if len(scaled) == 1 else scaled.amax(dim=0)
+    if shared is not None and deciding.competitors == "all":
+        return torch.exp(best - shared)
+    total = best if len(scaled) == 1 else torch.logsumexp(scaled, dim=0)
+    return torch.exp(best - (total if shared is None else torch.logaddexp(total, shared)))
 
 
 def score_cells(candidates: Candidates, deciding: Deciding) -> torch.Tensor:
@@ -168,6 +173,9 @@ def upsample(candidates: Candidates, frame: Frame) -> Iterator[Strip]:
     """The cosines upsampled bilinearly to image pixels, some rows at a time."""
     width = frame.image[1]
     for rows in strip_rows(len(candidates.owner), frame.image):
+        if frame.cells == frame.image:
+            yield rows, candidates.cosines[:, rows]
+            continue
         upper, lower, weight = (torch.from_numpy(part) for part in frame.rows_of(rows))
         maps = candidates.cosines
         maps = torch.lerp(maps[:, upper], maps[:, lower], weight.to(maps)[:, None])  # (Q, n, cw)
