@@ -95,7 +95,7 @@ class Stepping:
             base, labels = steps.writable()
             for prompt, crossed in enumerate(reach.crossed(base, thresholds)):
                 for box in boxes(crossed, labels.shape, SIDE):
-                    move_threshold(labels, assignment, prompt, thresholds[prompt], lead, valid, box)
+                    move_threshold(labels, assignment, prompt, base[prompt], thresholds[prompt], lead, valid, box)
             crossed = reach.crossed(before, thresholds)
             moved = np.flatnonzero(crossed.any(axis=(1, 2))).tolist()
             made = labels, known.stepped(labels, holding(np.asarray(crossed.any(axis=0))), moved)

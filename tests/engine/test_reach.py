@@ -72,7 +72,7 @@ def test_labels_made_anew_where_a_threshold_crossed_are_those_of_all_pixels(
     for after in sequence[1:]:
         for prompt, blocks in enumerate(reached.crossed(before, after)):
             for box in boxes(blocks, SHAPE, SIDE):
-                move_threshold(labels, assignment, prompt, after[prompt], lead, valid, box)
+                move_threshold(labels, assignment, prompt, before[prompt], after[prompt], lead, valid, box)
         np.testing.assert_array_equal(labels, naive(assignment, after, lead, valid))
         before = after
 

@@ -65,6 +65,7 @@ def move_threshold(
     labels: npt.NDArray[np.uint8],
     assignment: Assignment,
     prompt: int,
+    before: float,
     least: float,
     lead: float,
     valid: Mask | None,
@@ -80,8 +81,8 @@ def move_threshold(
         As for `threshold`.
     prompt : int
         The prompt.
-    least : float
-        Its threshold.
+    before, least : float
+        The threshold that the labels have, and that they are to have.
     box : tuple of 2 slice
         Rows and columns.
     """
@@ -90,6 +91,11 @@ def move_threshold(
     step = max(_CACHED // winner.shape[1], 1)
     for top in range(0, len(winner), step):
         rows = slice(top, top + step)
+        if least >= before:  # a raised threshold only takes away
+            keep = score[rows] >= np.float32(least)
+            keep |= target[rows] != value
+            target[rows] *= keep
+            continue
         keep = winner[rows] == value
         keep &= score[rows] >= np.float32(least)
         if lead > 0:
