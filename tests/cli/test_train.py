@@ -31,6 +31,8 @@ def test_a_student_is_trained_and_used(run, photo, tiny, study):
     assert (card.study.iterations, card.study.seed, card.study.architecture) == (3, 7, "small")
     run("segment", photo, "--prompt", "tree", "--model", "mine/s.safetensors", "--out", "out")
     assert Path("out/photo_clearclip_tree_mask.png").is_file()
+    refused = run("ablation", "scenes-shapes", "--model", "mine/s.safetensors", code=2)
+    assert "is a student, which has no last block" in " ".join(refused.stderr.split())
 
 
 def test_labels_and_planes_are_found(run, folder, tiny, study):

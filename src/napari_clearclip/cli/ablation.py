@@ -19,6 +19,7 @@ from napari_clearclip.io.files import writable_folder
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.scenes import KINDS
 from napari_clearclip.settings import Settings
+from napari_clearclip.study import read_card
 
 SCENES = "scenes"
 
@@ -57,6 +58,8 @@ def run_ablation(
     names = [f"{SCENES}-{kind}" for kind in KINDS] if dataset == SCENES else [dataset]
     try:
         settings = Settings(model=find_model(model or "demo") if drawn else find_model(model))
+        if settings.model.pretrained and not settings.model.name and read_card(Path(settings.model.pretrained)):
+            raise ValueError(f"{settings.model.pretrained} is a student, which has no last block; take its teacher")
         sources = [[_source(name, root, settings, choice, seed) for seed in range(draws)] for name in names]
     except ValueError as error:
         raise UsageError(str(error)) from error
