@@ -120,7 +120,13 @@ def test_each_figure_is_measured(turns: Turns, image: Any) -> None:
     assert len(ratios) == 2
     quick, slow = first_turn(turns, image)
     found = later_turn(turns, image, slow, text, "horse")
-    names = ("known_prompt_speedup", "new_prompt_speedup", "variant_speedup", "variant_ffn_speedup")
+    names = (
+        "known_prompt_speedup",
+        "new_prompt_speedup",
+        "variant_speedup",
+        "variant_sum_speedup",
+        "variant_ffn_speedup",
+    )
     assert tuple(found) == names
     assert quick > 0
     assert all(value > 0 for value in found.values())

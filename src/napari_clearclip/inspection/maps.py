@@ -61,6 +61,8 @@ def decompose_steps(
     pipeline: Pipeline, image: Any, settings: Settings, phrase: str, view: View | None = None
 ) -> Generator[Progress, None, Decomposition]:
     """As `decompose`, yielding how far it is."""
+    import torch
+
     from napari_clearclip import domains
     from napari_clearclip.engine.anatomy import shares_of
     from napari_clearclip.engine.encoder import project
@@ -68,7 +70,7 @@ def decompose_steps(
 
     domains.check_phrases(settings.model, [phrase])
     looking = yield from pipeline.looking_steps(image, settings, view)
-    vector = (yield from looking.words([phrase]))[phrase]
+    vector = torch.from_numpy((yield from looking.words([phrase]))[phrase])
     clip, frame, row = looking.job.clip, looking.job.frame, looking.job.settings.attention
     rows = {"x_sum": (1, 1), "x_res": (1, 0), "x_attn": (0, 1)}
     parts = Stitching(frame)
@@ -112,8 +114,8 @@ def disagreement(labels: Sequence[npt.NDArray[np.integer[Any]]]) -> FloatArray:
     Examples
     --------
     >>> import numpy as np
-    >>> disagreement([np.array([[0, 1, 1]]), np.array([[0, 1, 2]]), np.array([[0, 2, 3]])]).round(2).tolist()
-    [[0.0, 0.67, 1.0]]
+    >>> disagreement([np.array([[0, 1, 1]]), np.array([[0, 1, 2]]), np.array([[0, 2, 3]])]).round(2)
+    array([[0.  , 0.67, 1.  ]], dtype=float32)
     """
     if len(labels) < 2:
         raise ValueError(f"{len(labels)} variant cannot disagree; give two or more")
