@@ -12,9 +12,9 @@ is measured they are compared, and must agree within 1e-4 (``score_difference``)
 - ``known_prompt_speedup``, ``new_prompt_speedup``: a sixth prompt on the 1024 x 1024 image once it is encoded, its text
   known or not, against a plain run on image and texts. As texts are read one after another in the plain way, its time
   for six is six times that for one.
-- ``variant_speedup``, ``variant_sum_speedup``, ``variant_ffn_speedup``: the same image with another attention in the last
-  block, against the plain image part: keys to keys, a sum of two softmaxes (SCLIP's without residual connection and
-  feed-forward network), and SCLIP's with both.
+- ``variant_speedup``, ``variant_sum_speedup``, ``variant_ffn_speedup``: the same image with another attention in the
+  last block, against the plain image part: keys to keys; a sum of two softmaxes (SCLIP's without residual connection
+  and feed-forward network); and SCLIP's with both.
 - ``threshold_ratio``: moving one prompt's threshold on 4096 x 4096 pixels by 0.01, as a slider does, over one numpy
   comparison of as many float32 values. Scene and model are the bundled ones. ``threshold_busy_ratio``: the same where
   21 x 21 small scenes lie beside each other, so that the move changes something everywhere.

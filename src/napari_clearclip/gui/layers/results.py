@@ -376,8 +376,7 @@ class Results:
 
     def remove_all(self, key: str) -> None:
         """Take our layers of an image away, without hiding its prompts."""
-        for layer in self._shelf.of(key):
-            self._shelf.remove(layer)
+        self._shelf.remove(*self._shelf.of(key))
 
 
 def _looks(settings: Settings) -> list[tuple[object, ...]]:

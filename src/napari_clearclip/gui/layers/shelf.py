@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -129,10 +129,12 @@ class Shelf:
             apply_placement(layer, placement(image, cell))
             layer.metadata[KEY]["cell"] = tuple(cell)
 
-    def remove(self, layer: Layer) -> None:
-        """Take a layer of ours away without hiding its prompt."""
-        with self.work():
-            self._viewer.layers.remove(layer)
+    def remove(self, *layers: Layer) -> None:
+        """Take layers of ours away without hiding their prompts."""
+        if layers:
+            with self.work(), together(self._viewer):
+                for layer in layers:
+                    self._viewer.layers.remove(layer)
 
     def arrange(self, key: str, order: Sequence[str]) -> None:
         """Put our layers of an image above it, in the order of the prompts, unless they are in this order already."""
@@ -145,6 +147,12 @@ class Shelf:
             target = layers.index(self._ground(image)) + at
             if layers.index(layer) != target:
                 layers.move(layers.index(layer), target)
+
+
+def together(viewer: ViewerModel) -> AbstractContextManager[None]:
+    """While this lasts, napari redraws nothing: else it collects garbage for each layer that goes, for a second."""
+    batch: Callable[[], AbstractContextManager[None]] = getattr(viewer.layers, "batched_update", nullcontext)
+    return batch()
 
 
 def _rank(layer: Layer, order: Sequence[str]) -> tuple[int, int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.images.gallery import Images
 from napari_clearclip.gui.images.sources import KEY, is_source, key_of
 from napari_clearclip.gui.layers.results import Results
+from napari_clearclip.gui.layers.shelf import together
 from napari_clearclip.gui.prompts import listing
 from napari_clearclip.settings import Settings
 
@@ -101,18 +102,12 @@ class Desk:
         ]
         if self._controller.key in keys:
             self._carried = self._controller.settings
+        for key in keys:
+            self._results.remove_all(key)
         with together(self._viewer):
-            for key in keys:
-                self._results.remove_all(key)
             for layer in (*others, *sources):
                 self._viewer.layers.remove(layer)
         self._opened = set()
-
-
-def together(viewer: ViewerModel) -> AbstractContextManager[None]:
-    """While this lasts, napari redraws nothing: else it collects garbage for each layer that goes, for a second."""
-    together: Callable[[], AbstractContextManager[None]] = getattr(viewer.layers, "batched_update", nullcontext)
-    return together()
 
 
 def opened(viewer: ViewerModel, path: Path) -> list[Layer]:
