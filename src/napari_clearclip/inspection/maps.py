@@ -61,8 +61,6 @@ def decompose_steps(
     pipeline: Pipeline, image: Any, settings: Settings, phrase: str, view: View | None = None
 ) -> Generator[Progress, None, Decomposition]:
     """As `decompose`, yielding how far it is."""
-    import torch
-
     from napari_clearclip import domains
     from napari_clearclip.engine.anatomy import shares_of
     from napari_clearclip.engine.encoder import project
@@ -70,18 +68,18 @@ def decompose_steps(
 
     domains.check_phrases(settings.model, [phrase])
     looking = yield from pipeline.looking_steps(image, settings, view)
-    vector = torch.from_numpy((yield from looking.words([phrase]))[phrase])
+    vector = (yield from looking.words([phrase]))[phrase]
     clip, frame, row = looking.job.clip, looking.job.frame, looking.job.settings.attention
     rows = {"x_sum": (1, 1), "x_res": (1, 0), "x_attn": (0, 1)}
     parts = Stitching(frame)
     for number in range(frame.count):
         yield Progress("Taking windows apart", number, frame.count, "windows")
         trunk = yield from looking.trunk(number)
-        found = {f"share {name}": share.cpu() @ vector for name, share in shares_of(clip, trunk, row).items()}
+        vectors = {f"share {name}": share for name, share in shares_of(clip, trunk, row).items()}
         for name, (residual, alpha) in rows.items():
             part = row.replace(residual=residual, alpha=alpha, ffn=0, debias=0)
-            found[name] = project(clip, trunk, part).vectors.float().cpu() @ vector
-        parts.add(number, {name: values[0] for name, values in found.items()})
+            vectors[name] = project(clip, trunk, part).vectors.float()
+        parts.add(number, {name: (found @ found.new_tensor(vector))[0] for name, found in vectors.items()})
     maps = {name: values.numpy() for name, values in parts.maps().items()}
     shares = {name.removeprefix("share "): values for name, values in maps.items() if name.startswith("share ")}
     return Decomposition({name: maps[name] for name in PARTS}, shares)
