@@ -7,7 +7,7 @@ each other as in the papers, and output cells of one pixel, so that scores are t
 is measured they are compared, and must agree within 1e-4 (``score_difference``).
 
 - ``encode_448_ratio``, ``encode_1024_ratio``: the first run on an image with one and with 16 windows, its texts known,
-  over the plain way's image part. By the number of operations it is at least 0.92.
+  over the plain way's image part. By the number of the tower's operations it is 0.92.
 - ``text_speedup``: how many times faster new phrases are read, in 80 templates each; turn by turn over 20 phrases.
 - ``known_prompt_speedup``, ``new_prompt_speedup``: a sixth prompt on the 1024 x 1024 image once it is encoded, its text
   known or not, against a plain run on image and texts. As texts are read one after another in the plain way, its time
