@@ -147,7 +147,7 @@ def feed_forward_angles(clip: Clip, trunk: Trunk, row: Attention) -> torch.Tenso
 
     References
     ----------
-    ClearCLIP, Sec. 3.3: the angle is large, and grows with the model.
+    ClearCLIP, in the text: the angle is large, and grows with the model.
     """
     tower = tower_for(clip, trunk, row)
     tokens, attended = last_block(clip, trunk, row)
