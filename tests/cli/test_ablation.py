@@ -33,6 +33,7 @@ def test_scenes_are_studied_and_what_is_done_stays_done(
     ("arguments", "message"),
     [
         (("folder", "--seeds", 2, "--model", "demo"), "--seeds 2 is for drawn scenes"),
+        (("voc20", "--names", "latin", "--model", "demo"), "--names latin is not known"),
         (("scenes-moon",), "data set 'scenes-moon' is not known"),
         (("voc20", "--model", "demo"), "voc20 needs --root"),
     ],

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_clearclip.cli.console import UsageError, follow, meter, show, tell
-from napari_clearclip.cli.evaluate import write_rows, write_text
-from napari_clearclip.cli.request import find_model
+from napari_clearclip.cli.evaluate import asked_of, write_rows, write_text
 from napari_clearclip.cli.segment import pipeline_for
 from napari_clearclip.evaluate.ablation import PARTS, Ablation, findings_of, rows, text
 from napari_clearclip.evaluate.blocks import curves_over, summary
@@ -57,7 +56,7 @@ def run_ablation(
     draws = choice.seeds or (3 if drawn else 1)
     names = [f"{SCENES}-{kind}" for kind in KINDS] if dataset == SCENES else [dataset]
     try:
-        settings = Settings(model=find_model(model or "demo") if drawn else find_model(model))
+        settings = asked_of(dataset, model, choice.names, choice.exact, device)
         if settings.model.pretrained and not settings.model.name and read_card(Path(settings.model.pretrained)):
             raise ValueError(f"{settings.model.pretrained} is a student, which has no last block; take its teacher")
         sources = [[_source(name, root, settings, choice, seed) for seed in range(draws)] for name in names]

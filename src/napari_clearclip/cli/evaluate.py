@@ -60,15 +60,10 @@ def run_evaluation(
     UsageError
         If the options are wrong or files are not where they should be; nothing is done then.
     """
-    if wishes.names not in ("official", "natural"):
-        raise UsageError(f"--names {wishes.names} is not known; there are official and natural")
     try:
         recipe = recipe_of(wishes.protocol, dataset)
         methods = methods_of(wishes.variants, wishes.scales, wishes.thresholds)
-        scenes = dataset.startswith("scenes-")
-        settings = Settings(model=find_model(model) if model or not scenes else find_model("demo"))
-        if wishes.exact and device != "cpu":  # as the published code computes on a GPU
-            settings = settings.replace(model=settings.model.replace(precision="float16"))
+        settings = asked_of(dataset, model, wishes.names, wishes.exact, device)
         source = source_of(dataset, root, settings, recipe, wishes.names, wishes.exact, wishes.ignore, wishes.limit)
     except ValueError as error:
         raise UsageError(str(error)) from error
@@ -117,6 +112,22 @@ def _figure(pipeline: Pipeline, samples: Sequence[Sample], methods: Sequence[Met
         rows.append(row_of(case, [found[place] for place in range(len(methods))]))
         pipeline.forget()
     return page_of(rows)
+
+
+def asked_of(dataset: str, model: str | None, names: str, exact: bool, device: str) -> Settings:
+    """The settings with the model that is measured on a data set, and with the precision of `exact`.
+
+    Raises
+    ------
+    ValueError
+        If the names are of no kind that there is, or there is no such model.
+    """
+    if names not in ("official", "natural"):
+        raise ValueError(f"--names {names} is not known; there are official and natural")
+    chosen = find_model("demo" if model is None and dataset.startswith("scenes") else model)
+    if exact and device != "cpu":  # as the published code computes on a GPU
+        chosen = chosen.replace(precision="float16")
+    return Settings(model=chosen)
 
 
 def write_text(path: Path, text: str) -> None:
