@@ -41,11 +41,11 @@ import numpy.typing as npt
 from benchmarks import plain
 from napari_clearclip.edits import View
 from napari_clearclip.engine.attention import variant
-from napari_clearclip.engine.encoder import drain
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.result import Segmentation
 from napari_clearclip.scenes import make_scene
 from napari_clearclip.settings import Comparing, Deciding, Model, Prompt, Runtime, Settings, Tiling
+from napari_clearclip.steps import drain
 
 if TYPE_CHECKING:
     import torch

@@ -15,13 +15,13 @@ from napari_clearclip import tally
 from napari_clearclip.cache import Cache
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.engine import labelling, reach
-from napari_clearclip.engine.encoder import drain
 from napari_clearclip.engine.windows import Frame
 from napari_clearclip.job import Bands, Job, Picture
 from napari_clearclip.masking import Masking, Masks
 from napari_clearclip.measuring import Measuring
 from napari_clearclip.settings import Cleaning, Deciding, Index, Prompt, Settings
 from napari_clearclip.stepping import Stepping
+from napari_clearclip.steps import drain
 
 SIDE = 16
 FRAME = Frame(image=(50, 70), resized=(20, 28), window=20, stride=10, patch=2, cell=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,11 @@ from napari_clearclip import domains
 from napari_clearclip.cache import cache_folder, key_of
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.engine.attention import variant
-from napari_clearclip.engine.encoder import drain
 from napari_clearclip.engine.weights import ModelError, file_hash
 from napari_clearclip.job import Picture, frame_of, image_key
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
-from napari_clearclip.result import Georeference, Segmentation
+from napari_clearclip.result import Georeference
 from napari_clearclip.settings import (
     Attention,
     Cleaning,
@@ -38,6 +37,7 @@ from napari_clearclip.settings import (
     Settings,
     Tiling,
 )
+from napari_clearclip.steps import drain
 
 RGB = View(channel_axis=-1)
 IMAGE = np.random.default_rng(3).integers(0, 256, (40, 60, 3), np.uint8)
@@ -779,7 +779,7 @@ def test_with_one_window_surgery_is_by_hand(names: tuple[str, ...], settings: Se
     prompts = tuple(Prompt(id=name, phrase=name, threshold=0) for name in names)
     settings = settings.replace(prompts=prompts, tiling=Tiling(short_side=32, window=64, stride=64))
     pipeline = Pipeline(runtime)
-    job = finish(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
+    job = drain(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
     pixels = windows.cut(job.image, job.view, job.frame, job.frame.boxes)
     features = encoder.project(job.clip, encoder.encode(job.clip, encoder.prepare(job.clip, pixels)), Attention())
     texts = embed(job.clip, names, ("{}",))
@@ -791,9 +791,9 @@ def test_with_one_window_surgery_is_by_hand(names: tuple[str, ...], settings: Se
         redundant = (patches * embed(job.clip, [""], ("{}",)))[:, None]
     expected = (products - redundant).sum(-1).T.reshape(len(names), *features.vectors.shape[1:3])
     settings = comparing(settings, surgery=True, templates=("{}",))
-    job = finish(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
-    vectors = finish(pipeline._vectors(job))
-    found = finish(pipeline._adjusted(job, vectors, finish(pipeline._cosines(job, vectors))))
+    job = drain(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
+    vectors = drain(pipeline._vectors(job))
+    found = drain(pipeline._adjusted(job, vectors, drain(pipeline._cosines(job, vectors))))
     for name, map_ in zip(names, expected, strict=True):
         torch.testing.assert_close(found[name].double(), map_, atol=1e-5, rtol=0)
 
@@ -809,8 +809,8 @@ def test_with_one_window_smoothing_is_the_papers(denoise: float, settings: Setti
     settings = comparing(deciding(settings, competitors="all"), smooth=1, denoise=denoise)
     pipeline = Pipeline(runtime)
     result = pipeline.run(IMAGE, settings, RGB)
-    job = finish(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
-    vectors = finish(pipeline._vectors(job))
+    job = drain(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
+    vectors = drain(pipeline._vectors(job))
     pixels = windows.cut(job.image, job.view, job.frame, job.frame.boxes)
     trunk = encoder.encode(job.clip, encoder.prepare(job.clip, pixels))
     features = encoder.project(job.clip, trunk, job.settings.attention, keys=True)
@@ -908,15 +908,6 @@ def test_half_the_storage_is_nearly_the_same(settings: Settings, runtime: Runtim
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Steps, cancelling, memory
-
-
-def finish(steps: Generator[Progress, None, Segmentation]) -> Segmentation:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: Segmentation = stop.value
-            return result
 
 
 def test_steps_say_what_is_done(settings: Settings, runtime: Runtime) -> None:
@@ -1083,21 +1074,12 @@ def test_images_are_known_by_content() -> None:
     assert image_key(stack, View(plane=(0,))) == key_of(stack[0])
 
 
-def finished(steps: Generator[Progress, None, Segmentation]) -> Segmentation:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: Segmentation = end.value
-            return found
-
-
 def test_an_image_whose_content_is_known_is_not_read_again(settings: Settings, runtime: Runtime) -> None:
     pipeline, read = Pipeline(runtime), []
-    first = finished(pipeline.steps(lambda: read.append(1) or IMAGE, settings, RGB))
+    first = drain(pipeline.steps(lambda: read.append(1) or IMAGE, settings, RGB))
     assert (len(read), first.content) == (1, image_key(IMAGE, RGB))
     for changed in (prompt(settings, "cat", threshold=0.7), settings.replace(prompts=(*settings.prompts, HORSE))):
-        again = finished(pipeline.steps(lambda: read.append(1) or IMAGE, changed, RGB, known=first.content))
+        again = drain(pipeline.steps(lambda: read.append(1) or IMAGE, changed, RGB, known=first.content))
         np.testing.assert_array_equal(again.labels, Pipeline(runtime).run(IMAGE, changed, RGB).labels)
         assert (len(read), again.content) == (1, first.content)
 
@@ -1107,10 +1089,10 @@ def test_an_image_that_was_written_to_is_noticed_once_pixels_are_read(settings: 
     known = pipeline.run(image, settings, RGB).content
     image[:, :30] = 255
     moved = prompt(settings, "cat", threshold=0.7)
-    kept = finished(pipeline.steps(image, moved, RGB, known=known))  # of what was read
+    kept = drain(pipeline.steps(image, moved, RGB, known=known))  # of what was read
     np.testing.assert_array_equal(kept.labels, Pipeline(runtime).run(IMAGE, moved, RGB).labels)
     deeper = attention(moved, blocks=2)  # encodes anew
-    found, expected = finished(pipeline.steps(image, deeper, RGB, known=known)), Pipeline(runtime)
+    found, expected = drain(pipeline.steps(image, deeper, RGB, known=known)), Pipeline(runtime)
     np.testing.assert_array_equal(found.scores.values, expected.run(image, deeper, RGB).scores.values)
     assert found.content == image_key(image, RGB) != known
     run = pipeline.run(image, moved, RGB)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from napari_clearclip.edits import View
-from napari_clearclip.engine.encoder import drain
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Index, Prompt, Runtime, Settings
 from napari_clearclip.stack import Band, Stack
+from napari_clearclip.steps import drain
 
 RGB = np.random.default_rng(0).integers(0, 255, (3, 20, 30, 3), np.uint8)  # a stack of three planes
 NIR = np.random.default_rng(1).random((3, 20, 30)).astype(np.float32) * 255

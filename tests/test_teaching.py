@@ -17,6 +17,7 @@ from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.result import Segmentation
 from napari_clearclip.scenes import DISTRACTORS, make_scene
 from napari_clearclip.settings import Comparing, Learned, Model, Prompt, Runtime, Settings
+from napari_clearclip.steps import drain
 
 RGB = View(channel_axis=-1)
 STACK = np.random.default_rng(5).integers(0, 256, (3, 64, 96, 3), np.uint8)
@@ -181,7 +182,7 @@ def test_planes_that_are_not_in_memory_are_asked_for(settings: Settings, runtime
         found[plane] = STACK[plane]
         return found
 
-    found = encoder.drain(Pipeline(runtime).steps(read((1,)), settings, at(1), edits, read=read))
+    found = drain(Pipeline(runtime).steps(read((1,)), settings, at(1), edits, read=read))
     assert same(found, Pipeline(runtime).run(STACK, settings, at(1), edits))
     assert asked == [(1,), (0,)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
     from napari_clearclip.result import Segmentation
@@ -71,13 +71,3 @@ def counted(steps: Generator[None, None, T], state: Progress | Callable[[], Prog
             result: T = stop.value
             return result
         yield state() if callable(state) else state
-
-
-def finished(steps: Generator[Any, None, T]) -> T:
-    """Run steps to their end and give back what they return."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result

@@ -25,9 +25,9 @@ from napari_clearclip.engine.bands import (
     resolve_index,
     scores_of,
 )
-from napari_clearclip.engine.encoder import drain
 from napari_clearclip.expression import parse
 from napari_clearclip.settings import Index
+from napari_clearclip.steps import drain
 
 ALL = slice(None)
 NDVI = Index(expression="(nir - red) / (nir + red)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,21 +21,13 @@ from napari_clearclip.engine.clean import (
     smooth_labels,
 )
 from napari_clearclip.settings import Cleaning
+from napari_clearclip.steps import drain
 
 Labels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 Place = tuple[int, int]
 Pixel = tuple[float, float]
 SQUARE = (1.0, 1.0)
-
-
-def drain(steps: Generator[None, None, Labels]) -> Labels:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: Labels = stop.value
-            return result
 
 
 def cleaned(labels: Labels, valid: Mask | None = None, pixel: Pixel = SQUARE, **fields: Any) -> Labels:

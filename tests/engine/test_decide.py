@@ -23,10 +23,10 @@ from napari_clearclip.engine.decide import (
     score_cells,
     valid_cells,
 )
-from napari_clearclip.engine.encoder import drain
 from napari_clearclip.engine.labelling import threshold
 from napari_clearclip.engine.windows import Frame
 from napari_clearclip.settings import Deciding
+from napari_clearclip.steps import drain
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 FRAME = Frame(image=(24, 20), resized=(12, 10), window=12, stride=6, patch=2, cell=2)  # 6 x 5 cells

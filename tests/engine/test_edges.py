@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -24,18 +23,10 @@ from napari_clearclip.engine.edges import (
     sure_thresholds,
 )
 from napari_clearclip.settings import Cleaning
+from napari_clearclip.steps import drain
 
 Labels = npt.NDArray[np.uint8]
 RNG = np.random.default_rng(0)
-
-
-def drain(steps: Generator[None, None, Labels]) -> Labels:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: Labels = stop.value
-            return result
 
 
 def halves(size: int = 64, edge: int = 29) -> npt.NDArray[np.float32]:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_clearclip.engine import pamr as module
-from napari_clearclip.engine.encoder import drain
 from napari_clearclip.engine.pamr import Affinities, pamr, pamr_steps, reach
+from napari_clearclip.steps import drain
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

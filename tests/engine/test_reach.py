@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from napari_clearclip.engine import reach
 from napari_clearclip.engine.decide import Assignment
-from napari_clearclip.engine.encoder import drain
 from napari_clearclip.engine.labelling import move_threshold, threshold
 from napari_clearclip.engine.reach import reach_steps
+from napari_clearclip.steps import drain
 from napari_clearclip.tally import boxes
 
 SIDE, SHAPE, PROMPTS = 4, (10, 13), 3

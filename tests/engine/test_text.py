@@ -11,10 +11,10 @@ import open_clip
 import pytest
 import torch
 
-from napari_clearclip.engine.encoder import drain
 from napari_clearclip.engine.model import Clip, load
 from napari_clearclip.engine.text import CompactVocabulary, Tokenizer, embed, embed_steps, sentences
 from napari_clearclip.settings import Model
+from napari_clearclip.steps import drain
 
 PHRASES = ["a", "solar panel", "été", "Zellkern · Φ", "日本語", "road 66, wet", "🚲 " * 5, "very " * 40 + "long"]
 

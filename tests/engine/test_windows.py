@@ -18,12 +18,13 @@ from napari_clearclip.edits import View
 from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.compare import compare
 from napari_clearclip.engine.decide import Candidates, assign_steps
-from napari_clearclip.engine.encoder import drain, encode, prepare, project
+from napari_clearclip.engine.encoder import encode, prepare, project
 from napari_clearclip.engine.stitching import RowStitching
 from napari_clearclip.engine.stitching import stitch as stitch_parts
 from napari_clearclip.engine.view import resolve_view
 from napari_clearclip.engine.windows import Frame, bilinear, cut, resampling, resize, resized_shape, taps
 from napari_clearclip.settings import Deciding
+from napari_clearclip.steps import drain
 
 
 def frame_of(shape: tuple[int, int], window: int, stride: int, patch: int = 8, cell: int = 1, scale: int = 1) -> Frame:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_clearclip.engine.encoder import drain
 from napari_clearclip.evaluate.blocks import block_table, curves_over, summary
 from napari_clearclip.evaluate.recipes import Recipe
 from napari_clearclip.evaluate.sources import source_of
 from napari_clearclip.inspection.curves import Curves, block_curves
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Runtime, Settings
+from napari_clearclip.steps import drain
 
 
 def curves(value: float) -> Curves:

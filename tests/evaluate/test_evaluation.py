@@ -11,7 +11,6 @@ import pytest
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from napari_clearclip.engine import encoder
-from napari_clearclip.engine.encoder import drain
 from napari_clearclip.evaluate.cases import Case
 from napari_clearclip.evaluate.evaluation import Measured, Record, evaluate_steps, predictions
 from napari_clearclip.evaluate.figure import page_of, palette, row_of
@@ -22,6 +21,7 @@ from napari_clearclip.evaluate.report import Report, class_rows, figures_of, ima
 from napari_clearclip.evaluate.sources import source_of
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Attention, Runtime, Settings
+from napari_clearclip.steps import drain
 
 
 @pytest.fixture(scope="module")

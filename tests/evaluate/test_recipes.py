@@ -11,11 +11,12 @@ from torch.nn.functional import interpolate, pad
 
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.engine.attention import variant
-from napari_clearclip.engine.encoder import drain, encode, project
+from napari_clearclip.engine.encoder import encode, project
 from napari_clearclip.evaluate.recipes import PROTOCOLS, Recipe
 from napari_clearclip.job import Picture
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings
+from napari_clearclip.steps import drain
 
 RGB = View(channel_axis=-1)
 WORDS = (("cat",), ("dog", "hound"), ("sky",), ("wall",))

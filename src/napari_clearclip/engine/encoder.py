@@ -15,6 +15,7 @@ from napari_clearclip.engine.device import free_memory
 from napari_clearclip.engine.student import Student
 from napari_clearclip.engine.tower import Heads, Tower, join_heads
 from napari_clearclip.settings.reading import CROSSED
+from napari_clearclip.steps import drain
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.attention import Sides
@@ -92,16 +93,6 @@ class Features:
 
 def _stored(tensor: torch.Tensor, storage: str) -> torch.Tensor:
     return torch.empty(tensor.shape, dtype=getattr(torch, storage)).copy_(tensor)
-
-
-def drain(steps: Generator[None, None, T]) -> T:
-    """Run a generator to its end and give back what it returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
 
 
 @lru_cache(maxsize=32)

@@ -183,6 +183,6 @@ def pamr(
     ----------
     Araslanov and Roth, Single-Stage Semantic Segmentation from Image Labels, CVPR 2020: pixel-adaptive mask refinement.
     """
-    from napari_clearclip.engine.encoder import drain
+    from napari_clearclip.steps import drain
 
     return drain(pamr_steps(maps, Affinities(guide, dilations, valid), steps))

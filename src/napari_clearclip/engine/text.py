@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from napari_clearclip import domains
-from napari_clearclip.engine.encoder import drain
+from napari_clearclip.steps import drain
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.model import Clip

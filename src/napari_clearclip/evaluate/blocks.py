@@ -11,8 +11,9 @@ from napari_clearclip.evaluate.evaluation import Sample
 from napari_clearclip.evaluate.report import Row
 from napari_clearclip.inspection.curves import Curves, curves_steps
 from napari_clearclip.pipeline import Pipeline
-from napari_clearclip.progress import Progress, finished
+from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Value
+from napari_clearclip.steps import drain
 
 QUANTITIES = ("entropy", "maximum")
 
@@ -35,7 +36,7 @@ def curves_over(pipeline: Pipeline, samples: Sequence[Sample]) -> Generator[Prog
     for done, sample in enumerate(samples):
         yield Progress("Reading blocks", done, len(samples), "images")
         case = sample.load()
-        found.append(finished(curves_steps(pipeline, case.image, case.settings, case.view)))
+        found.append(drain(curves_steps(pipeline, case.image, case.settings, case.view)))
         pipeline.forget()
     yield Progress("Reading blocks", len(samples), len(samples), "images")
     return found

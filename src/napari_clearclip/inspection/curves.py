@@ -12,8 +12,9 @@ import numpy.typing as npt
 from napari_clearclip.edits import View
 from napari_clearclip.engine.attention import variant
 from napari_clearclip.pipeline import Pipeline
-from napari_clearclip.progress import Progress, finished
+from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Settings
+from napari_clearclip.steps import drain
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.towers import Plain
@@ -83,7 +84,7 @@ def block_curves(
     ----------
     ClearCLIP, Eq. (5), Figs. 4 and 5.
     """
-    return finished(curves_steps(pipeline or Pipeline(), image, settings, view, other))
+    return drain(curves_steps(pipeline or Pipeline(), image, settings, view, other))
 
 
 def curves_steps(
@@ -139,7 +140,7 @@ def last_block_norms(
     ----------
     ClearCLIP, Fig. 2 and Sec. 3.3.
     """
-    return finished(norms_steps(pipeline or Pipeline(), image, settings, names, view))
+    return drain(norms_steps(pipeline or Pipeline(), image, settings, names, view))
 
 
 def norms_steps(

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from napari_clearclip.edits import View
 from napari_clearclip.engine.attention import VARIANTS, variant
 from napari_clearclip.pipeline import Pipeline
-from napari_clearclip.progress import Progress, finished
+from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Settings
+from napari_clearclip.steps import drain
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -54,7 +55,7 @@ def decompose(
     ValueError
         If the model knows no word of the phrase, or its last block has no residual connection.
     """
-    return finished(decompose_steps(pipeline or Pipeline(), image, settings, phrase, view))
+    return drain(decompose_steps(pipeline or Pipeline(), image, settings, phrase, view))
 
 
 def decompose_steps(
@@ -146,7 +147,7 @@ def compare_variants(
     ValueError
         If there is no prompt or such a variant, or the model cannot compute it.
     """
-    return finished(compare_steps(pipeline or Pipeline(), image, settings, names, view))
+    return drain(compare_steps(pipeline or Pipeline(), image, settings, names, view))
 
 
 def compare_steps(

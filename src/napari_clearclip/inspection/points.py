@@ -14,8 +14,9 @@ from napari_clearclip.edits import View
 from napari_clearclip.evaluate.classes import NATURAL
 from napari_clearclip.looking import Looking
 from napari_clearclip.pipeline import Pipeline
-from napari_clearclip.progress import Progress, finished
+from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Model, Settings
+from napari_clearclip.steps import drain
 
 FloatArray = npt.NDArray[np.float32]
 Point = tuple[float, float]
@@ -148,7 +149,7 @@ def attention_map(
     SCLIP, Figs. 2 and 4.
     """
     steps = attention_steps(pipeline or Pipeline(), image, settings, point, [settings.attention], view, window)
-    return finished(steps)[0]
+    return drain(steps)[0]
 
 
 def attention_steps(
@@ -215,7 +216,7 @@ def words_at(
     one sentence, ``a photo of a ...``, unless the settings or the model bring sentences of their own: with the 80 of
     ImageNet, a long vocabulary would take minutes on a CPU.
     """
-    return finished(words_steps(pipeline or Pipeline(), image, settings, point, vocabulary, view))[0]
+    return drain(words_steps(pipeline or Pipeline(), image, settings, point, vocabulary, view))[0]
 
 
 def words_steps(
