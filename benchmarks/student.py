@@ -34,9 +34,10 @@ from napari_clearclip.evaluate.bootstrap import bootstrap_interval
 from napari_clearclip.evaluate.cases import scene_case
 from napari_clearclip.evaluate.methods import ABLATION
 from napari_clearclip.evaluate.metrics import confusion_matrix, iou, mean_iou
+from napari_clearclip.material import Example
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.scenes import DISTRACTORS, KINDS, Scene, make_scene, vocabulary
-from napari_clearclip.schooling import Example, train_steps
+from napari_clearclip.schooling import train_steps
 from napari_clearclip.settings import Model, Prompt, Settings, Tiling
 from napari_clearclip.study import Study
 

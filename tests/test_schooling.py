@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from napari_clearclip import material as labelling
 from napari_clearclip import schooling
 from napari_clearclip.edits import View
+from napari_clearclip.material import Example
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
-from napari_clearclip.schooling import Example
 from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings, Tiling
 from napari_clearclip.study import Card, Study, read_card
 from napari_clearclip.training import student as training
@@ -56,7 +57,7 @@ def drained(steps):
 
 def test_pseudo_labels_are_the_best_phrase_of_all(pipeline: Pipeline, settings: Settings) -> None:
     shown = example()
-    material = drained(schooling.material_steps(pipeline, [shown], settings, STUDY.replace(distil=1.0)))
+    material = drained(labelling.material_steps(pipeline, [shown], settings, STUDY.replace(distil=1.0)))
     assert material.phrases == ("tree", "bush", "road", "sky")
     (lesson,) = material.lessons
     assert lesson.image.shape == (48, 64, 3)
@@ -73,9 +74,9 @@ def test_pseudo_labels_are_the_best_phrase_of_all(pipeline: Pipeline, settings: 
 
 
 def test_unsure_pixels_are_left_out(pipeline: Pipeline, settings: Settings) -> None:
-    all_ = drained(schooling.material_steps(pipeline, [example()], settings, STUDY)).lessons[0].pseudo
+    all_ = drained(labelling.material_steps(pipeline, [example()], settings, STUDY)).lessons[0].pseudo
     sure = (
-        drained(schooling.material_steps(pipeline, [example()], settings, STUDY.replace(confidence=0.5)))
+        drained(labelling.material_steps(pipeline, [example()], settings, STUDY.replace(confidence=0.5)))
         .lessons[0]
         .pseudo
     )
@@ -84,12 +85,30 @@ def test_unsure_pixels_are_left_out(pipeline: Pipeline, settings: Settings) -> N
     np.testing.assert_array_equal(sure[sure != 255], all_[sure != 255])
 
 
+def test_empty_pixels_are_filled_and_unlike_distractors_left_out(pipeline: Pipeline, settings: Settings) -> None:
+    def pseudo_of(**fields: float) -> np.ndarray:
+        study = STUDY.replace(confidence=0.4, **fields)
+        material = drained(labelling.material_steps(pipeline, [example(), example(1)], settings, study))
+        assert all(lesson.vectors is None for lesson in material.lessons)  # read, but not to be learned
+        return np.stack([lesson.pseudo for lesson in material.lessons])
+
+    plain, filled, both = pseudo_of(), pseudo_of(filling=0.3), pseudo_of(filling=0.3, left_out=0.25)
+    changed = filled != plain
+    assert changed.any()
+    assert set(plain[changed]) == {255}
+    assert set(filled[changed]) <= {0, 1, 2}  # objects only
+    dropped = both != filled
+    assert set(filled[dropped]) == {3}
+    assert set(both[dropped]) == {255}
+    assert 0.2 < dropped.sum() / (filled == 3).sum() <= 0.25
+
+
 def test_labels_become_numbers_of_phrases(settings: Settings) -> None:
     labels = np.array([[0, 1], [2, 0]])
     shown = example(labels=labels)
-    assert schooling.known_labels(shown, (2, 2), settings, STUDY).tolist() == [[255, 0], [2, 255]]
+    assert labelling.known_labels(shown, (2, 2), settings, STUDY).tolist() == [[255, 0], [2, 255]]
     empty = STUDY.replace(background=True)
-    assert schooling.known_labels(shown, (2, 2), settings, empty).tolist() == [[4, 0], [2, 4]]
+    assert labelling.known_labels(shown, (2, 2), settings, empty).tolist() == [[4, 0], [2, 4]]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +122,7 @@ def test_labels_that_do_not_fit_are_refused(
     pipeline: Pipeline, settings: Settings, labels: np.ndarray, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        drained(schooling.material_steps(pipeline, [example(labels=labels)], settings, STUDY))
+        drained(labelling.material_steps(pipeline, [example(labels=labels)], settings, STUDY))
 
 
 def test_in_the_transductive_setting_clip_labels_only_the_rest(pipeline: Pipeline, settings: Settings) -> None:
@@ -111,9 +130,9 @@ def test_in_the_transductive_setting_clip_labels_only_the_rest(pipeline: Pipelin
     labels[:10] = 1
     examples = [example(labels=labels), example(1)]
     study = STUDY.replace(guided=0.5)
-    assert schooling.unlabelled_phrases(settings, examples, STUDY) == (0, 1, 2, 3)
-    assert schooling.unlabelled_phrases(settings, examples, study) == (2, 3)
-    material = drained(schooling.material_steps(pipeline, examples, settings, study))
+    assert labelling.unlabelled_phrases(settings, examples, STUDY) == (0, 1, 2, 3)
+    assert labelling.unlabelled_phrases(settings, examples, study) == (2, 3)
+    material = drained(labelling.material_steps(pipeline, examples, settings, study))
     assert material.subject.unlabelled == (2, 3)
     assert all(set(np.unique(lesson.pseudo)) <= {2, 3} for lesson in material.lessons)
     first, second = material.lessons
@@ -126,7 +145,7 @@ def test_something_must_be_left_to_label(settings: Settings) -> None:
     labels = np.repeat([1, 2], 2)[None]
     only = settings.replace(prompts=settings.objects)
     with pytest.raises(ValueError, match="every prompt is labelled"):
-        schooling.unlabelled_phrases(only, [example(labels=labels)], STUDY.replace(guided=0.5))
+        labelling.unlabelled_phrases(only, [example(labels=labels)], STUDY.replace(guided=0.5))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +161,7 @@ def test_something_must_be_left_to_label(settings: Settings) -> None:
 def test_a_student_reads_as_its_teacher_does_but_enlarges_nothing(
     own: int | None, teacher: int | str, shape: tuple[int, int], side: int | str
 ) -> None:
-    assert schooling.student_side(Study(short_side=own), Tiling(short_side=teacher), shape) == side
+    assert labelling.student_side(Study(short_side=own), Tiling(short_side=teacher), shape) == side
 
 
 def test_there_must_be_an_image(pipeline: Pipeline, settings: Settings, tmp_path: Path) -> None:
@@ -152,8 +171,8 @@ def test_there_must_be_an_image(pipeline: Pipeline, settings: Settings, tmp_path
 
 def test_labels_at_another_size_are_those_of_the_pixel_at_the_centre() -> None:
     labels = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    assert schooling.nearest(labels, (4, 6)).tolist() == np.kron(labels, np.ones((2, 2))).tolist()
-    assert schooling.nearest(labels, (1, 1)).tolist() == [[4]]
+    assert labelling.nearest(labels, (4, 6)).tolist() == np.kron(labels, np.ones((2, 2))).tolist()
+    assert labelling.nearest(labels, (1, 1)).tolist() == [[4]]
 
 
 def test_a_trained_student_is_a_model(pipeline: Pipeline, settings: Settings, tmp_path: Path) -> None:
@@ -227,12 +246,12 @@ def test_a_study_that_makes_no_sense_is_refused(fields: dict[str, object], messa
 def test_only_what_is_present_is_asked_for(pipeline: Pipeline, settings: Settings) -> None:
     shown = example()
     told = Example(shown.name, shown.image, shown.view, present=("bush", "sky"))
-    material = drained(schooling.material_steps(pipeline, [told, shown], settings, STUDY))
+    material = drained(labelling.material_steps(pipeline, [told, shown], settings, STUDY))
     first, second = material.lessons
     assert set(np.unique(first.pseudo)) <= {1, 3}
     assert not set(np.unique(second.pseudo)) <= {1, 3}
     with pytest.raises(ValueError, match="none of what is in 0.png is a phrase of the training"):
-        schooling.asked_of(Example("0.png", shown.image, shown.view, present=("house",)), material.phrases, (0, 1))
+        labelling.asked_of(Example("0.png", shown.image, shown.view, present=("house",)), material.phrases, (0, 1))
 
 
 def test_minutes_decide_once_how_many_steps(

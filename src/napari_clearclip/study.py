@@ -67,6 +67,20 @@ class Study(Value):
     confidence: float = Field(
         0.0, ge=0, lt=1, description="Pixels whose pseudo-label has a lower probability are left out; 0 = none."
     )
+    filling: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Pixels without a pseudo-label get the phrase of the teacher's own vectors, before anything was "
+        "refined, where that is an object's and has at least this probability; 0 = they stay empty.",
+    )
+    left_out: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of each distractor's pseudo-labels that is left out, those whose vectors are least like it: "
+        "among them is what no phrase names; 0 = none.",
+    )
     guided: float = Field(
         1.0,
         ge=0,
@@ -127,6 +141,11 @@ class Study(Value):
     def of(cls, architecture: Architecture, **fields: Any) -> Study:
         """The study that is recommended for an architecture, with some fields changed: DeepLab's is the paper's."""
         return cls.model_validate({**_RECOMMENDED[architecture], **fields, "architecture": architecture})
+
+    @property
+    def reads_vectors(self) -> bool:
+        """Whether anything is learned from the teacher's vectors beside its labels."""
+        return any((self.distil, self.filling, self.left_out))
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""

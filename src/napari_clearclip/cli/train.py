@@ -17,7 +17,8 @@ from napari_clearclip.cli.request import Flags, settings_of
 from napari_clearclip.cli.segment import inputs, pipeline_for
 from napari_clearclip.io.files import writable_folder
 from napari_clearclip.io.images import read_image
-from napari_clearclip.schooling import Example, train_steps
+from napari_clearclip.material import Example
+from napari_clearclip.schooling import train_steps
 from napari_clearclip.study import Architecture, Card, Study
 
 if TYPE_CHECKING:

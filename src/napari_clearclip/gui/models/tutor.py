@@ -15,8 +15,9 @@ from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.jobs import Source
 from napari_clearclip.gui.control.runner import Executor, OpenPipeline
 from napari_clearclip.gui.models.training_dialog import TrainingDialog
+from napari_clearclip.material import Example
 from napari_clearclip.progress import Progress
-from napari_clearclip.schooling import Example, train_steps
+from napari_clearclip.schooling import train_steps
 from napari_clearclip.settings import Model, Runtime, Settings
 from napari_clearclip.study import Study
 
