@@ -487,6 +487,25 @@ def test_words_cannot_be_read_without_a_model(settings: Settings, runtime: Runti
         _ = job.clip
 
 
+@pytest.mark.parametrize("change", [{"cross": 0.4}, {"calibrated": True}], ids=lambda change: next(iter(change)))
+def test_what_reads_middle_blocks_encodes_anew(
+    change: dict[str, Any], settings: Settings, runtime: Runtime, calls: Counter[str], deep: Path
+) -> None:
+    pipeline, settings = Pipeline(runtime), settings.replace(model=Model(name="", pretrained=str(deep)))
+    pipeline.run(IMAGE, settings, RGB)
+    calls.clear()
+    changed = attention(settings, **change)
+    pipeline.run(IMAGE, changed, RGB)
+    assert {"encode", "project", "compare"} <= calls.keys()
+    assert not {"load", "view", "embed"} & calls.keys()
+    calls.clear()
+    pipeline.run(IMAGE, changed, RGB)
+    assert not calls
+    pipeline.run(IMAGE, attention(changed, gain=2), RGB)  # the blocks that it reads were kept
+    assert {"project", "compare"} <= calls.keys()
+    assert "encode" not in calls
+
+
 def test_an_earlier_variant_costs_nothing(settings: Settings, runtime: Runtime, calls: Counter[str]) -> None:
     pipeline = Pipeline(runtime)
     for name in ("clearclip", "sclip", "maskclip"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from sklearn.neighbors import LocalOutlierFactor
 
 from napari_clearclip.engine.attention import (
     VARIANTS,
@@ -42,6 +44,32 @@ def clustered(a: torch.Tensor, scale: float, iterations: int) -> torch.Tensor:
         a = softmax(scale * a @ a.T) @ a
         a = a / a.norm(dim=1, keepdim=True)
     return a
+
+
+def cosines(a: torch.Tensor) -> torch.Tensor:
+    a = a / a.norm(dim=1, keepdim=True)
+    return a @ a.T
+
+
+def shares(likeness: torch.Tensor) -> torch.Tensor:
+    """Rows that sum to 1, of likeness from 0.4 on."""
+    kept = torch.tensor([[value if value >= 0.4 else 0.0 for value in row] for row in likeness.tolist()]).double()
+    return kept / kept.sum(dim=1, keepdim=True)
+
+
+def mended(a: torch.Tensor, wrong: Any, grid: tuple[int, int]) -> torch.Tensor:
+    """Patches (N, C), wrong ones the mean of those around them that are right."""
+    a, old = a.clone(), a
+    for i in range(len(a)):
+        around = [j for j in range(len(a)) if j != i and not wrong[j] and adjoin(i, j, grid[1])]
+        if wrong[i] and around:
+            a[i] = old[around].mean(dim=0)
+    return a
+
+
+def adjoin(i: int, j: int, across: int) -> bool:
+    (y, x), (y2, x2) = divmod(i, across), divmod(j, across)
+    return abs(y - y2) <= 1 and abs(x - x2) <= 1
 
 
 class Reference:
@@ -82,9 +110,15 @@ class Reference:
         return [u @ torch.randn(width, width, generator=generator).double() for _ in range(row.projections)]
 
     def attention(
-        self, x: torch.Tensor, block: str, row: Attention, grid: tuple[int, int], middle: list[list[torch.Tensor]]
+        self,
+        x: torch.Tensor,
+        block: str,
+        row: Attention,
+        grid: tuple[int, int],
+        middle: list[list[torch.Tensor]],
+        alike: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """O(A v) of one image's tokens x (L, C)."""
+        """O(A v) of one image's tokens x (L, C); with `alike`, of the patches (N, C) alone."""
         u = self.norm(x, f"{block}.ln_1")
         packed = u @ self.state[f"{block}.attn.in_proj_weight"].T
         q, k, v = (packed + self.state[f"{block}.attn.in_proj_bias"]).chunk(3, dim=-1)
@@ -111,11 +145,14 @@ class Reference:
                         scale = factor / (row.temperature * math.sqrt(width))
                         sides = [clustered(side, scale, row.iterations) for side in sides]
                     logits = factor * sides[0] @ sides[1].T / (row.temperature * math.sqrt(width))
-                    for i in range(1, len(x)) if row.bias else ():
-                        for j in range(1, len(x)):
-                            (y, x_), (y2, x2) = divmod(i - 1, grid[1]), divmod(j - 1, grid[1])
+                    first = 1 if alike is None else 0
+                    for i in range(first, len(x)) if row.bias else ():
+                        for j in range(first, len(x)):
+                            (y, x_), (y2, x2) = divmod(i - first, grid[1]), divmod(j - first, grid[1])
                             logits[i, j] += math.exp(-((y - y2) ** 2 + (x_ - x2) ** 2) / (2 * row.bias**2))
                     weights += softmax(logits)
+            if alike is not None:
+                weights += alike
             if row.cross:
                 weights = (1 - row.cross) * weights + row.cross * sum(maps[head] for maps in middle) / len(middle)
             outputs.append(row.gain * weights @ v[:, part])
@@ -130,6 +167,39 @@ class Reference:
     def trained_block(self, x: torch.Tensor, block: str, grid: tuple[int, int]) -> torch.Tensor:
         x = x + self.attention(x, block, Attention(terms=("qk",)), grid, [])
         return x + self.feed_forward(x, block)
+
+    def renormed(self, middle: list[list[torch.Tensor]]) -> list[list[torch.Tensor]]:
+        """Attention (N, N) among patches, as if there were no class token."""
+        return [[maps[1:, 1:] / maps[1:, 1:].sum(dim=1, keepdim=True) for maps in heads] for heads in middle]
+
+    def calibrated(
+        self,
+        entering: list[torch.Tensor],
+        block: str,
+        row: Attention,
+        grid: tuple[int, int],
+        middle: list[list[torch.Tensor]],
+    ) -> torch.Tensor:
+        """What SC-CLIP's description makes of the tokens that enter the last eight blocks, patch by patch."""
+        x4, x9, x11 = entering[-8][1:], entering[-3][1:], entering[-1][1:]
+        factor = LocalOutlierFactor(n_neighbors=30, contamination=0.05)
+        with warnings.catch_warnings():  # fewer patches than neighbours
+            warnings.simplefilter("ignore")
+            wrong = factor.fit_predict(x11.numpy()) < 0
+        assert wrong.any()
+        mid = cosines(mended(x9, wrong, grid))
+        x = shares(mid) @ mended(x11, wrong, grid)
+        alike = torch.zeros_like(mid)
+        for i in range(len(mid)):
+            kept = [j for j in range(len(mid)) if mid[i, j] >= mid.mean()]
+            alike[i, kept] = softmax(3 * (mid[i : i + 1, kept] - mid.mean()))[0]
+        weights = shares(cosines(x4))
+        assert 0 < (weights == 0).sum() < weights.numel() - len(weights)
+        r = sum(entering[-8:-1])
+        total, patchwise = torch.zeros_like(x), self.renormed(middle)
+        for patches, cls in ((x, entering[-1][0]), (r[1:], r[0])):
+            total += weights @ (self.attention(patches, block, row, grid, patchwise, alike) + 0.3 * cls)
+        return torch.cat([entering[-1][:1], total])
 
     def features(self, image: torch.Tensor, row: Attention) -> torch.Tensor:
         """Unnormalised joint vectors (L, D), class token first, of one image (3, H, W) at the trained size."""
@@ -150,6 +220,8 @@ class Reference:
             x = self.trained_block(x, block, grid)
         middle = [self.own_maps(entering[-left], blocks[-left]) for left in (7, 6, 5, 4)] if row.cross else []
         sides = [self.attention(entering[-left], blocks[-left], row, grid, middle) for left in range(1, row.blocks + 1)]
+        if row.calibrated:
+            sides[0] = self.calibrated(entering, blocks[-1], row, grid, middle)
         origin = entering[-row.blocks] if row.origin == "first" else entering[-1]
         z = row.residual * origin + row.alpha * sum(sides)
         y = z + row.ffn * self.feed_forward(z, blocks[-1])
@@ -169,8 +241,11 @@ def references(clips: dict[str, Any], architectures: dict[str, Any]) -> dict[str
 
 
 def images_for(clip: Any, number: int = 2) -> torch.Tensor:
+    """Noise with a pattern that all patches have in common, so that some are alike."""
+    generator = torch.Generator().manual_seed(5)
     side = [clip.grid[0] * clip.patch, clip.grid[1] * clip.patch]
-    return torch.randn(number, 3, *side, generator=torch.Generator().manual_seed(5))
+    common = torch.randn(3, clip.patch, clip.patch, generator=generator).repeat(1, *clip.grid)
+    return torch.randn(number, 3, *side, generator=generator) + common
 
 
 def check(clip: Any, reference: Reference, row: Attention) -> None:
@@ -231,6 +306,7 @@ PUBLISHED: dict[str, tuple[Any, ...]] = {
     "clip_surgery": (("vv",), 1, 0, 0, {**SIDE, "own_class": True}),
     "segearth": (("qq", "kk", "vv"), 0, 0, 0, {"debias": 0.3}),
     "resclip": (("kk",), 0, 0, 5, {"cross": 0.4, "gain": 2}),
+    "sc_clip": (("kk",), 0, 0, 0, {"gain": 0.5, "own_class": True, "calibrated": True}),
     "x_res": (("qk",), 1, 0, 0, {"alpha": 0}),
     "x_attn": (("qk",), 0, 0, 0),
     "x_sum": (("qk",), 1, 0, 0),
@@ -286,6 +362,23 @@ def test_every_number_of_a_row_is_read(
 
 def test_six_blocks(clips: dict[str, Any], references: dict[str, Reference]) -> None:
     check(clips["patch14"][0], references["patch14"], Attention(terms=("vv",), blocks=6))
+
+
+CALIBRATED = {
+    "with residual and FFN": {"terms": ("qq", "identity"), "residual": 0.5, "ffn": 1, "alpha": 2},
+    "with bias": {"terms": ("kk",), "bias": 2},
+    "with its own class token": {"terms": ("qq",), "debias": 0.3, "own_class": False},
+    "over two blocks": {"terms": ("vv",), "blocks": 2},
+    "with other blocks' attention": {"terms": ("kk",), "cross": 0.4},
+}
+
+
+@pytest.mark.parametrize("changes", CALIBRATED.values(), ids=CALIBRATED)
+def test_what_calibration_goes_with(
+    changes: dict[str, Any], clips: dict[str, Any], references: dict[str, Reference]
+) -> None:
+    row = Attention.model_validate({"calibrated": True, "own_class": True, **changes})
+    check(clips["patch14"][0], references["patch14"], row)
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
@@ -349,7 +442,7 @@ def test_no_variant_modifies_the_model(blocks: int, clips: dict[str, Any]) -> No
     clip, _, state = clips["patch8"]
     images = images_for(clip)
     for entry in VARIANTS.values():
-        row = entry.row.replace(blocks=blocks, cross=0)
+        row = entry.row.replace(blocks=blocks, cross=0, calibrated=False)
         project(clip, encode(clip, images, blocks), row)
     after = clip.model.state_dict()
     assert after.keys() == state.keys()

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from napari_clearclip.engine.attention import VARIANTS, attend, unmet, variant
-from napari_clearclip.engine.encoder import bias_for, encode, sides_at, tower_for
-from napari_clearclip.engine.inspection import attention_of, entering, weights_of
+from napari_clearclip.engine.encoder import encode, tower_for
+from napari_clearclip.engine.inspection import attended_at, attention_of, weights_of
 from napari_clearclip.settings import Attention
 
 State = dict[str, torch.Tensor]
@@ -92,14 +92,12 @@ def test_the_weights_are_those_that_make_the_features(row: Attention, clips: dic
     trunk = encode(clip, images_for(clip, 2), row.entry)
     tower = tower_for(clip, trunk, row)
     with torch.inference_mode():
-        tokens, earlier = entering(tower, trunk.tokens, row)
-        sides = sides_at(tower, tower.depth - 1, tokens, row)
-        bias = bias_for(tower, trunk.grid, row, tokens)
-        expected, values = attend(sides, row, bias, earlier), sides["v"][0][0]
-        for at in range(tokens.shape[1]):
-            weights = weights_of(sides, row, bias, earlier, at)
+        read = attended_at(tower, trunk.tokens, trunk.grid, row)
+        expected, values = attend(read.sides, row, read.bias, read.earlier, read.alike), read.sides["v"][0][0]
+        for at in range(values.shape[2]):
+            weights = weights_of(read, row, at)
             torch.testing.assert_close((weights[..., None] * values).sum(2), expected[:, :, at], atol=1e-5, rtol=1e-5)
-            mass = row.gain * ((1 - row.cross) * len(row.terms) + row.cross)
+            mass = row.gain * ((1 - row.cross) * (len(row.terms) + row.calibrated) + row.cross)
             torch.testing.assert_close(weights.sum(-1), torch.full(weights.shape[:2], mass), atol=1e-5, rtol=0)
 
 

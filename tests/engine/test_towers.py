@@ -41,7 +41,7 @@ def shaken(visual: torch.nn.Module) -> torch.nn.Module:
 
 def small(name: str, **options: Any) -> torch.nn.Module:
     """A tower of timm's with the parts of a published one, and few and narrow blocks."""
-    sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 7, "num_heads": 4}
+    sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 8, "num_heads": 4}
     return timm.create_model(name, **{**sizes, **options})
 
 

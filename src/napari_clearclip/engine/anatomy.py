@@ -111,11 +111,13 @@ def last_block(clip: Clip, trunk: Trunk, row: Attention) -> tuple[torch.Tensor, 
     Raises
     ------
     ValueError
-        If the model cannot compute the row.
+        If the model cannot compute the row, or the row is calibrated.
     """
     tower = tower_for(clip, trunk, row)
-    tokens, earlier = entering(tower, trunk.tokens.to(clip.device, clip.dtype), row)
-    last = tower.depth - 1
+    if row.calibrated:
+        raise ValueError("a calibrated variant changes what enters the last block; choose another to take it apart")
+    entered, earlier = entering(tower, trunk.tokens.to(clip.device, clip.dtype), row)
+    tokens, last = entered[-1], tower.depth - 1
     heads = attend(sides_at(tower, last, tokens, row), row, bias_for(tower, trunk.grid, row, tokens), earlier)
     return tokens, tower.scale(last, tower.output(last, join_heads(heads)))
 

@@ -41,6 +41,7 @@ _SEGEARTH = (
     "Li et al., SegEarth-OV: Towards Training-Free Open-Vocabulary Segmentation for Remote Sensing Images, CVPR 2025"
 )
 _RESCLIP = "Yang et al., ResCLIP: Residual Attention for Training-free Dense Vision-language Inference, CVPR 2025"
+_SCCLIP = "Bai et al., Self-Calibrated CLIP for Training-Free Open-Vocabulary Segmentation, 2024"
 _NACLIP = "Hajimiri et al., Pay Attention to Your Neighbours, WACV 2025"
 
 VARIANTS: dict[str, Variant] = {
@@ -108,6 +109,14 @@ VARIANTS: dict[str, Variant] = {
         Attention(terms=("kk",), bias=5, cross=0.4, gain=2),
         "NACLIP's attention with that of middle blocks mixed in; ResCLIP's part that depends on prompts is left out.",
         _RESCLIP,
+        rare=True,
+    ),
+    "sc_clip": Variant(
+        "SC-CLIP-style",
+        Attention(terms=("kk",), gain=0.5, own_class=True, calibrated=True),
+        "Tokens that stand out are mended, and patches that are alike in earlier blocks share; written from SC-CLIP's "
+        "description.",
+        _SCCLIP,
         rare=True,
     ),
     "qk": Variant(
@@ -206,7 +215,7 @@ def unmet(row: Attention, depth: int, has_class: bool = True, has_residual: bool
         return f"It reads the last {row.entry} blocks, and the model has {depth}."
     if (row.residual or row.ffn) and not has_residual:
         return "It keeps residual connection or feed-forward network, and the model's last block has neither."
-    if row.debias and not has_class:
+    if (row.debias or row.calibrated) and not has_class:
         return "It needs a class token, and the model has none."
     return ""
 
@@ -370,6 +379,7 @@ def attend(
     row: Attention,
     bias: torch.Tensor | None,
     earlier: Sequence[Mapping[str, torch.Tensor]] = (),
+    alike: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Attention output ``A v`` of every head.
 
@@ -383,6 +393,8 @@ def attend(
         Added to the logits of each softmax.
     earlier : sequence of mapping of str to (B, M, L, d) tensor
         Queries and keys of the blocks whose attention is mixed in, where the row asks for that.
+    alike : (B, L, L) tensor, optional
+        An attention that is summed with the terms, the same for all heads; see `calibration`.
 
     Returns
     -------
@@ -414,6 +426,8 @@ def attend(
             output = sum(outputs[1:], start=outputs[0]) / len(outputs) if len(outputs) > 1 else outputs[0]
         total = output if total is None else total + output
     assert total is not None  # Attention has at least one term
+    if alike is not None:
+        total = total + alike[:, None] @ values
     if row.cross:
         crossed = [scaled_dot_product_attention(part["q"], part["k"], values, scale=scale) for part in earlier]
         total = (1 - row.cross) * total + row.cross * sum(crossed[1:], start=crossed[0]) / len(crossed)

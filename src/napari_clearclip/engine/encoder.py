@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from napari_clearclip.engine.attention import PAIRS, attend, neighbourhood_bias, sides_of, unmet
+from napari_clearclip.engine.calibration import CLASS_SHARE, Calibration, calibrate
 from napari_clearclip.engine.device import free_memory
 from napari_clearclip.engine.student import Student
 from napari_clearclip.engine.tower import Heads, Tower, join_heads
@@ -185,6 +186,28 @@ def sides_at(tower: Tower, index: int, tokens: torch.Tensor, row: Attention) -> 
     return sides_of(tower.project(index, normed, letters), normed, row)
 
 
+def among_patches(
+    sides: dict[str, Sides], bias: torch.Tensor | None, earlier: Sequence[Heads], prefix: int
+) -> tuple[dict[str, Sides], torch.Tensor | None, list[Heads]]:
+    """What `attend` reads, without the tokens before the patches."""
+    cut = {term: [(a[:, :, prefix:], b[:, :, prefix:]) for a, b in pairs] for term, pairs in sides.items()}
+    crossed = [{letter: part[:, :, prefix:] for letter, part in heads.items()} for heads in earlier]
+    return cut, None if bias is None else bias[prefix:, prefix:], crossed
+
+
+def _calibrated(
+    tower: Tower, found: Calibration, row: Attention, bias: torch.Tensor | None, earlier: Sequence[Heads]
+) -> torch.Tensor:
+    """What the last block's attention makes of both passes of a calibration, the class token as it is: (B, L, C)."""
+    last, total = tower.depth - 1, torch.zeros_like(found.passes[0][:, tower.prefix :])
+    for tokens in found.passes:
+        sides, near, crossed = among_patches(sides_at(tower, last, tokens, row), bias, earlier, tower.prefix)
+        heads = attend(sides, row, near, crossed, found.alike)
+        attended = tower.scale(last, tower.output(last, join_heads(heads)))
+        total = total + found.shared @ (attended + CLASS_SHARE * tokens[:, :1])
+    return torch.cat([found.passes[0][:, : tower.prefix], total], dim=1)
+
+
 def bias_for(tower: Tower, grid: tuple[int, int], row: Attention, like: torch.Tensor) -> torch.Tensor | None:
     """What a row adds to the logits (L, L) of a tower's tokens, where and as precise as `like`; None if nothing."""
     if not row.bias:
@@ -276,17 +299,21 @@ def _mixed(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What a variant makes of tokens, and the tokens that enter the last block; both (B, L, C)."""
     bias = bias_for(tower, grid, row, tokens)
-    origin, earlier, outputs = tokens, list[Heads](), list[torch.Tensor]()
+    origin, earlier, outputs, entered = tokens, list[Heads](), list[torch.Tensor](), list[torch.Tensor]()
     last = tower.depth - 1
     for left in range(row.entry, 0, -1):
         index = tower.depth - left
         if row.cross and left in CROSSED:
             earlier.append(tower.project(index, tower.norm(index, tokens), "qk"))
-        if left <= row.blocks:
-            origin = tokens if left == row.blocks else origin
+        if left == row.blocks:
+            origin = tokens
+        entered.append(tokens)
+        if left <= row.blocks and (left > 1 or not row.calibrated):
             outputs.append(_attended(tower, index, tokens, row, bias, earlier))
         if index < last:
             tokens = tower.block(index, tokens)
+    if row.calibrated:
+        outputs.append(_calibrated(tower, calibrate(entered, tower.prefix, grid), row, bias, earlier))
     mixed = row.alpha * sum(outputs[1:], start=outputs[0])
     if row.residual:
         mixed = mixed + row.residual * (origin if row.origin == "first" else tokens)

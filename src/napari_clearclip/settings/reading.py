@@ -13,7 +13,8 @@ Term = Literal["qk", "qq", "kk", "vv", "identity", "uu", "random"]
 
 # Blocks, counted from the last (1), whose attention is mixed in by `cross`: 6 to 9 of 12, as in ResCLIP.
 CROSSED = (7, 6, 5, 4)
-DEEPEST = 7  # the most blocks that any variant reads
+CALIBRATED = 8  # SC-CLIP reads what enters the last 8 blocks: 5 to 12 of 12
+DEEPEST = 8  # the most blocks that any variant reads
 
 
 class Model(Value):
@@ -79,6 +80,7 @@ class Attention(Value):
         "unit",
         "iterations",
         "cross",
+        "calibrated",
         "debias",
         "projections",
         "seed",
@@ -144,6 +146,11 @@ class Attention(Value):
     cross: float = Field(
         0.0, ge=0, le=1, description="Share of CLIP's own attention in four middle blocks (ResCLIP); 0 = none."
     )
+    calibrated: bool = Field(
+        False,
+        description="Tokens that stand out are mended, patches attend to those that are alike in a middle block too, "
+        "and what middle blocks say is added (SC-CLIP, from its description).",
+    )
     debias: float = Field(
         0.0, ge=0, le=1, description="Share of the class token's vector that is taken off each patch's (SegEarth-OV)."
     )
@@ -153,7 +160,7 @@ class Attention(Value):
     @property
     def entry(self) -> int:
         """How many last blocks are computed anew for it; those before are the same whatever the variant."""
-        return max(self.blocks, CROSSED[0]) if self.cross else self.blocks
+        return max(self.blocks, CROSSED[0] if self.cross else 1, CALIBRATED if self.calibrated else 1)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
