@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from napari_clearclip.engine.windows import Region
 
 FloatArray = npt.NDArray[np.float32]
+See = Callable[[Job, dict[str, FloatArray]], Generator[Progress, None, Cosines]]
 
 TEXTS = "text"  # folder of the cache
 _MOST_TEXTS = 2**26  # bytes of phrases' vectors, which are no image's
@@ -234,6 +235,14 @@ class Pipeline:
         segmentation = yield from self._segmentation(job, cosines, georeference)
         words = yield from self._words(job, list(vectors))
         return replace(segmentation, learned=learned(job, words, vectors))
+
+    def seen_steps(
+        self, image: Any, settings: Settings, view: View, see: See
+    ) -> Generator[Progress, None, Segmentation]:
+        """As `steps`, from the cosines on the cells that `see` makes of the job and its phrases' vectors."""
+        job = yield from self._prepare(Picture(image, view), settings, view, Edits())
+        cosines = yield from see(job, (yield from self._vectors(job)))
+        return (yield from self._segmentation(job, cosines))
 
     def teacher_steps(
         self, image: Any, settings: Settings, view: View, dense: bool

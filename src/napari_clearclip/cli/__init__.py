@@ -370,7 +370,8 @@ def _evaluate(
         typer.Option(
             metavar="NAME",
             help="clearclip, sclip, vanilla, gem, ...; qq_rc, qq_ffn and qq_rc_ffn for the ablation; random-N-SEED for "
-            "SCLIP's random projections; NAME+CHAIN as in naclip+naclip for PAMR. Repeat; the first is compared with.",
+            "SCLIP's random projections; clip_diy for whole crops; NAME+CHAIN as in naclip+naclip for PAMR. Repeat; "
+            "the first is compared with.",
         ),
     ] = None,
     protocol: Annotated[

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from napari_clearclip import domains
 from napari_clearclip.edits import View
 from napari_clearclip.evaluate.metrics import Labels
-from napari_clearclip.pipeline import Pipeline
+from napari_clearclip.pipeline import Pipeline, See
 from napari_clearclip.scenes import DISTRACTORS, Scene, vocabulary
 from napari_clearclip.settings import Model, Prompt, Settings
+from napari_clearclip.steps import drain
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,12 @@ class Case:
     ignore: int | None = None
     view: View = View(channel_axis=-1)
 
-    def predicted(self, pipeline: Pipeline, settings: Settings) -> Labels:
-        """The class (H, W) that each pixel is given with some settings."""
-        labels = pipeline.run(self.image, settings, self.view).labels
+    def predicted(self, pipeline: Pipeline, settings: Settings, see: See | None = None) -> Labels:
+        """The class (H, W) that each pixel is given with some settings, by what `see` finds if that is given."""
+        if see is None:
+            labels = pipeline.run(self.image, settings, self.view).labels
+        else:
+            labels = drain(pipeline.seen_steps(self.image, settings, self.view, see)).labels
         classes: Labels = self.found[labels]
         return classes
 

@@ -97,7 +97,7 @@ def predictions(pipeline: Pipeline, case: Case, methods: Sequence[Method]) -> Ge
     """
     order = sorted(range(len(methods)), key=lambda place: -methods[place].attention.entry)
     for place in order:
-        yield place, case.predicted(pipeline, methods[place].on(case.settings))
+        yield place, case.predicted(pipeline, methods[place].on(case.settings), methods[place].see)
 
 
 def evaluate_steps(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from napari_clearclip.chains import CHAINS, Chain
+from napari_clearclip.evaluate.crops import by_crops
+from napari_clearclip.pipeline import See
 from napari_clearclip.settings import Attention, Settings
 
 # ClearCLIP's Table 1 (query-query attention with and without residual and feed-forward network), and other attentions.
@@ -23,22 +25,32 @@ ABLATION: dict[str, Attention] = {
     "naclip": Attention(terms=("kk",), bias=5),
     "maskclip": Attention(terms=("identity",)),
 }
+CROPS = "clip_diy"
 
 
 @dataclass(frozen=True)
 class Method:
-    """A name for people, and what it changes in the settings; None leaves something to the protocol."""
+    """A name for people, and what it changes in the settings; None leaves something to the protocol.
+
+    With `crops`, phrases are compared with whole crops (CLIP-DIY), and the attention is not read.
+    """
 
     name: str
     attention: Attention
     chain: Chain | None = None
     scale: float | None = None
     threshold: float | None = None
+    crops: bool = False
 
     @property
     def key(self) -> tuple[object, ...]:
         """All but the name."""
-        return self.attention, self.chain, self.scale, self.threshold
+        return self.attention, self.chain, self.scale, self.threshold, self.crops
+
+    @property
+    def see(self) -> See | None:
+        """What finds phrases where it is no variant."""
+        return by_crops if self.crops else None
 
     def on(self, settings: Settings) -> Settings:
         """The settings with this method."""
@@ -56,7 +68,7 @@ class Method:
 def method_of(text: str) -> Method:
     """The method that a text names: a variant or a row of the ablation, with ``+CHAIN`` behind it if wanted.
 
-    ``random-N`` and ``random-N-SEED`` are SCLIP with N random projections.
+    ``random-N`` and ``random-N-SEED`` are SCLIP with N random projections, ``clip_diy`` is whole crops of three sizes.
 
     Raises
     ------
@@ -75,7 +87,9 @@ def method_of(text: str) -> Method:
     name, _, chain = text.partition("+")
     if chain and chain not in CHAINS:
         raise ValueError(f"chain {chain!r} is not known; there are {', '.join(CHAINS)}")
-    if name in VARIANTS or name not in ABLATION:
+    if name == CROPS:
+        row = Attention()
+    elif name in VARIANTS or name not in ABLATION:
         kind, *numbers = name.split("-")
         if kind == "random" and numbers and all(number.isdecimal() for number in numbers):
             count, seed = [int(number) for number in (*numbers, "0")][:2]
@@ -84,7 +98,7 @@ def method_of(text: str) -> Method:
             row = variant(name)
     else:
         row = ABLATION[name]
-    return Method(text, row, CHAINS[chain] if chain else None)
+    return Method(text, row, CHAINS[chain] if chain else None, crops=name == CROPS)
 
 
 def methods_of(names: Sequence[str], scales: Sequence[float] = (), thresholds: Sequence[float] = ()) -> list[Method]:
