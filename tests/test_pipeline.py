@@ -17,6 +17,7 @@ from napari_clearclip import domains
 from napari_clearclip.cache import cache_folder, key_of
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.engine.attention import variant
+from napari_clearclip.engine.projections import register_projection
 from napari_clearclip.engine.weights import ModelError, file_hash
 from napari_clearclip.job import Picture, frame_of, image_key
 from napari_clearclip.pipeline import Pipeline
@@ -224,6 +225,10 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     "takes off the class token": (lambda s: attention(s, debias=0.3), {"project", "compare"} | AFTER_COMPARE),
     "projects at random": (
         lambda s: attention(s, terms=("random",), projections=2, seed=1),
+        {"project", "compare"} | AFTER_COMPARE,
+    ),
+    "projects as was learned": (
+        lambda s: attention(s, terms=("random",), projection=register_projection(torch.eye(32))),
         {"project", "compare"} | AFTER_COMPARE,
     ),
     "asks for feature surgery": (lambda s: comparing(s, surgery=True), {"compare", "operate"} | AFTER_COMPARE),

@@ -12,6 +12,7 @@ from PIL import Image
 
 from napari_clearclip.cli.console import UsageError
 from napari_clearclip.cli.evaluate import Wishes, run_evaluation
+from napari_clearclip.cli.projection import learn_projection
 from napari_clearclip.scenes import make_scene
 
 
@@ -53,12 +54,40 @@ def test_a_folder_is_evaluated(root: Path, tmp_path: Path, capsys: pytest.Captur
     assert (out / "classes.csv").read_text().startswith("class,clearclip scale=40")
 
 
+def test_a_projection_is_measured_on_images_that_it_did_not_learn_from(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "p.safetensors", tmp_path / "out"
+
+    def learn(images: int) -> int:
+        return learn_projection("folder", root, "demo", "recommended", 255, images, 2, 3, "cpu", path, 1)
+
+    assert learn(1) == 0
+    assert "Learned from 0: loss" in capsys.readouterr().out
+    first = path.read_bytes()
+    assert learn(1) == 0
+    assert path.read_bytes() == first
+    wishes = Wishes(variants=("sclip", f"learned:{path}"), outlines=False)
+    assert run_evaluation("folder", root, "demo", wishes, "cpu", out, 1) == 0
+    said = capsys.readouterr()
+    assert "1 of 2 images are left out, since a method learned from them." in said.err
+    results = json.loads((out / "results.json").read_text())
+    assert results["images"] == 1
+    assert [item["method"] for item in results["methods"]] == ["sclip", "learned:p"]
+    assert learn(2) == 0
+    with pytest.raises(UsageError, match="a method has learned from all images"):
+        run_evaluation("folder", root, "demo", wishes, "cpu", tmp_path / "other", 1)
+    with pytest.raises(UsageError, match=r"--out is p.pt; give a file that ends with .safetensors"):
+        learn_projection("folder", root, "demo", "recommended", 255, 1, 2, 3, "cpu", Path("p.pt"), 1)
+
+
 @pytest.mark.parametrize(
     ("dataset", "wishes", "message"),
     [
         ("nothing", Wishes(), "data set 'nothing' is not known"),
         ("voc20", Wishes(protocol="clip"), "protocol 'clip' is not known"),
         ("folder", Wishes(variants=("clip",)), "unknown variant 'clip'"),
+        ("folder", Wishes(variants=("learned:none.safetensors",)), "none.safetensors does not exist; learn one"),
         ("folder", Wishes(names="short"), "--names short is not known; there are official and natural"),
         ("voc20", Wishes(), "val.txt is missing"),
     ],

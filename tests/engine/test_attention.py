@@ -23,6 +23,7 @@ from napari_clearclip.engine.attention import (
     variant_name,
 )
 from napari_clearclip.engine.encoder import embed_images, encode, prepare, project
+from napari_clearclip.engine.projections import register_projection
 from napari_clearclip.engine.tower import resample_positions
 from napari_clearclip.settings import Attention
 
@@ -72,6 +73,10 @@ def adjoin(i: int, j: int, across: int) -> bool:
     return abs(y - y2) <= 1 and abs(x - x2) <= 1
 
 
+def learned_matrix(width: int) -> torch.Tensor:
+    return torch.randn(width, width, generator=torch.Generator().manual_seed(99)) ** 3
+
+
 class Reference:
     """A vision tower in float64 whose last blocks are computed by loops."""
 
@@ -104,7 +109,9 @@ class Reference:
         return [softmax(q[:, part] @ k[:, part].T / math.sqrt(width)) for part in parts]
 
     def projected(self, u: torch.Tensor, row: Attention) -> list[torch.Tensor]:
-        """u after each of the row's random matrices; they are drawn in float32, one after the other."""
+        """u after each of the row's matrices: the one that was learned, or random ones in float32, one by one."""
+        if row.projection:
+            return [u @ learned_matrix(u.shape[1]).double()]
         generator = torch.Generator().manual_seed(row.seed)
         width = u.shape[1]
         return [u @ torch.randn(width, width, generator=generator).double() for _ in range(row.projections)]
@@ -394,6 +401,19 @@ def test_random_projections_are_of_their_seed(clips: dict[str, Any]) -> None:
     one, again, other = (project(clip, trunk, row).vectors for row in rows)
     assert torch.equal(one, again)
     assert (one - other).abs().max() > 1e-3
+
+
+def test_a_learned_projection_is_used_by_its_name(clips: dict[str, Any], references: dict[str, Reference]) -> None:
+    clip = clips["patch8"][0]
+    name = register_projection(learned_matrix(clip.tower.channels))
+    assert name == register_projection(learned_matrix(clip.tower.channels))
+    check(clip, references["patch8"], variant("sclip_random").replace(projection=name))
+    images = images_for(clip)
+    with pytest.raises(ValueError, match="projection 'none' is not known; read its file"):
+        project(clip, encode(clip, images), Attention(terms=("random",), projection="none"))
+    other = Attention(terms=("random",), projection=register_projection(torch.eye(5)))
+    with pytest.raises(ValueError, match="is for tokens of 5 channels, but the model's have 32"):
+        project(clip, encode(clip, images), other)
 
 
 def test_the_four_cells_differ(clips: dict[str, Any]) -> None:

@@ -370,8 +370,8 @@ def _evaluate(
         typer.Option(
             metavar="NAME",
             help="clearclip, sclip, vanilla, gem, ...; qq_rc, qq_ffn and qq_rc_ffn for the ablation; random-N-SEED for "
-            "SCLIP's random projections; clip_diy for whole crops; NAME+CHAIN as in naclip+naclip for PAMR. Repeat; "
-            "the first is compared with.",
+            "SCLIP's random projections; clip_diy for whole crops; learned:FILE; NAME+CHAIN as in naclip+naclip for "
+            "PAMR. Repeat; the first is compared with.",
         ),
     ] = None,
     protocol: Annotated[
@@ -464,6 +464,32 @@ def _ablation(
 
     choice = Choice(protocol=protocol, names=names, exact=exact, seeds=seeds, limit=limit)
     return run_ablation(dataset, root, model, choice, device, out, threads)
+
+
+@app.command("learn-projection")
+@_told
+def _learn_projection(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="As in `evaluate`.")],
+    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the data set is.")] = None,
+    protocol: Annotated[str, typer.Option(metavar="NAME", help="As in `evaluate`.")] = "recommended",
+    ignore: Annotated[int, typer.Option(metavar="N", help="Label in a folder that is not learned.")] = 255,
+    images: Annotated[int, typer.Option(metavar="N", min=1, help="So many, spread evenly.")] = 8,
+    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Of the training.")] = 200,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the matrix that it starts with.")] = 0,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The matrix, as .safetensors.")] = Path(
+        "projection.safetensors"
+    ),
+) -> int:
+    """Learn a projection for SCLIP's attention from a few labelled images (the last row of its Table 2).
+
+    `evaluate --variant learned:FILE` measures it, on images that it did not learn from.
+    """
+    from napari_clearclip.cli.projection import learn_projection
+
+    return learn_projection(dataset, root, model, protocol, ignore, images, steps, seed, device, out, threads)
 
 
 @app.command("demo")

@@ -67,11 +67,12 @@ def run_evaluation(
         source = source_of(dataset, root, settings, recipe, wishes.names, wishes.exact, wishes.ignore, wishes.limit)
     except ValueError as error:
         raise UsageError(str(error)) from error
+    samples = unseen(source.samples, methods)
     pipeline = pipeline_for(device, threads)
     folder = writable_folder(out)
     record = Record(folder / RECORD)
     with meter() as bar:
-        steps = evaluate_steps(pipeline, source.samples, methods, record, wishes.outlines)
+        steps = evaluate_steps(pipeline, samples, methods, record, wishes.outlines)
         found = follow(bar, dataset, steps)
     figures = figures_of(found, source.classes, source.exclude)
     report = Report(
@@ -96,11 +97,28 @@ def run_evaluation(
     except ImportError as error:
         tell(f"No plot: {error}")
     if wishes.figure:
-        chosen = [sample for name in bad[: wishes.figure] for sample in source.samples if sample.name == name]
+        chosen = [sample for name in bad[: wishes.figure] for sample in samples if sample.name == name]
         write_photograph(folder / "worst.png", _figure(pipeline, chosen, methods))
         written.append(f"worst.png (image, truth, {', '.join(method.name for method in methods)})")
     show(f"Written to {folder.resolve()}: {', '.join(written)}")
     return 0
+
+
+def unseen(samples: Sequence[Sample], methods: Sequence[Method]) -> Sequence[Sample]:
+    """The images that no method has learned from, so that all are measured on the same.
+
+    Raises
+    ------
+    UsageError
+        If there are none.
+    """
+    seen = {name for method in methods for name in method.learned_from}
+    kept = [sample for sample in samples if sample.name not in seen]
+    if len(kept) < len(samples):
+        tell(f"{len(samples) - len(kept)} of {len(samples)} images are left out, since a method learned from them.")
+    if not kept:
+        raise UsageError("a method has learned from all images; measure it on others, or learn it from fewer")
+    return kept
 
 
 def _figure(pipeline: Pipeline, samples: Sequence[Sample], methods: Sequence[Method]) -> npt.NDArray[np.uint8]:

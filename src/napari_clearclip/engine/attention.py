@@ -308,7 +308,7 @@ def sides_of(projections: Mapping[str, torch.Tensor], normed: torch.Tensor, row:
     normed : (B, L, C) tensor
         What the block's attention reads: u.
     row : Attention
-        Its terms, `unit`, `iterations`, `projections` and `seed` are read.
+        Its terms, `unit`, `iterations`, `projections`, `seed` and `projection` are read.
 
     Returns
     -------
@@ -318,9 +318,10 @@ def sides_of(projections: Mapping[str, torch.Tensor], normed: torch.Tensor, row:
 
     Notes
     -----
-    ``uu`` takes each head's channels of u, ``random`` u times matrices drawn from a normal distribution. Both are given
-    the queries' root mean square length, image by image, so that their logits spread as those of ``qq``; that is the
-    temperature sqrt(d) * mean |Y|^2 / mean |q|^2, and it makes the spread of the random matrices not matter.
+    ``uu`` takes each head's channels of u, ``random`` u times matrices drawn from a normal distribution, or times the
+    one that was learned. They are given the queries' root mean square length, image by image, so that their logits
+    spread as those of ``qq``; that is the temperature sqrt(d) * mean |Y|^2 / mean |q|^2, and it makes the spread of the
+    matrices not matter.
 
     References
     ----------
@@ -337,7 +338,7 @@ def sides_of(projections: Mapping[str, torch.Tensor], normed: torch.Tensor, row:
             found[term] = [(left * _lengths(normed) if row.unit else left, right)]
         elif term != "identity":
             shapes = [normed] if term == "uu" else [normed @ matrix for matrix in _matrices(row, normed)]
-            found[term] = [(side, side) for flat in shapes for side in [_as_long(flat, projections["q"])]]
+            found[term] = [(side, side) for flat in shapes for side in [as_long(flat, projections["q"])]]
     return found
 
 
@@ -359,16 +360,20 @@ def _clustered(part: torch.Tensor, lengths: torch.Tensor, row: Attention) -> tor
 
 
 def _matrices(row: Attention, normed: torch.Tensor) -> torch.Tensor:
-    """The row's random matrices (n, C, C); each head has columns of its own."""
+    """The row's matrices (n, C, C), drawn at random or the one that was learned; each head has columns of its own."""
     import torch
 
-    generator = torch.Generator().manual_seed(row.seed)
     width = normed.shape[-1]
+    if row.projection:
+        from napari_clearclip.engine.projections import projection
+
+        return projection(row.projection, width)[None].to(normed)
+    generator = torch.Generator().manual_seed(row.seed)
     return torch.randn(row.projections, width, width, generator=generator).to(normed)
 
 
-def _as_long(flat: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
-    """(B, L, C) split into heads, with the queries' root mean square length."""
+def as_long(flat: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+    """(B, L, C) split into heads as the queries (B, M, L, d), with their root mean square length."""
     split = flat.reshape(*flat.shape[:2], queries.shape[1], -1).transpose(1, 2)  # (B, M, L, d)
     wanted, given = (part.square().mean(dim=(1, 2, 3), keepdim=True) for part in (queries, split))
     return split * (wanted / given).sqrt()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from napari_clearclip.chains import CHAINS, Chain
 from napari_clearclip.evaluate.crops import by_crops
@@ -26,13 +27,15 @@ ABLATION: dict[str, Attention] = {
     "maskclip": Attention(terms=("identity",)),
 }
 CROPS = "clip_diy"
+_LEARNED = "learned:"
 
 
 @dataclass(frozen=True)
 class Method:
     """A name for people, and what it changes in the settings; None leaves something to the protocol.
 
-    With `crops`, phrases are compared with whole crops (CLIP-DIY), and the attention is not read.
+    With `crops`, phrases are compared with whole crops (CLIP-DIY), and the attention is not read. `learned_from` names
+    images that it must not be measured on.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Method:
     scale: float | None = None
     threshold: float | None = None
     crops: bool = False
+    learned_from: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -69,11 +73,12 @@ def method_of(text: str) -> Method:
     """The method that a text names: a variant or a row of the ablation, with ``+CHAIN`` behind it if wanted.
 
     ``random-N`` and ``random-N-SEED`` are SCLIP with N random projections, ``clip_diy`` is whole crops of three sizes.
+    ``learned:FILE`` is SCLIP with a learned projection.
 
     Raises
     ------
     ValueError
-        If there is no such variant or chain.
+        If there is no such variant, chain or file.
 
     Examples
     --------
@@ -82,23 +87,31 @@ def method_of(text: str) -> Method:
     >>> method_of("random-4-2").attention.seed
     2
     """
-    from napari_clearclip.engine.attention import VARIANTS, variant
-
-    name, _, chain = text.partition("+")
+    name, plus, chain = text.partition("+")
     if chain and chain not in CHAINS:
         raise ValueError(f"chain {chain!r} is not known; there are {', '.join(CHAINS)}")
-    if name == CROPS:
-        row = Attention()
-    elif name in VARIANTS or name not in ABLATION:
-        kind, *numbers = name.split("-")
-        if kind == "random" and numbers and all(number.isdecimal() for number in numbers):
-            count, seed = [int(number) for number in (*numbers, "0")][:2]
-            row = variant("sclip_random").replace(projections=count, seed=seed)
-        else:
-            row = variant(name)
+    if name.startswith(_LEARNED):
+        from napari_clearclip.engine.projections import read_projection
+
+        path = Path(name.removeprefix(_LEARNED)).expanduser()
+        learned, text = read_projection(path), f"{_LEARNED}{path.stem}{plus}{chain}"
+        method = Method(text, _row_of("sclip_random").replace(projection=learned.name), learned_from=learned.images)
     else:
-        row = ABLATION[name]
-    return Method(text, row, CHAINS[chain] if chain else None, crops=name == CROPS)
+        method = Method(text, Attention() if name == CROPS else _row_of(name), crops=name == CROPS)
+    return replace(method, chain=CHAINS[chain] if chain else None)
+
+
+def _row_of(name: str) -> Attention:
+    """The row of a variant, of the ablation, or of so many random projections."""
+    from napari_clearclip.engine.attention import VARIANTS, variant
+
+    if name in ABLATION and name not in VARIANTS:
+        return ABLATION[name]
+    kind, *numbers = name.split("-")
+    if kind == "random" and numbers and all(number.isdecimal() for number in numbers):
+        count, seed = [int(number) for number in (*numbers, "0")][:2]
+        return variant("sclip_random").replace(projections=count, seed=seed)
+    return variant(name)
 
 
 def methods_of(names: Sequence[str], scales: Sequence[float] = (), thresholds: Sequence[float] = ()) -> list[Method]:

@@ -84,6 +84,7 @@ class Attention(Value):
         "debias",
         "projections",
         "seed",
+        "projection",
     )
 
     terms: tuple[Term, ...] = Field(
@@ -156,6 +157,7 @@ class Attention(Value):
     )
     projections: int = Field(1, ge=1, le=64, description="How many random projections are averaged, for `random`.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the random projections.")
+    projection: str = Field("", description="Name of a learned projection, in the place of random ones; empty = none.")
 
     @property
     def entry(self) -> int:
