@@ -190,7 +190,8 @@ def _contest(
     best = maps.new_full(maps.shape[1:], -2.0)
     second, winner = best.clone(), torch.full_like(best, -1, dtype=torch.int16)
     for prompt in sorted(set(candidates.owner) - dropped):
-        cosine = candidates.of(prompt, maps).amax(dim=0)
+        own = candidates.of(prompt, maps)
+        cosine = own[0] if len(own) == 1 else own.amax(dim=0)
         wins = cosine > best
         if ranked:
             second = torch.where(wins, best, torch.maximum(second, cosine))

@@ -143,7 +143,7 @@ class RowComparing:
 
     def add(self, at: int, rows: npt.NDArray[np.floating[Any]]) -> None:
         """Compare rows (n, w, D), of which the first is the row `at`."""
-        vectors = torch.from_numpy(rows).float()
-        for place, row in enumerate(vectors):  # one by one, so that bits are the same however many come together
+        for place, row in enumerate(torch.from_numpy(rows)):  # so that bits are the same however many come together
+            vectors = row.float()  # (w, D), which stays near the processor
             for phrase, unit in self._units.items():
-                self.maps[phrase][at + place] = row @ unit  # (w,)
+                self.maps[phrase][at + place] = vectors @ unit  # (w,)

@@ -40,10 +40,14 @@ def resized_shape(shape: tuple[int, int], short_side: int | str) -> tuple[int, i
     return max(int(shape[0] * factor + 0.5), 1), max(int(shape[1] * factor + 0.5), 1)
 
 
+def _along(length: int, window: int, stride: int) -> int:
+    """How many windows there are along one side."""
+    return max(length - window + stride - 1, 0) // stride + 1
+
+
 def _starts(length: int, window: int, stride: int) -> list[int]:
     """First pixels of the windows along one side; the last window is pushed back inside."""
-    count = max(length - window + stride - 1, 0) // stride + 1
-    return [max(min(i * stride + window, length) - window, 0) for i in range(count)]
+    return [max(min(i * stride + window, length) - window, 0) for i in range(_along(length, window, stride))]
 
 
 @dataclass(frozen=True)
@@ -90,13 +94,12 @@ class Frame:
     @property
     def across(self) -> int:
         """How many windows lie beside each other in a row."""
-        return len(_starts(self.resized[1], self.window, self.stride))
+        return _along(self.resized[1], self.window, self.stride)
 
     @property
     def count(self) -> int:
         """The number of `boxes`, without making them."""
-        rows, cols = (_starts(length, self.window, self.stride) for length in self.resized)
-        return len(rows) * len(cols)
+        return _along(self.resized[0], self.window, self.stride) * self.across
 
     def to_resized(self, region: Region) -> Region:
         """A region (y0, x0, y1, x1) of the image, in resized pixels."""
