@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ from napari_clearclip.splitting import Splitter
 from napari_clearclip.stack import Stack
 from napari_clearclip.stepping import Stepping
 from napari_clearclip.storing import Store
-from napari_clearclip.surveying import Surveying
+from napari_clearclip.surveying import Surveying, blocks_of
 from napari_clearclip.teaching import Teaching, learned, remembered
 from napari_clearclip.tidying import Masks
 
@@ -162,6 +162,7 @@ class Pipeline:
         bands: Stack | None = None,
         read: Callable[[Plane], Any] | None = None,
         known: str = "",
+        blocks: Sequence[Mapping[str, FloatArray]] = (),
     ) -> Generator[Progress, None, Segmentation]:
         """A run in steps of about a second of work, returning the `Segmentation`.
 
@@ -191,6 +192,8 @@ class Pipeline:
         known : str, optional
             The `content` of an earlier result that this one is to be of, so that the image need not be looked at while
             all that it takes is kept; if pixels have to be read and are others by now, the result is of those.
+        blocks : sequence of mapping, optional
+            What `block_steps` gave for each of `blocks`, in order; no window is read then.
 
         Yields
         ------
@@ -213,7 +216,7 @@ class Pipeline:
 
         def answer(known: str) -> Generator[Progress, None, Segmentation]:
             job = yield from self._prepare(Picture(image, view, known), settings, view, edits, bands)
-            return (yield from self._answer(replace(job, elsewhere=elsewhere), georeference, preview, first))
+            return (yield from self._answer(replace(job, elsewhere=elsewhere), georeference, preview, first, blocks))
 
         try:
             return (yield from answer(known))
@@ -221,16 +224,23 @@ class Pipeline:
             return (yield from answer(""))
 
     def _answer(
-        self, job: Job, georeference: Georeference | None, preview: bool, first: Region | None
+        self,
+        job: Job,
+        georeference: Georeference | None,
+        preview: bool,
+        first: Region | None,
+        blocks: Sequence[Mapping[str, FloatArray]],
     ) -> Generator[Progress, None, Segmentation]:
         """The stages, one after the other."""
+        from napari_clearclip.engine.stitching import join_blocks
+
         show = None
         if preview and job.phrases and self._encoding.is_long(job):
             rough = yield from self._rough(job)
             show = partial(self._show, job, rough)
             yield from show({})
         vectors = yield from self._vectors(job)
-        cosines = yield from self._cosines(job, vectors, first, show)
+        cosines = join_blocks(blocks) if blocks else (yield from self._cosines(job, vectors, first, show))
         cosines = yield from self._adjusted(job, vectors, self._denoised(job, cosines))
         segmentation = yield from self._segmentation(job, cosines, georeference)
         words = yield from self._words(job, list(vectors))
@@ -243,6 +253,29 @@ class Pipeline:
         job = yield from self._prepare(Picture(image, view), settings, view, Edits())
         cosines = yield from see(job, (yield from self._vectors(job)))
         return (yield from self._segmentation(job, cosines))
+
+    def cutting_steps(
+        self, image: Any, settings: Settings, view: View, count: int
+    ) -> Generator[Progress, None, tuple[range, ...]]:
+        """About `count` blocks of rows of cells that several processes can read of one large image.
+
+        Empty where that would not help: windows fit into memory, are too few, or phrases change each other in each.
+        """
+        job = yield from self._part(image, settings, view)
+        surveying = Surveying(lambda: self.store, self.runtime)
+        if not job.phrases or job.settings.comparing.adjusting or not surveying.is_for(job):
+            return ()
+        return blocks_of(job.frame, count)
+
+    def block_steps(
+        self, image: Any, settings: Settings, view: View, rows: range
+    ) -> Generator[Progress, None, dict[str, FloatArray]]:
+        """Each phrase's cosines (n, w) in a block of rows of cells, the same bits as in a run on the whole image."""
+        job = yield from self._part(image, settings, view)
+        vectors = yield from self._vectors(job)
+        surveying = Surveying(lambda: self.store, self.runtime)
+        found = yield from surveying.compare(job, vectors, None, None, READING, rows)
+        return {phrase: map_.numpy() for phrase, map_ in found.items()}
 
     def teacher_steps(
         self, image: Any, settings: Settings, view: View, dense: bool
@@ -274,6 +307,11 @@ class Pipeline:
         """What cosines on the cells, and what was done by hand, make of the image."""
         scores, masks = yield from self._masking.steps(job, cosines)
         return self._apply(job, masks, scores, georeference)
+
+    def _part(self, image: Any, settings: Settings, view: View) -> Generator[Progress, None, Job]:
+        """What reading a part of an image works on."""
+        words = bool(settings.worded)
+        return self._prepared(Picture(image, view), settings, view, Edits(), None, with_model=words, whole=False)
 
     # previews
 
@@ -308,9 +346,19 @@ class Pipeline:
         return (yield from self._prepared(picture, settings, view, edits, stack, bool(settings.worded)))
 
     def _prepared(
-        self, picture: Picture, settings: Settings, view: View, edits: Edits, stack: Stack | None, with_model: bool
+        self,
+        picture: Picture,
+        settings: Settings,
+        view: View,
+        edits: Edits,
+        stack: Stack | None,
+        with_model: bool,
+        whole: bool = True,
     ) -> Generator[Progress, None, Job]:
-        """Load the model if it is needed, fill in what it and the image recommend, set up coordinates."""
+        """Load the model if it is needed, fill in what it and the image recommend, set up coordinates.
+
+        Where only a part of the image is to be read, nothing is filled in that takes all pixels, and masks need.
+        """
         yield Progress("Looking at the image")
         from napari_clearclip.engine.device import use_threads
         from napari_clearclip.engine.view import plane_shape, resolve_view
@@ -319,7 +367,9 @@ class Pipeline:
         content = picture.content
         shape = self._cache.made(("shape", content, view.look), lambda: plane_shape(picture.pixels, view))
         look = self._cache.made(("view", content, view.look), lambda: resolve_view(picture.pixels, view.look))
-        valid = self._cache.made(("valid", content, look), lambda: valid_pixels(picture.pixels, look, shape))
+        valid = None
+        if whole:
+            valid = self._cache.made(("valid", content, look), lambda: valid_pixels(picture.pixels, look, shape))
         view = look.replace(scale=view.scale, unit=view.unit, bands=view.bands if stack is None else stack.names)
         clip = None
         frame = plain_frame(shape, settings)
@@ -337,7 +387,7 @@ class Pipeline:
         key = key_of(content, *read, self.runtime.storage)
         bands = Bands.of(picture, view, shape, stack)
         job = Job(picture, view, settings, edits, clip, frame, valid, key, bands)
-        return (yield from self._measuring.filled_in(job))
+        return (yield from self._measuring.filled_in(job)) if whole else job
 
     # encode, project, compare
 

@@ -6,7 +6,8 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +20,29 @@ from napari_clearclip.settings import Runtime
 log = logging.getLogger(__name__)
 
 Rows = npt.NDArray[np.floating[Any]]
-_LOCK = "lock"
+_LOCK, _ENDING = "lock", "features"
 _FOLDER = "features"  # of the cache
 
 
 class Volume:
-    """Rows (n, w, D) of features in a file, to which more are added at the end.
+    """Rows (n, w, D) of an image's features, in files that each begin at some row and grow at their end.
+
+    So a run that was stopped goes on in another file, and several workers write blocks of the same image.
 
     Parameters
     ----------
-    path : Path
-        The file; its folder is there.
+    folder : Path
+        The image's.
+    key : str
+        What the files' names begin with.
     shape : tuple of 3 int
-        Shape (h, w, D) once it is whole.
+        Shape (h, w, D) once all rows are there.
     dtype : dtype
         How the numbers are stored.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: npt.DTypeLike) -> None:
-        self.path, self.shape, self.dtype = path, shape, np.dtype(dtype)
+    def __init__(self, folder: Path, key: str, shape: tuple[int, int, int], dtype: npt.DTypeLike) -> None:
+        self._folder, self._key, self.shape, self.dtype = folder, key, shape, np.dtype(dtype)
 
     @property
     def row_bytes(self) -> int:
@@ -45,12 +50,39 @@ class Volume:
         return self.shape[1] * self.shape[2] * self.dtype.itemsize
 
     @property
-    def rows(self) -> int:
-        """How many rows are there."""
-        try:
-            return min(self.path.stat().st_size // self.row_bytes, self.shape[0])
-        except FileNotFoundError:
-            return 0
+    def nbytes(self) -> int:
+        """Bytes of all rows that there can be."""
+        return self.shape[0] * self.row_bytes
+
+    @property
+    def present(self) -> int:
+        """Bytes of what is there."""
+        return sum(file.stat().st_size for file in self._folder.glob(f"{self._key}.*.{_ENDING}"))
+
+    def owns(self, file: Path) -> bool:
+        """Whether a file is one of its own."""
+        return file.parent == self._folder and file.name.startswith(f"{self._key}.")
+
+    def _file(self, first: int) -> Path:
+        return self._folder / f"{self._key}.{first}.{_ENDING}"
+
+    def _files(self) -> list[range]:
+        """The rows of each file, in order; half a row that a run left does not count."""
+        found = []
+        for file in self._folder.glob(f"{self._key}.*.{_ENDING}"):
+            with suppress(FileNotFoundError):
+                first = int(file.name.split(".")[-2])
+                found.append(range(first, min(first + file.stat().st_size // self.row_bytes, self.shape[0])))
+        return sorted((rows for rows in found if rows), key=lambda rows: rows.start)
+
+    def missing(self, wanted: range) -> list[range]:
+        """Which of some rows are not there, in order."""
+        at, found = wanted.start, []
+        for rows in self._files():
+            if at < min(rows.start, wanted.stop):
+                found.append(range(at, min(rows.start, wanted.stop)))
+            at = max(at, rows.stop)
+        return found + ([range(at, wanted.stop)] if at < wanted.stop else [])
 
     def read(self, start: int, stop: int) -> Rows:
         """Some rows, (stop - start, w, D).
@@ -60,14 +92,53 @@ class Volume:
         OSError
             If they are not there.
         """
-        count = (stop - start) * self.shape[1] * self.shape[2]
-        found: Rows = np.fromfile(self.path, self.dtype, count, offset=start * self.row_bytes)
-        if found.size != count:
-            raise OSError(f"{self.path} has lost rows")
-        return found.reshape(stop - start, *self.shape[1:])
+        parts: list[Rows] = []
+        for rows in self._files():
+            if start < stop and start in rows:
+                count = min(rows.stop, stop) - start
+                offset = (start - rows.start) * self.row_bytes
+                parts.append(np.fromfile(self._file(rows.start), self.dtype, count * self._width, offset=offset))
+                start += count
+        if start < stop or any(part.size % self._width for part in parts):
+            raise OSError(f"{self._folder} has lost rows")
+        return np.concatenate([part.reshape(-1, *self.shape[1:]) for part in parts])
 
-    def append(self, rows: Rows) -> None:
-        """Add rows (n, w, D) behind those that are there; half a row that an earlier run left is written over.
+    @property
+    def _width(self) -> int:
+        return self.shape[1] * self.shape[2]
+
+    @contextmanager
+    def writer(self, first: int) -> Iterator[Writer | None]:
+        """What writes rows from the row `first` on, while the block runs.
+
+        None where another process is at it, or the disk refuses.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self._folder / f"{self._key}.{first}.{_LOCK}")
+        try:
+            lock.acquire(timeout=0)
+        except (OSError, Timeout) as error:
+            log.warning("features are not kept in %s: %s", self._folder, error)
+            yield None
+            return
+        try:
+            yield Writer(self._file(first), first, self.row_bytes, self.dtype)
+        finally:
+            lock.release()
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes rows into a file that begins with the row `first`."""
+
+    path: Path
+    first: int
+    row_bytes: int
+    dtype: np.dtype[Any]
+
+    def write(self, at: int, rows: Rows) -> None:
+        """Write rows (n, w, D) from the row `at` on, behind those that are there or over them.
 
         Raises
         ------
@@ -75,8 +146,7 @@ class Volume:
             If the disk is full.
         """
         with self.path.open("r+b" if self.path.exists() else "wb") as file:
-            file.seek(self.rows * self.row_bytes)
-            file.truncate()
+            file.seek((at - self.first) * self.row_bytes)
             file.write(np.ascontiguousarray(rows, self.dtype).data)
 
 
@@ -104,56 +174,42 @@ class Store:
         """The one that a runtime names."""
         return cls(cache_folder(runtime) / _FOLDER, runtime.store_bytes)
 
-    def rows(self, image: str, key: str, shape: tuple[int, int, int], dtype: npt.DTypeLike) -> int:
-        """How many rows are there of an image by key; see `volume`."""
-        return self._found(image, key, shape, dtype).rows
-
-    def _found(self, image: str, key: str, shape: tuple[int, int, int], dtype: npt.DTypeLike) -> Volume:
-        return Volume(self.folder / image / f"{key}.features", shape, dtype)
+    def missing(
+        self, image: str, key: str, shape: tuple[int, int, int], dtype: npt.DTypeLike, wanted: range
+    ) -> list[range]:
+        """Which of some rows of an image are not there by key; see `volume`."""
+        return Volume(self.folder / image, key, shape, dtype).missing(wanted)
 
     def clear(self) -> None:
         """Forget everything."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    @contextmanager
-    def volume(
-        self, image: str, key: str, shape: tuple[int, int, int], dtype: npt.DTypeLike
-    ) -> Iterator[Volume | None]:
-        """The volume of an image by key, alone to be written to while the block runs, once there is room for all of it.
+    def volume(self, image: str, key: str, shape: tuple[int, int, int], dtype: npt.DTypeLike) -> Volume | None:
+        """The volume of an image by key, once there is room for all of it.
 
         Images that were used least recently make room, never this one; its own other volumes go only if that does not
-        do. None where it would not fit, another process has it, or the disk refuses.
+        do. None where it would not fit, or the disk refuses.
         """
-        from filelock import FileLock, Timeout
-
-        size = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
-        if size > self.most:
-            yield None
-            return
+        found = Volume(self.folder / image, key, shape, dtype)
+        if found.nbytes > self.most:
+            return None
         try:
             (self.folder / image).mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / image / f"{key}.{_LOCK}")
-            lock.acquire(timeout=0)
-        except (OSError, Timeout) as error:
-            log.warning("features are not kept in %s: %s", self.folder, error)
-            yield None
-            return
-        try:
             os.utime(self.folder / image)
-            found = self._found(image, key, shape, dtype)
-            self._make_room(size, found.path)
-            yield found
-        finally:
-            lock.release()
+            self._make_room(image, found)
+        except OSError as error:
+            log.warning("features are not kept in %s: %s", self.folder, error)
+            return None
+        return found
 
-    def _make_room(self, size: int, kept: Path) -> None:
-        """Drop what was used least recently until a file of `size` bytes has room."""
+    def _make_room(self, image: str, kept: Volume) -> None:
+        """Drop what was used least recently until all rows of a volume have room."""
         images = [one for one in self.folder.iterdir() if one.is_dir()]
-        others = sorted((one for one in images if one != kept.parent), key=lambda one: one.stat().st_mtime)
-        siblings = [one for one in kept.parent.glob("*.features") if one != kept]
-        present = kept.stat().st_size if kept.exists() else 0
+        others = sorted((one for one in images if one.name != image), key=lambda one: one.stat().st_mtime)
+        siblings = [one for one in (self.folder / image).glob(f"*.{_ENDING}") if not kept.owns(one)]
+        needed = kept.nbytes - kept.present
         for one in (*others, *siblings):
-            if self.used - present + size <= self.most:
+            if self.used + needed <= self.most:
                 return
             if one.is_dir():
                 shutil.rmtree(one, ignore_errors=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +23,8 @@ from napari_clearclip.storing import Store
 if TYPE_CHECKING:
     from napari_clearclip.engine.encoder import Features
     from napari_clearclip.engine.stitching import RowComparing
-    from napari_clearclip.engine.windows import Region
-    from napari_clearclip.storing import Volume
+    from napari_clearclip.engine.windows import Frame, Region
+    from napari_clearclip.storing import Volume, Writer
 
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 FloatArray = npt.NDArray[np.float32]
 
 _READ_BYTES = 2**25  # of rows that are read together
+_BLOCK_ROWS = 8  # of windows in a block, at least, for each that is read twice
 # Seconds of a floating point operation, about, for an estimate before anything is measured; and how many are long.
 _CPU_SECONDS, _GPU_SECONDS, _LONG = 2e-11, 1e-13, 60
 
@@ -58,11 +61,11 @@ class Surveying:
     def _dtype(self) -> np.dtype[np.floating]:
         return np.dtype(self._runtime.storage)
 
-    def _notices(self, job: Job, key: str) -> Iterator[Notice]:
-        """What reading the rest of an image takes, if that is long."""
+    def _notices(self, job: Job, key: str, wanted: range) -> Iterator[Notice]:
+        """What reading the rest of some rows takes, if that is long."""
         store, shape = self._store(), self._shape(job)
-        have = store.rows(job.content, key, shape, self._dtype)
-        count = sum(len(numbers) for numbers in _unread(job, have))
+        missing = store.missing(job.content, key, shape, self._dtype, wanted)
+        count = sum(len(numbers) for span in missing for numbers in _windows(job.frame, span))
         speed = _CPU_SECONDS if job.clip.device == "cpu" else _GPU_SECONDS
         seconds = count * job.clip.work(job.frame.grid) * job.clip.depth * speed
         if seconds < _LONG:
@@ -79,7 +82,13 @@ class Surveying:
         return (*job.frame.cells, job.clip.width)
 
     def compare(
-        self, job: Job, vectors: dict[str, FloatArray], first: Region | None, show: Show | None, stage: str
+        self,
+        job: Job,
+        vectors: dict[str, FloatArray],
+        first: Region | None,
+        show: Show | None,
+        stage: str,
+        rows: range | None = None,
     ) -> Generator[Progress, None, Cosines]:
         """Cosines of some phrases on the cells; only rows that are not on disk go through the image encoder.
 
@@ -96,27 +105,30 @@ class Surveying:
             twice as many.
         stage : str
             What the progress is called.
+        rows : range, optional
+            The rows of cells that are wanted, of which maps are made; all by default.
         """
         from napari_clearclip.engine.stitching import RowComparing
 
-        found = RowComparing(job.frame.cells, vectors)
         frame, positions = job.frame, job.settings.tiling.positions
+        rows = range(frame.cells[0]) if rows is None else rows
+        found = RowComparing(rows, frame.cells[1], vectors)
         key = key_of("cells", job.key, job.settings.attention, frame.cells, frame.window, frame.stride, positions)
-        yield from self._notices(job, key)
-        with self._store().volume(job.content, key, self._shape(job), self._dtype) as volume:
-            have = 0 if volume is None else volume.rows
-            if volume is not None:
-                yield from _known(volume, have, found)
-            ahead = _Ahead({}, {})
-            if show is not None and first is not None:
-                ahead = yield from self._look(job, have, vectors, first, stage)
-                if ahead.maps:
-                    yield from show(ahead.filling(found.maps))
-            yield from self._read(job, have, volume, found, ahead, show, stage)
+        yield from self._notices(job, key, rows)
+        volume, missing = self._store().volume(job.content, key, self._shape(job), self._dtype), [rows]
+        if volume is not None:
+            missing = volume.missing(rows)
+            yield from _known(volume, rows, missing, found)
+        ahead = _Ahead({}, {})
+        if show is not None and first is not None:
+            ahead = yield from self._look(job, missing, vectors, first, stage)
+            if ahead.maps:
+                yield from show(ahead.filling(found.maps))
+        yield from self._read(job, missing, volume, found, ahead, show, stage)
         return found.maps
 
     def _look(
-        self, job: Job, have: int, vectors: dict[str, FloatArray], first: Region, stage: str
+        self, job: Job, missing: Sequence[range], vectors: dict[str, FloatArray], first: Region, stage: str
     ) -> Generator[Progress, None, _Ahead]:
         """What is to be shown first, read ahead of its row; nothing where that is much of the image.
 
@@ -127,7 +139,8 @@ class Surveying:
 
         job, frame = job.by_rows(), job.frame
         y0, x0, y1, x1 = frame.to_resized(first)
-        rows = [row for row in _unread(job, have) if frame.box(row[0])[0] < y1 and y0 < frame.box(row[0])[2]]
+        unread = dict.fromkeys(row for span in missing for row in _windows(frame, span))
+        rows = [row for row in unread if frame.box(row[0])[0] < y1 and y0 < frame.box(row[0])[2]]
         batches = [
             batch
             for row in rows
@@ -153,39 +166,39 @@ class Surveying:
     def _read(
         self,
         job: Job,
-        have: int,
+        missing: Sequence[range],
         volume: Volume | None,
         found: RowComparing,
         ahead: _Ahead,
         show: Show | None,
         stage: str,
     ) -> Generator[Progress, None, None]:
-        """Rows of cells from the image, those before `have` left out."""
+        """Rows of cells from the image."""
         from napari_clearclip.engine.stitching import RowStitching
 
         job = job.by_rows()
-        frame, pace = job.frame, Pace()
-        stitching, at = RowStitching(frame, job.clip.width, have), have
-        worth_showing = max(2 * have, frame.cells[0] // 8)
+        frame, pace, worth_showing = job.frame, Pace(), _worth_showing(missing, job.frame.cells[0])
+        for span in missing:
+            stitching, at = RowStitching(frame, job.clip.width, span.start), span.start
 
-        def add(number: int, features: Features) -> None:
-            stitching.add(frame.box(number), features.vectors[0])
+            def add(number: int, features: Features, stitching: RowStitching = stitching) -> None:
+                stitching.add(frame.box(number), features.vectors[0])
 
-        for numbers in _unread(job, have):
-            began, before = time.perf_counter(), len(ahead.features)
-            for batch in self._encoding.batches(job, numbers):
-                if ahead.give(batch, add):
-                    continue
-                for _ in self._encoding.visit(job, batch, add):
-                    yield Progress(stage, batch[0], frame.count, "windows", pace.rate)
-            pace = pace.after(len(numbers) - before + len(ahead.features), time.perf_counter() - began)
-            rows = stitching.finished(frame.box(numbers[-1])).astype(self._dtype)
-            volume = _appended(volume, rows)
-            found.add(at, rows)  # as a later phrase will find them
-            at += len(rows)
-            if show is not None and worth_showing <= at < frame.cells[0]:
-                worth_showing = 2 * at
-                yield from show(ahead.filling(found.maps))
+            with nullcontext() if volume is None else volume.writer(span.start) as writer:
+                for numbers in _windows(frame, span):
+                    began, before = time.perf_counter(), len(ahead.features)
+                    for batch in self._encoding.batches(job, numbers):
+                        if ahead.give(batch, add):
+                            continue
+                        for _ in self._encoding.visit(job, batch, add):
+                            yield Progress(stage, batch[0], frame.count, "windows", pace.rate)
+                    pace = pace.after(len(numbers) - before + len(ahead.features), time.perf_counter() - began)
+                    rows = stitching.finished(frame.box(numbers[-1]))[: span.stop - at].astype(self._dtype)
+                    writer = _written(writer, at, rows)
+                    found.add(at, rows)  # as a later phrase will find them
+                    top, at = at, at + len(rows)
+                    if show is not None and any(top < count <= at for count in worth_showing):
+                        yield from show(ahead.filling(found.maps))
         yield Progress(stage, frame.count, frame.count, "windows", pace.rate)
 
 
@@ -211,30 +224,58 @@ class _Ahead:
         return {phrase: map_.where(~map_.isnan(), self.maps[phrase]) for phrase, map_ in maps.items()}
 
 
-def _unread(job: Job, have: int) -> Iterator[range]:
-    """The numbers of the windows of each row of windows that is to be read, where so many rows of cells are known."""
-    frame = job.frame
-    if have < frame.cells[0]:
-        for start in range(0, frame.count, frame.across):
-            if frame.cells_in(frame.box(start))[0].stop > have:
-                yield range(start, start + frame.across)
+def _windows(frame: Frame, rows: range) -> Iterator[range]:
+    """The numbers of the windows of each row of windows that has a part in some rows of cells."""
+    for start in range(0, frame.count, frame.across):
+        cells = frame.cells_in(frame.box(start))[0]
+        if rows.start < cells.stop and cells.start < rows.stop:
+            yield range(start, start + frame.across)
 
 
-def _appended(volume: Volume | None, rows: npt.NDArray[np.floating[Any]]) -> Volume | None:
-    """The volume with more rows; None once it cannot be written to, which costs time later and no result."""
-    if volume is None:
+def blocks_of(frame: Frame, count: int) -> tuple[range, ...]:
+    """Blocks of rows of cells, about `count` of them, that together are all; () where one would be all.
+
+    Each has so many rows of windows that those at its ends, which have a part in the block beside it, too, and are read
+    twice, are few.
+    """
+    down = frame.count // frame.across
+    overlapping = -(-frame.window // frame.stride) - 1
+    count = min(count, down // max(_BLOCK_ROWS * overlapping, 1))
+    if count < 2:
+        return ()
+    firsts = [down * place // count * frame.across for place in range(1, count)]
+    edges = [0, *(frame.cells_in(frame.box(number))[0].start for number in firsts), frame.cells[0]]
+    return tuple(range(start, stop) for start, stop in pairwise(edges))
+
+
+def _worth_showing(missing: Sequence[range], total: int) -> list[int]:
+    """After how many rows of cells it is worth showing what there is: an eighth, then twice as many each time."""
+    count, found = max(2 * missing[0].start, total // 8, 1) if missing else total, []
+    while count < total:
+        found.append(count)
+        count *= 2
+    return found
+
+
+def _written(writer: Writer | None, at: int, rows: npt.NDArray[np.floating[Any]]) -> Writer | None:
+    """What writes rows, once it has written these; None once it cannot, which costs time later and no result."""
+    if writer is None:
         return None
     try:
-        volume.append(rows)
+        writer.write(at, rows)
     except OSError as error:
-        log.warning("%s cannot be written to, so no more is kept there: %s", volume.path, error)
+        log.warning("%s cannot be written to, so no more is kept there: %s", writer.path, error)
         return None
-    return volume
+    return writer
 
 
-def _known(volume: Volume, have: int, found: RowComparing) -> Generator[Progress, None, None]:
-    """Rows of cells from the disk."""
+def _known(
+    volume: Volume, rows: range, missing: Sequence[range], found: RowComparing
+) -> Generator[Progress, None, None]:
+    """Rows of cells from the disk: all of some rows but those that are missing."""
     step = max(_READ_BYTES // volume.row_bytes, 1)
-    for start in range(0, have, step):
-        yield Progress("Reading what is kept", start, have)
-        found.add(start, volume.read(start, min(start + step, have)))
+    starts, stops = [rows.start, *(span.stop for span in missing)], [*(span.start for span in missing), rows.stop]
+    for start, stop in zip(starts, stops, strict=True):
+        for top in range(start, stop, step):
+            yield Progress("Reading what is kept", top, rows.stop)
+            found.add(top, volume.read(top, min(top + step, stop)))

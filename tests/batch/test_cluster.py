@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from distributed import Client, LocalCluster
 
-from napari_clearclip.batch.cluster import Engine, check_scheduler, work_on
+from napari_clearclip.batch.cluster import Engine, _failed, check_scheduler, work_on
 from napari_clearclip.batch.planes import silently
 from napari_clearclip.batch.work import Task, Wish, work_through
+from napari_clearclip.engine.model import ModelError
 from napari_clearclip.io.settings_file import SettingsFile
 from napari_clearclip.pipeline import Pipeline
-from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings
+from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings, Splitting, Tiling
 
 COUNT = 12
+LITTLE: dict[str, Any] = {"device": "cpu", "threads": 1, "cache_bytes": 10_000}
 
 
 @pytest.fixture
@@ -66,6 +70,74 @@ def test_a_worker_that_is_killed_loses_nothing(tasks: list[Task], wanted: Settin
     files = [{path.name: path.read_bytes() for path in wish.folder.iterdir()} for wish in wishes]
     assert len(files[0]) == (COUNT - 1) * 7
     assert files[0] == files[1]
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A zarr with more windows than the memory of `LITTLE` holds."""
+    image = np.random.default_rng(3).integers(0, 256, (400, 150, 3), np.uint8)
+    zarr.open_array(tmp_path / "large.zarr", mode="w", shape=image.shape, chunks=(64, 64, 3), dtype="u1")[...] = image
+    return tmp_path / "large.zarr"
+
+
+def in_windows(wanted: SettingsFile) -> SettingsFile:
+    settings = wanted.settings.replace(
+        tiling=Tiling(short_side="native", window=32, stride=16), splitting=Splitting(method="shape")
+    )
+    return SettingsFile(settings=settings)
+
+
+def test_an_image_in_blocks_is_the_same_though_a_worker_is_killed(
+    large: Path, wanted: SettingsFile, tmp_path: Path
+) -> None:
+    runtimes = [Runtime(cache_folder=str(tmp_path / name), **LITTLE) for name in ("one", "many")]
+    wishes = [Wish(in_windows(wanted), tmp_path / name, tmp_path / "spool", ("npz",)) for name in ("one", "many")]
+    for wish in wishes:
+        wish.folder.mkdir()
+    (alone,) = work_through(Pipeline(runtimes[0]), [Task(large, "large")], wishes[0], silently)
+    said: list[tuple[int, int]] = []
+    with (
+        LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        pids = client.run(os.getpid)
+
+        def told(done: int, total: int) -> None:
+            said.append((done, total))
+            if done == 2:  # the first block
+                os.kill(pids[max(client.processing().items(), key=lambda item: len(item[1]))[0]], signal.SIGKILL)
+
+        (found,) = work_on(client, [Task(large, "large")], wishes[1], runtimes[1], told)
+    assert said == [(done, 1 + 3 + 1) for done in range(1, 6)]
+    assert found.replace(seconds=0) == alone.replace(seconds=0)
+    files = [{path.name: path.read_bytes() for path in wish.folder.iterdir() if path.is_file()} for wish in wishes]
+    assert "large_clearclip_masks.npz" in files[0]
+    assert files[0] == files[1]
+
+
+def test_a_block_that_cannot_be_read_fails_its_image_alone(large: Path, wanted: SettingsFile, tmp_path: Path) -> None:
+    chunk = max(large.glob("c/*/*/*"), key=str)
+    chunk.write_bytes(b"damaged")
+    image = tmp_path / "small.tif"
+    tifffile.imwrite(image, np.zeros((40, 40, 3), np.uint8), photometric="rgb")
+    wish = Wish(in_windows(wanted), tmp_path / "out", tmp_path / "spool", ("npz",), results=False)
+    wish.folder.mkdir()
+    runtime = Runtime(cache_folder=str(tmp_path / "cache"), **LITTLE)
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        tasks = [Task(large, "large"), Task(image, "small")]
+        found = {outcome.name: outcome for outcome in work_on(client, tasks, wish, runtime)}
+    assert {name: outcome.status for name, outcome in found.items()} == {"large": "failed", "small": "done"}
+    assert found["large"].error
+
+
+def test_what_one_image_ends_with_and_what_all_do() -> None:
+    task = Task(Path("/large.zarr"), "large")
+    found = _failed(task, OSError("chunk 3 is damaged"))
+    assert (found.name, found.status, found.error) == ("large", "failed", "chunk 3 is damaged")
+    with pytest.raises(ModelError, match="no such model"):
+        _failed(task, ModelError("no such model"))
+    with pytest.raises(KeyError, match="a mistake of ours"):
+        _failed(task, KeyError("a mistake of ours"))
 
 
 @pytest.mark.parametrize(("text", "count"), [("local:3", 3), ("tcp://10.0.0.1:8786", None)])

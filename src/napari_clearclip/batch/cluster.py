@@ -1,25 +1,31 @@
-"""Images on the workers of a dask.distributed cluster; what it schedules, repeats and restarts is dask's business."""
+"""Images, and blocks of large ones, on the workers of a dask.distributed cluster.
+
+What it schedules, repeats and restarts is dask's business.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from secrets import token_hex
 from typing import Any, cast
 
 from napari_clearclip.batch.outcome import Outcome, sentence
-from napari_clearclip.batch.planes import silently
-from napari_clearclip.batch.work import Task, Wish, work
+from napari_clearclip.batch.planes import Block, silently
+from napari_clearclip.batch.work import FAULTS, Task, Wish, cut, failed, read_block, work
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Runtime
 
 try:
-    from distributed import Client, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
+    from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
 except ImportError as error:
     raise ImportError('a cluster needs dask.distributed: pip install "napari-clearclip[cluster]"') from error
 
 _PLUGIN = "napari-clearclip"
 _RETRIES = 2
+_BLOCKS = 4  # for each worker, so that none waits long for the others
 
 
 class Engine(WorkerPlugin):
@@ -40,10 +46,11 @@ class Engine(WorkerPlugin):
         """Make the pipeline; dask calls this on each worker."""
         self._pipeline, self._lock = Pipeline(self._runtime), threading.Lock()
 
-    def work(self, task: Task, wish: Wish) -> Outcome:
-        """What became of an image; one at a time, however many threads the worker has."""
+    @contextmanager
+    def busy(self) -> Iterator[Pipeline]:
+        """The pipeline, for one task at a time, however many threads the worker has."""
         with self._lock:
-            return work(self._pipeline, task, wish, silently)
+            yield self._pipeline
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_runtime": self._runtime}
@@ -86,7 +93,9 @@ def client_of(scheduler: str) -> Iterator[Client]:
         yield client
 
 
-def work_on(client: Client, tasks: Sequence[Task], wish: Wish, runtime: Runtime) -> Iterator[Outcome]:
+def work_on(
+    client: Client, tasks: Sequence[Task], wish: Wish, runtime: Runtime, told: Callable[[int, int], None] | None = None
+) -> Iterator[Outcome]:
     """What became of each image, as they end.
 
     Parameters
@@ -97,34 +106,78 @@ def work_on(client: Client, tasks: Sequence[Task], wish: Wish, runtime: Runtime)
         As for `napari_clearclip.batch.work.work_through`.
     runtime : Runtime
         Of each worker.
+    told : callable, optional
+        Called with how many images and blocks of images are done, and how many there are as far as is known.
 
     Notes
     -----
-    An image of a worker that is lost goes to another; one that has ended several workers has failed. Files are written
-    beside their places and moved there, so that one that is written twice is written whole.
+    An image whose windows do not fit into memory is cut into blocks where there are few images for the workers: each
+    block is a task that gives maps on its cells, and a last task makes the masks. It is the same to the bit as without.
+
+    An image or a block of a worker that is lost goes to another; one that has ended several workers has failed. Files
+    are written beside their places and moved there, so that one that is written twice is written whole.
     """
     client.register_plugin(Engine(runtime), name=_PLUGIN)
-    futures = {
-        client.submit(_work, task, wish, retries=_RETRIES, pure=False, key=f"{task.name}-{place}"): task
-        for place, task in enumerate(tasks)
-    }
-    for future in as_completed(list(futures), raise_errors=False):
-        task, error = futures.pop(future), future.exception()
-        yield future.result() if error is None else _failed(task, error)
-        future.release()
+    count = -(-_BLOCKS * max(len(client.nthreads()), 1) // max(len(tasks), 1))
+    futures: dict[Future[Any], Task] = {_submit(client, _work, task, wish, count): task for task in tasks}
+    going, total, cut_at = as_completed(list(futures), raise_errors=False), len(futures), dict[Task, float]()
+    for done, future in enumerate(going, 1):
+        task, outcome = futures.pop(future, None), None  # no task is that of a block
+        if task is not None:
+            error = future.exception()
+            found = future.result() if error is None else _failed(task, error)
+            if isinstance(found, Outcome):
+                seconds = round(time.perf_counter() - cut_at[task], 3) if task in cut_at else found.seconds
+                outcome = found.replace(seconds=seconds)
+            else:
+                more = [_submit(client, _read, task, wish, rows) for rows in found]
+                more.append(_submit(client, _finish, task, wish, more.copy()))
+                futures[more[-1]], cut_at[task], total = task, time.perf_counter(), total + len(more)
+                going.update(more)
+                more.clear()  # so that what a block gives is let go
+        if told is not None:
+            told(done, total)
+        if outcome is not None:
+            yield outcome
 
 
-def _work(task: Task, wish: Wish) -> Outcome:
-    """What became of an image, on a worker."""
-    engine = cast("Engine", get_worker().plugins[_PLUGIN])
-    return engine.work(task, wish)
+def _submit(client: Client, do: Callable[..., Any], task: Task, *arguments: Any) -> Future[Any]:
+    return client.submit(do, task, *arguments, retries=_RETRIES, pure=False, key=f"{task.name}-{token_hex(6)}")
+
+
+def _work(task: Task, wish: Wish, count: int) -> Outcome | tuple[range, ...]:
+    """What became of an image, or the blocks into which it is to be cut, on a worker."""
+    with _engine().busy() as pipeline:
+        blocks: tuple[range, ...] = ()
+        if count > 1:
+            with suppress(*FAULTS):  # which are found again, and told
+                blocks = cut(pipeline, task, wish, count)
+        return blocks or work(pipeline, task, wish, silently)
+
+
+def _read(task: Task, wish: Wish, rows: range) -> Block:
+    """What is found in a block, on a worker."""
+    with _engine().busy() as pipeline:
+        return read_block(pipeline, task, wish, rows)
+
+
+def _finish(task: Task, wish: Wish, blocks: Sequence[Block]) -> Outcome:
+    """What became of an image whose blocks are read, on a worker."""
+    with _engine().busy() as pipeline:
+        return work(pipeline, task, wish, silently, blocks=blocks)
+
+
+def _engine() -> Engine:
+    return cast("Engine", get_worker().plugins[_PLUGIN])
 
 
 def _failed(task: Task, error: BaseException) -> Outcome:
-    """An image that ended its workers, or the error that every image would end with."""
-    if not isinstance(error, KilledWorker):
+    """An image that ended its workers or has a block that cannot be read, or the error that all would end with."""
+    from napari_clearclip.engine.model import ModelError
+
+    if isinstance(error, KilledWorker):
+        reason = f"it ended {_RETRIES + 1} workers or more, perhaps for lack of memory; {sentence(error)}"
+        return failed(task, reason)
+    if isinstance(error, ModelError) or not isinstance(error, FAULTS):
         raise error
-    reason = f"it ended {_RETRIES + 1} workers or more, perhaps for lack of memory; {sentence(error)}"
-    return Outcome(
-        image=str(task.path.absolute()), name=task.name, key=task.key, status="failed", seconds=0, error=reason
-    )
+    return failed(task, sentence(error))

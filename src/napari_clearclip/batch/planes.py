@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_clearclip.edits import Edits, View
+from napari_clearclip.edits import Edits, Plane, View
 from napari_clearclip.io.images import Picture
 from napari_clearclip.io.settings_file import SettingsFile
 from napari_clearclip.pipeline import Pipeline
@@ -18,6 +18,7 @@ from napari_clearclip.settings import Settings
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Block = Mapping[str, "NDArray[np.float32]"]
 Steps = Generator[Progress, None, Segmentation]
 Follow = Callable[[str, Steps], Segmentation]
 """Runs steps to their end, telling the user by a name."""
@@ -44,20 +45,21 @@ def segment_picture(
     name: str,
     bands: tuple[str, ...] = (),
     edits: Edits | None = None,
+    blocks: Sequence[Block] = (),
 ) -> tuple[Segmentation, ...]:
     """The segmentation of every plane, or of the one plane that is wanted, with what was done by hand.
+
+    Parameters
+    ----------
+    blocks : sequence of mapping, optional
+        What `compare_block` gave for each of `blocks_of`; of an image with one plane.
 
     Raises
     ------
     ValueError
         If there are more names of `bands` than channels.
     """
-    view, settings = wanted.view or picture.view, wanted.settings
-    view = view.replace(bands=bands or view.bands or picture.view.bands)
-    count = 1 if view.channel_axis is None else picture.data.shape[view.channel_axis % 3 - 3]
-    if len(bands) > count:
-        raise ValueError(f"--bands has {len(bands)} names, but the image {count} channel{'s' * (count > 1)}")
-    planes = [view.plane] if view.plane or not picture.stack else list(picture.planes)
+    view, settings, planes = seen_as(picture, wanted, bands), wanted.settings, planes_of(picture, wanted)
     if len(planes) > 1:
         tall, flat = _tall(picture, view)
         view = _stack_view(tall, flat, view)
@@ -66,9 +68,31 @@ def segment_picture(
     for place, plane in enumerate(planes):
         part = f"{name} plane {place + 1}/{len(planes)}" if len(planes) > 1 else name
         seen, mine = view.replace(plane=plane), (edits or Edits()).at(plane)
-        steps = pipeline.steps(picture.data, settings, seen, mine, georeference=picture.georeference)
+        steps = pipeline.steps(picture.data, settings, seen, mine, picture.georeference, blocks=blocks)
         results.append(follow(part, steps))
     return tuple(results)
+
+
+def seen_as(picture: Picture, wanted: SettingsFile, bands: tuple[str, ...] = ()) -> View:
+    """How an image is looked at, its planes left open.
+
+    Raises
+    ------
+    ValueError
+        If there are more names of `bands` than channels.
+    """
+    view = wanted.view or picture.view
+    view = view.replace(bands=bands or view.bands or picture.view.bands)
+    count = 1 if view.channel_axis is None else picture.data.shape[view.channel_axis % 3 - 3]
+    if len(bands) > count:
+        raise ValueError(f"--bands has {len(bands)} names, but the image {count} channel{'s' * (count > 1)}")
+    return view
+
+
+def planes_of(picture: Picture, wanted: SettingsFile) -> list[Plane]:
+    """The planes that are wanted of an image."""
+    view = wanted.view or picture.view
+    return [view.plane] if view.plane or not picture.stack else list(picture.planes)
 
 
 def _tall(picture: Picture, view: View) -> tuple[NDArray[np.generic], View]:

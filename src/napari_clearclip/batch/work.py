@@ -13,13 +13,14 @@ from napari_clearclip import __version__
 from napari_clearclip.batch.exports import Exports
 from napari_clearclip.batch.inputs import stamp
 from napari_clearclip.batch.outcome import Outcome, found_in, sentence
-from napari_clearclip.batch.planes import Follow, segment_picture
+from napari_clearclip.batch.planes import Block, Follow, planes_of, seen_as, segment_picture
 from napari_clearclip.batch.results import write_results
 from napari_clearclip.cache import key_of
 from napari_clearclip.edits import Edits
 from napari_clearclip.io.images import read_image
 from napari_clearclip.io.settings_file import SettingsFile
 from napari_clearclip.settings import Runtime
+from napari_clearclip.steps import drain
 
 if TYPE_CHECKING:
     from napari_clearclip.pipeline import Pipeline
@@ -32,6 +33,11 @@ class Task:
     path: Path
     name: str
     key: str = ""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The same as fields of an outcome."""
+        return {"image": str(self.path.absolute()), "name": self.name, "key": self.key}
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,9 @@ class Wish:
         return key_of(__version__, str(path.absolute()), stamp(path), model, *asked)
 
 
+# What may be wrong with an image or a disk, and not with what is wanted of all images.
+FAULTS = (ValueError, TypeError, OSError, RuntimeError, MemoryError, ImportError)
+
 # Of an image that is done nothing is used again in the same run.
 _MOST_MEMORY = 2**27
 
@@ -91,7 +100,9 @@ def runtime_of(runtime: Runtime) -> Runtime:
     return runtime.replace(cache_bytes=min(runtime.cache_bytes, _MOST_MEMORY))
 
 
-def work(pipeline: Pipeline, task: Task, wish: Wish, follow: Follow, shown: str = "") -> Outcome:
+def work(
+    pipeline: Pipeline, task: Task, wish: Wish, follow: Follow, shown: str = "", blocks: Sequence[Block] = ()
+) -> Outcome:
     """What became of one image, once its files are written.
 
     Parameters
@@ -104,6 +115,8 @@ def work(pipeline: Pipeline, task: Task, wish: Wish, follow: Follow, shown: str 
         Runs steps to their end.
     shown : str
         What `follow` calls the image; its file's name by default.
+    blocks : sequence of mapping
+        What `read_block` gave for each block of the image, where it was cut into some.
 
     Raises
     ------
@@ -113,21 +126,20 @@ def work(pipeline: Pipeline, task: Task, wish: Wish, follow: Follow, shown: str 
     from napari_clearclip.engine.model import ModelError
 
     began, path = time.perf_counter(), task.path
-    about: dict[str, Any] = {"image": str(path.absolute()), "name": task.name, "key": task.key}
     try:
         picture = read_image(path, lazy=True)
         shown = shown or path.name
-        results = segment_picture(pipeline, picture, wish.wanted, follow, shown, wish.bands, wish.edits)
+        results = segment_picture(pipeline, picture, wish.wanted, follow, shown, wish.bands, wish.edits, blocks)
         files = write_results(wish.folder, task.name, picture, results) if wish.results else []
         files += wish.exports.add(task.name, picture, path.name, results)
     except ModelError:
         raise
-    except (ValueError, TypeError, OSError, RuntimeError, MemoryError, ImportError) as error:
-        return Outcome(**about, status="failed", seconds=_since(began), error=sentence(error))
+    except FAULTS as error:
+        return failed(task, sentence(error), _since(began))
     finally:
         pipeline.forget()
     return Outcome(
-        **about,
+        **task.about,
         status="done",
         seconds=_since(began),
         prompts=found_in(results),
@@ -142,6 +154,39 @@ def work_through(pipeline: Pipeline, tasks: Sequence[Task], wish: Wish, follow: 
     for place, task in enumerate(tasks):
         shown = f"{task.path.name} ({place + 1}/{len(tasks)})" if len(tasks) > 1 else task.path.name
         yield work(pipeline, task, wish, follow, shown)
+
+
+def cut(pipeline: Pipeline, task: Task, wish: Wish, count: int) -> tuple[range, ...]:
+    """About `count` blocks into which an image is best cut, so that several processes read it; () where none are.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the image cannot be read.
+    """
+    picture = read_image(task.path, lazy=True)
+    if wish.edits != Edits() or len(planes_of(picture, wish.wanted)) > 1:
+        return ()
+    view = seen_as(picture, wish.wanted, wish.bands)
+    return drain(pipeline.cutting_steps(picture.data, wish.wanted.settings, view, count))
+
+
+def read_block(pipeline: Pipeline, task: Task, wish: Wish, rows: range) -> Block:
+    """What is found in a block of an image, for `work`.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be read.
+    """
+    picture = read_image(task.path, lazy=True)
+    view = seen_as(picture, wish.wanted, wish.bands)
+    return drain(pipeline.block_steps(picture.data, wish.wanted.settings, view, rows))
+
+
+def failed(task: Task, reason: str, seconds: float = 0.0) -> Outcome:
+    """What became of an image that failed."""
+    return Outcome(**task.about, status="failed", seconds=seconds, error=reason)
 
 
 def _since(began: float) -> float:

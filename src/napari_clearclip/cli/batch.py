@@ -115,7 +115,7 @@ def _outcomes(todo: list[Task], wish: Wish, runtime: Runtime, scheduler: str | N
         from napari_clearclip.batch.cluster import client_of, work_on
 
         with client_of(scheduler) as client:
-            yield counting(bar, "images", work_on(client, todo, wish, runtime), len(todo))
+            yield work_on(client, todo, wish, runtime, counting(bar, "images", len(todo)))
 
 
 def _told(record: Record, counts: Counter[str], total: int) -> int:

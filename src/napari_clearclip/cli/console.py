@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -105,12 +105,14 @@ def follow(bar: Bar, name: str, steps: Generator[Progress, None, T]) -> T:
         bar.update(task, completed=state.done, total=state.total or None)
 
 
-def counting(bar: Bar, name: str, items: Iterator[T], total: int) -> Iterator[T]:
-    """The same items, showing `name` and how many there were."""
+def counting(bar: Bar, name: str, total: int) -> Callable[[int, int], None]:
+    """What shows `name` and how many are done of how many, at first of `total`."""
     (task,) = bar.task_ids
     bar.reset(task, description=name, total=total)
-    for item in items:
+
+    def told(done: int, total: int) -> None:
         if _INTERRUPTED.is_set():
             raise KeyboardInterrupt
-        bar.advance(task)
-        yield item
+        bar.update(task, completed=done, total=total)
+
+    return told

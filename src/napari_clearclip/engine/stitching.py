@@ -5,7 +5,7 @@ With a cell of one pixel that is the published order: upsample each window, then
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -131,19 +131,27 @@ class RowComparing:
 
     Parameters
     ----------
-    cells : tuple of 2 int
-        Rows and columns of cells (h, w).
+    rows : range
+        The rows of cells that are wanted.
+    width : int
+        Cells beside each other.
     vectors : mapping of str to (D,) float32 array
         Each phrase's unit vector.
     """
 
-    def __init__(self, cells: tuple[int, int], vectors: Mapping[str, FloatArray]) -> None:
+    def __init__(self, rows: range, width: int, vectors: Mapping[str, FloatArray]) -> None:
+        self._top = rows.start
         self._units = {phrase: torch.from_numpy(vector) for phrase, vector in vectors.items()}
-        self.maps = {phrase: torch.full(cells, torch.nan) for phrase in vectors}
+        self.maps = {phrase: torch.full((len(rows), width), torch.nan) for phrase in vectors}
 
     def add(self, at: int, rows: npt.NDArray[np.floating[Any]]) -> None:
         """Compare rows (n, w, D), of which the first is the row `at`."""
         for place, row in enumerate(torch.from_numpy(rows)):  # so that bits are the same however many come together
             vectors = row.float()  # (w, D), which stays near the processor
             for phrase, unit in self._units.items():
-                self.maps[phrase][at + place] = vectors @ unit  # (w,)
+                self.maps[phrase][at - self._top + place] = vectors @ unit  # (w,)
+
+
+def join_blocks(blocks: Sequence[Mapping[str, FloatArray]]) -> dict[str, torch.Tensor]:
+    """Each phrase's map on the cells (h, w) float32 from those of blocks of rows, one below the other."""
+    return {phrase: torch.from_numpy(np.concatenate([block[phrase] for block in blocks])) for phrase in blocks[0]}
