@@ -9,7 +9,7 @@ from typing import Any
 import open_clip
 
 from napari_clearclip.engine.download import downloaded
-from napari_clearclip.engine.sources import hub_files, published_config
+from napari_clearclip.engine.sources import hub_files, is_own_text, published_config
 from napari_clearclip.engine.weights import ModelError
 from napari_clearclip.settings import Model
 
@@ -36,7 +36,7 @@ def published_models() -> tuple[Model, ...]:
             config, _ = published_config(model)
         except ModelError:
             continue
-        if isinstance(config["vision_cfg"].get("patch_size"), int):
+        if isinstance(config["vision_cfg"].get("patch_size"), int) and is_own_text(config["text_cfg"]):
             found.append(model)
     return tuple(found)
 

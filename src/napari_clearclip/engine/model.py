@@ -9,14 +9,15 @@ from typing import Any, cast
 
 import open_clip
 import torch
-from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
 
 from napari_clearclip import domains
 from napari_clearclip.engine.catalogue import cached_models as cached_models
 from napari_clearclip.engine.catalogue import published_models as published_models
 from napari_clearclip.engine.download import Progress
+from napari_clearclip.engine.hub_tokenizer import HubTokenizer, hub_tokenizer
 from napari_clearclip.engine.sizes import Sizes
-from napari_clearclip.engine.sources import SUPPORTED, check_supported, find, only
+from napari_clearclip.engine.sources import SUPPORTED, Source, check_supported, find, is_own_text, only
 from napari_clearclip.engine.student import Student, build_student
 from napari_clearclip.engine.text import CompactVocabulary, Tokenizer
 from napari_clearclip.engine.tower import Tower
@@ -33,9 +34,9 @@ class Clip:
 
     Attributes
     ----------
-    model : open_clip.model.CLIP
+    model : open_clip.model.CLIP or CustomTextCLIP
         In evaluation mode, on `device`. Of a student, it is its teacher with the student as image tower.
-    tokenizer : Tokenizer
+    tokenizer : Tokenizer or HubTokenizer
         Phrases to token ids.
     key : str
         Hash of the weights, activation and arithmetic.
@@ -49,8 +50,8 @@ class Clip:
         Where and in which arithmetic it computes.
     """
 
-    model: CLIP
-    tokenizer: Tokenizer
+    model: CLIP | CustomTextCLIP
+    tokenizer: Tokenizer | HubTokenizer
     key: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -138,16 +139,17 @@ def load(model: Model, device: str = "cpu", progress: Progress | None = None) ->
     check_supported(source.config, model)
     half = {"float16": torch.float16, "bfloat16": torch.bfloat16}
     dtype = half.get(model.precision, torch.float32) if device != "cpu" else torch.float32
-    clip = _build(source.config, model, dtype)
+    tokenizer = _tokenizer(source, model)
+    clip = _build(source.config, source.weights.parent, model, dtype)
     state = read_state(source.weights)
     fill(clip, state, source.weights)
     if dtype != torch.float32:
-        open_clip.model.convert_weights_to_lp(clip, dtype)
+        words = source.config["text_cfg"].get("hf_model_name")  # which stay precise: they are read once
+        open_clip.model.convert_weights_to_lp(clip.visual if words else clip, dtype)
     quick = bool(source.config.get("quick_gelu"))
-    token_ids = source.recommended.get("token_ids")
     return Clip(
-        model=cast(CLIP, clip.requires_grad_(False).eval().to(device)),
-        tokenizer=Tokenizer(clip.context_length, CompactVocabulary(token_ids) if token_ids else None),
+        model=cast(CLIP | CustomTextCLIP, clip.requires_grad_(False).eval().to(device)),
+        tokenizer=tokenizer,
         key=f"{file_hash(source.weights)}-{'quickgelu' if quick else 'gelu'}-{str(dtype).removeprefix('torch.')}",
         mean=tuple(source.preprocess.get("mean") or open_clip.OPENAI_DATASET_MEAN),
         std=tuple(source.preprocess.get("std") or open_clip.OPENAI_DATASET_STD),
@@ -193,18 +195,36 @@ def _load_student(model: Model, card: Card, device: str, progress: Progress | No
     )
 
 
-def _build(config: dict[str, Any], model: Model, dtype: torch.dtype) -> CLIP:
+def _tokenizer(source: Source, model: Model) -> Tokenizer | HubTokenizer:
+    """What makes token ids of phrases; without it there is no need to read the weights."""
+    text = source.config["text_cfg"]
+    if text.get("hf_model_name") or text.get("hf_tokenizer_name"):
+        return hub_tokenizer(text, source.weights.parent, str(model))
+    token_ids = source.recommended.get("token_ids")
+    compact = CompactVocabulary(token_ids) if token_ids else None
+    return Tokenizer(text.get("context_length", CLIPTextCfg.context_length), compact)
+
+
+def _build(config: dict[str, Any], folder: Path, model: Model, dtype: torch.dtype) -> CLIP | CustomTextCLIP:
     """An open_clip model of this configuration, its weights not yet read."""
     try:
         vision = CLIPVisionCfg(**only(config["vision_cfg"], *(field.name for field in fields(CLIPVisionCfg))))
         text = CLIPTextCfg(**only(config["text_cfg"], *(field.name for field in fields(CLIPTextCfg))))
-        clip = CLIP(
+        text.hf_model_pretrained = False
+        if text.hf_model_name and (folder / "config.json").is_file():
+            text.hf_model_name = str(folder)
+        clip = (CLIP if is_own_text(config["text_cfg"]) else CustomTextCLIP)(
             embed_dim=config["embed_dim"],
             vision_cfg=vision,
             text_cfg=text,
             quick_gelu=bool(config.get("quick_gelu")),
             cast_dtype=dtype if dtype != torch.float32 else None,
         )
+    except OSError as error:
+        raise ModelError(
+            f"the configuration {text.hf_model_name} of the text tower of {model} is not on this machine and cannot be "
+            f"downloaded; connect to the internet once, or put its config.json beside the weights in {folder}"
+        ) from error
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"the configuration of {model} is not one of open_clip's: {error}") from error
     try:

@@ -22,13 +22,15 @@ class Sizes:
     """Side of a patch in pixels, and the recommended tiling with every field filled in.
 
     `depth` is the number of attention blocks that variants can take apart; a student has none. `has_residual` says
-    whether the last of them has a residual connection and a feed-forward network, which a ResNet's pool has not.
+    whether the last of them has a residual connection and a feed-forward network, which a ResNet's pool has not;
+    `has_class` whether there is a class token, which SigLIP has not.
     """
 
     patch: int
     tiling: Tiling
     depth: int = 0
     has_residual: bool = True
+    has_class: bool = True
 
     @property
     def variants(self) -> bool:
@@ -37,7 +39,7 @@ class Sizes:
 
     def lacking(self, row: Attention) -> str:
         """Why the model cannot compute a variant, in a sentence; empty if it can."""
-        return unmet(row, self.depth, has_residual=self.has_residual)
+        return unmet(row, self.depth, self.has_class, self.has_residual)
 
     @classmethod
     def of(cls, config: Mapping[str, Any], recommended: Mapping[str, Any]) -> Sizes:
@@ -53,11 +55,13 @@ class Sizes:
         usual = {"short_side": 448, "window": 448, "stride": 224}
         if size < 128:
             usual = {"short_side": 3 * size, "window": size, "stride": max(size // 2 // patch * patch, 4)}
-        return cls(patch, Tiling(**{**usual, **recommended.get("tiling", {})}), depth, has_residual)
+        tiling = Tiling(**{**usual, **recommended.get("tiling", {})})
+        return cls(patch, tiling, depth, has_residual, "siglip" not in str(vision.get("timm_model_name")))
 
 
 # Blocks of timm's vision transformers, by the size in their name.
-_DEPTHS = {"tiny": 12, "small": 12, "base": 12, "large": 24, "huge": 32, "giant": 40, "enormous": 64}
+_DEPTHS = {"tiny": 12, "small": 12, "base": 12, "large": 24, "so400m": 27, "huge": 32}
+_DEPTHS |= {"giant": 40, "giantopt": 40, "enormous": 64}
 
 
 def _blocks(vision: Mapping[str, Any]) -> tuple[int, int, bool]:

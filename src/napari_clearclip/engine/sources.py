@@ -16,10 +16,11 @@ from napari_clearclip.engine.weights import ModelError
 from napari_clearclip.settings import Model
 
 SUPPORTED = (
-    "Supported are models with CLIP's own text tower: OpenAI, LAION, DataComp, MetaCLIP and DFN weights of ViT-B, "
-    "ViT-L, ViT-H, ViT-g and ViT-bigG, OpenAI's ResNets and EVA01 and EVA02, and fine-tuned files of these"
+    "Supported are OpenAI, LAION, DataComp, MetaCLIP and DFN weights of ViT-B, ViT-L, ViT-H, ViT-g and ViT-bigG, "
+    "OpenAI's ResNets, EVA01 and EVA02, SigLIP, SigLIP 2 and BiomedCLIP, and fine-tuned files of these"
 )
-_OF_TIMM = re.compile(r"(eva|eva02|vit)_[a-z]+_patch\d+")  # towers of timm that can be taken apart
+_OF_TIMM = re.compile(r"(eva|eva02|vit)_[a-z0-9]+_patch\d+")  # towers of timm that can be taken apart
+_TEXTS = re.compile(r"(?<!o)bert", re.IGNORECASE)  # towers of Hugging Face's: BERT, not RoBERTa
 _HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _CONFIG_FILE = "open_clip_config.json"
 
@@ -59,7 +60,7 @@ def _find_local(model: Model) -> Source:
         raise ModelError(f"the weights file {path} does not exist; check the path")
     beside = [path.with_suffix(".json"), path.parent / _CONFIG_FILE]
     if model.name:
-        config, preprocess = _registered(model.name), dict[str, Any]()
+        config, preprocess = _registered(model.name), _usual_preprocess(model.name)
     else:
         config_file = next((file for file in beside if file.is_file()), None)
         if config_file is None:
@@ -98,6 +99,19 @@ def _registered(name: str) -> dict[str, Any]:
         hint = f"did you mean {near[0]}?" if near else "write it as in ViT-B-16/openai"
         raise ModelError(f"open_clip knows no architecture {name!r}; {hint}")
     return cast(dict[str, Any], config)
+
+
+def _usual_preprocess(name: str) -> dict[str, Any]:
+    """Mean and standard deviation that all published weights of an architecture have in common; else nothing."""
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    known = [only(open_clip.get_pretrained_cfg(name, tag), "mean", "std") for tag in tags]
+    return known[0] if known and all(entry == known[0] for entry in known) else {}
+
+
+def is_own_text(text: dict[str, Any]) -> bool:
+    """Whether a configuration's text tower is CLIP's own: causal, read at a text's end, with CLIP's tokenizer."""
+    foreign = ("hf_model_name", "hf_tokenizer_name", "no_causal_mask")
+    return not any(text.get(key) for key in foreign) and text.get("pool_type", "argmax") == "argmax"
 
 
 def _find_published(model: Model, progress: Progress | None) -> Source:
@@ -167,9 +181,10 @@ def check_supported(config: dict[str, Any], model: Model) -> None:
         or vision.get("pool_type", "tok") != "tok"
         or bool(vision.get("final_ln_after_pool")),
         "its blocks are custom": any(vision.get(key) for key in _CUSTOM_BLOCK),
-        "its text tower is not CLIP's own": bool(text.get("hf_model_name") or text.get("hf_tokenizer_name"))
-        or bool(text.get("embed_cls") or text.get("no_causal_mask"))
-        or text.get("pool_type", "argmax") != "argmax",
+        "its text tower is of a kind that was not tried": bool(text.get("embed_cls"))
+        or not _TEXTS.search(str(text.get("hf_model_name") or "bert"))
+        or bool(text.get("tokenizer_mode"))
+        or not (is_own_text(text) or text.get("hf_model_name") or text.get("hf_tokenizer_name")),
         "it also writes captions": "multimodal_cfg" in config,
     }
     for reason, holds in reasons.items():

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
+from open_clip.model import CustomTextCLIP
 from torch.nn import functional
 
 from napari_clearclip import domains
@@ -131,13 +132,15 @@ def _branches(rows: Sequence[Sequence[int]]) -> tuple[list[int], list[int], torc
 
 
 @torch.inference_mode()
-def _encode(clip: Clip, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+def embed_tokens(clip: Clip, rows: Sequence[Sequence[int]]) -> torch.Tensor:
     """Unit vectors (B, D) of texts as token ids, float32.
 
-    The text tower is causal: a token depends on those before it only. So the context after a text's end is left out
-    (open_clip's own ``encode_text`` refuses short input), and beginnings that texts have in common are read once.
+    CLIP's own text tower is causal: a token depends on those before it only. So the context after a text's end is left
+    out (open_clip's own ``encode_text`` refuses short input), and beginnings that texts have in common are read once.
     """
     model = clip.model
+    if isinstance(model, CustomTextCLIP):  # it sees whole sentences, padding included
+        return functional.normalize(model.encode_text(torch.tensor(rows, device=clip.device)).float(), dim=-1)
     ids, places, seen, ends = _branches(rows)
     tokens = model.token_embedding(torch.tensor([ids], device=clip.device))  # (1, N, C)
     tokens = (tokens + model.positional_embedding[places]).to(model.transformer.get_cast_dtype())
@@ -155,7 +158,7 @@ def embed_steps(clip: Clip, phrase: str, templates: str | Sequence[str]) -> Gene
     rows = sorted(clip.tokenizer.tokens(text) for text in texts)  # those that begin alike beside each other
     parts = []
     for start in range(0, len(rows), _CHUNK):
-        parts.append(_encode(clip, rows[start : start + _CHUNK]))
+        parts.append(embed_tokens(clip, rows[start : start + _CHUNK]))
         yield
     return functional.normalize(torch.cat(parts).mean(dim=0), dim=-1).cpu()
 

@@ -65,6 +65,7 @@ def _clean_state(content: Any, path: Path) -> dict[str, torch.Tensor]:
     if state and all(key.startswith("module.") for key in state):
         state = {key.removeprefix("module."): value for key, value in state.items()}
     state = {key.removeprefix("text."): value for key, value in state.items()}
+    state = {key: value for key, value in state.items() if not key.endswith("embeddings.position_ids")}
     for extra in ("input_resolution", "context_length", "vocab_size", "attn_mask", "text.attn_mask", "logit_bias"):
         state.pop(extra, None)
     if "logit_scale" in state:
@@ -75,6 +76,9 @@ def _clean_state(content: Any, path: Path) -> dict[str, torch.Tensor]:
 def fill(clip: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
     """Copy the weights into the model; every one must be there and fit."""
     wanted = clip.state_dict()
+    if any(name.startswith("text.") for name in wanted):  # a text tower of its own, whose prefix `read_state` took off
+        own = ("visual.", "logit_scale")
+        state = {name if name.startswith(own) else f"text.{name}": value for name, value in state.items()}
     missing = [name for name in wanted if name not in state]
     surplus = [name for name in state if name not in wanted]
     wrong = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]

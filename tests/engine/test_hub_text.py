@@ -1,0 +1,192 @@
+"""Models whose text tower and tokenizer are not CLIP's own, against open_clip; random weights, no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from open_clip import CLIPTextCfg, CLIPVisionCfg
+from open_clip.model import CustomTextCLIP
+
+from napari_clearclip.edits import View
+from napari_clearclip.engine.attention import unmet, variant
+from napari_clearclip.engine.encoder import embed_images
+from napari_clearclip.engine.model import ModelError, load
+from napari_clearclip.engine.sizes import sizes_of
+from napari_clearclip.engine.text import embed, embed_tokens
+from napari_clearclip.pipeline import Pipeline
+from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings
+
+WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "cat", "dog", "red", "photo", "of", ".")
+VISION = {"timm_model_name": "vit_base_patch16_siglip_224", "timm_model_pretrained": False, "timm_pool": "map"}
+TEXT = {"context_length": 12, "vocab_size": len(WORDS), "width": 32, "heads": 4, "layers": 2}
+SIGLIP_TEXT = {"no_causal_mask": True, "proj_bias": True, "pool_type": "last", "norm_kwargs": {"eps": 1e-6}}
+SIGLIP = {
+    "embed_dim": 48,
+    "vision_cfg": {"image_size": 32, "timm_proj": "none", **VISION},
+    "text_cfg": {**TEXT, **SIGLIP_TEXT, "hf_tokenizer_name": "nobody/siglip", "tokenizer_kwargs": {"clean": "lower"}},
+}
+SIGLIP2 = {**SIGLIP, "text_cfg": {**SIGLIP["text_cfg"], "act_kwargs": {"approximate": "tanh"}}}  # type: ignore[dict-item]
+BERT = {
+    "embed_dim": 24,
+    "vision_cfg": {
+        "image_size": 32,
+        "timm_model_name": "vit_base_patch16_224",
+        "timm_model_pretrained": False,
+        "timm_pool": "",
+        "timm_proj": "linear",
+    },
+    "text_cfg": {
+        "hf_model_name": "nobody/BiomedBERT",
+        "hf_tokenizer_name": "nobody/BiomedBERT",
+        "hf_proj_type": "mlp",
+        "hf_pooler_type": "cls_last_hidden_state_pooler",
+        "context_length": 12,
+    },
+}
+BERT_CONFIG = {
+    "model_type": "bert",
+    "architectures": ["BertModel"],
+    "vocab_size": len(WORDS),
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 12,
+    "pad_token_id": 0,
+}
+KINDS = {"siglip": SIGLIP, "siglip2": SIGLIP2, "biomedclip": BERT}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Towers of timm's with the parts of the published ones, and few and narrow blocks; nothing asks a hub."""
+    import timm
+
+    create = timm.create_model
+
+    def narrow(name: str, *args: Any, **options: Any) -> torch.nn.Module:
+        sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 4}
+        return create(name, *args, **{**options, **sizes})
+
+    monkeypatch.setattr("open_clip.timm_model.timm.create_model", narrow)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+def write_tokenizer(folder: Path, kind: str) -> None:
+    """A tokenizer of a few words, as files."""
+    tokenizers = pytest.importorskip("tokenizers", reason="needs the extra words")
+    transformers = pytest.importorskip("transformers", reason="needs the extra words")
+    fast = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({word: place for place, word in enumerate(WORDS)}, unk_token="[UNK]")
+    )
+    fast.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    start = "" if kind.startswith("siglip") else "[CLS] "
+    special = [("[SEP]", 3)] if kind.startswith("siglip") else [("[CLS]", 2), ("[SEP]", 3)]
+    fast.post_processor = tokenizers.processors.TemplateProcessing(single=f"{start}$A [SEP]", special_tokens=special)
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=fast, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    ).save_pretrained(folder)
+
+
+@pytest.fixture
+def make(save_model: Callable[..., Path]) -> Callable[[str], tuple[CustomTextCLIP, Path]]:
+    """A function that writes a model with random weights, its tokenizer beside it, and gives back open_clip's own."""
+
+    def made(kind: str) -> tuple[CustomTextCLIP, Path]:
+        config = json.loads(json.dumps(KINDS[kind]))
+        path = save_model(kind, config, {})
+        write_tokenizer(path.parent, kind)
+        if config["text_cfg"].get("hf_model_name"):
+            (path.parent / "config.json").write_text(json.dumps(BERT_CONFIG))
+            config["text_cfg"] |= {"hf_model_name": str(path.parent), "hf_model_pretrained": False}
+        torch.manual_seed(0)
+        vision, text = CLIPVisionCfg(**config["vision_cfg"]), CLIPTextCfg(**config["text_cfg"])
+        model = CustomTextCLIP(config["embed_dim"], vision, text, init_logit_bias=-10).eval()
+        with torch.no_grad():
+            for name, value in model.named_parameters():
+                if "logit" not in name:
+                    value.add_(0.2 * torch.randn_like(value))
+        from safetensors.torch import save_file
+
+        save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
+        return model, path
+
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_and_images_are_embedded_as_open_clip_does(kind: str, make: Callable[..., Any]) -> None:
+    model, path = make(kind)
+    clip = load(Model(name="", pretrained=str(path)))
+    ids = torch.randint(4, len(WORDS), (5, 12), generator=torch.Generator().manual_seed(1))
+    ids[1, 6:] = 0
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        texts, seen = model.encode_text(ids, normalize=True), model.encode_image(images, normalize=True)
+    torch.testing.assert_close(embed_tokens(clip, ids.tolist()), texts, atol=1e-5, rtol=0)
+    torch.testing.assert_close(embed_images(clip, images), seen, atol=1e-5, rtol=0)
+    assert (texts[0] - texts[1]).abs().max() > 1e-3
+    rows = {"siglip": [4, 7, 5, 3, *[0] * 8], "biomedclip": [2, 4, 7, 5, 3, *[0] * 7]}[kind.removesuffix("2")]
+    assert clip.tokenizer.tokens("a red cat") == rows
+    with torch.inference_mode():
+        expected = model.encode_text(torch.tensor([rows]), normalize=True)
+    torch.testing.assert_close(embed(clip, ["a red cat"], ["{}"]), expected, atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match="the model reads at most 12; use fewer words"):
+        clip.tokenizer.tokens("cat " * 12)
+
+
+def test_words_become_masks(make: Callable[..., Any], tmp_path: Path) -> None:
+    _, path = make("siglip")
+    settings = Settings(
+        model=Model(name="", pretrained=str(path)),
+        prompts=(Prompt(phrase="cat", threshold=0), Prompt(phrase="red dog", threshold=0)),
+        comparing=Comparing(templates="single"),
+        attention=variant("sclip"),
+    )
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    pipeline = Pipeline(Runtime(device="cpu", cache_folder=str(tmp_path / "cache")))
+    assert set(np.unique(pipeline.run(image, settings, View(channel_axis=-1)).labels)) <= {1, 2}
+    with pytest.raises(ValueError, match="It needs a class token, and the model has none"):
+        pipeline.run(image, settings.replace(attention=variant("segearth")), View(channel_axis=-1))
+
+
+def test_a_missing_tokenizer_is_told_with_what_to_do(make: Callable[..., Any]) -> None:
+    _, path = make("siglip")
+    for file in path.parent.glob("*token*"):
+        file.unlink()
+    with pytest.raises(ModelError, match=r"the tokenizer nobody/siglip of .* is not on this machine .* beside"):
+        load(Model(name="", pretrained=str(path)))
+
+
+def test_a_missing_configuration_of_the_text_tower_is_told(make: Callable[..., Any]) -> None:
+    _, path = make("biomedclip")
+    (path.parent / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"the configuration nobody/BiomedBERT of .* put its config.json"):
+        load(Model(name="", pretrained=str(path)))
+
+
+def test_without_the_library_it_is_said_what_to_install(
+    save_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    path = save_model("siglip", SIGLIP, {})
+    with pytest.raises(ModelError, match=r'a library that is missing: pip install "napari-clearclip\[words\]"'):
+        load(Model(name="", pretrained=str(path)))
+
+
+@pytest.mark.parametrize(("name", "patch", "depth"), [("ViT-B-16-SigLIP", 16, 12), ("ViT-SO400M-14-SigLIP2", 14, 27)])
+def test_what_a_published_tower_lacks_is_known_before_it_is_loaded(name: str, patch: int, depth: int) -> None:
+    sizes = sizes_of(Model(name=name, pretrained="webli"))
+    assert sizes is not None
+    assert (sizes.patch, sizes.depth, sizes.has_class) == (patch, depth, False)
+    assert sizes.lacking(variant("sc_clip")) == "It needs a class token, and the model has none."
+    assert sizes.lacking(variant("gem")) == "" == unmet(variant("gem"), depth)
