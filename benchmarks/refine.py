@@ -52,6 +52,7 @@ STEPS: dict[str, Change] = {
     "smooth": lambda settings: settings.replace(comparing=settings.comparing.replace(smooth=1)),
     "pamr": CHAINS["naclip"].on,
     "pamr_figures": CHAINS["naclip_figures"].on,
+    "guided": _part("refining", Refining(guided=8)),
     "felzenszwalb": _part("cleaning", Cleaning(edges="felzenszwalb")),
     "watershed": _part("cleaning", Cleaning(edges="watershed")),
     "clean": _part("cleaning", Cleaning(smallest=64, hole=64)),

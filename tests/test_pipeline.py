@@ -178,6 +178,11 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
         lambda s: s.replace(refining=Refining(pamr=2)),
         {"refine", "assign", "threshold", "split"},
     ),
+    "turns the guided filter on": (
+        lambda s: s.replace(refining=Refining(guided=2)),
+        {"refine", "assign", "threshold", "split"},
+    ),
+    "changes the contrast of a filter that is off": (lambda s: s.replace(refining=Refining(contrast=0.1)), set()),
     "changes distances that nothing reads": (lambda s: s.replace(refining=Refining(dilations=(1, 2))), set()),
     "lets masks overlap": (lambda s: deciding(s, exclusive=False), {"overlap"}),
     "moves outlines to edges": (

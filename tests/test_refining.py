@@ -82,6 +82,9 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], int]] = {
     "takes more steps": (lambda s: refining(s, pamr=3), PHRASES),
     "changes the distances": (lambda s: refining(s, dilations=(1, 2)), PHRASES),
     "turns PAMR off": (lambda s: refining(s, pamr=0), 0),
+    "adds the guided filter": (lambda s: refining(s, guided=2), PHRASES),
+    "filters instead": (lambda s: refining(s, pamr=0, guided=2), PHRASES),
+    "changes the contrast of a filter that is off": (lambda s: refining(s, contrast=0.1), 0),
     "switches to SCLIP": (lambda s: s.replace(attention=variant("sclip")), PHRASES),
 }
 
@@ -122,13 +125,26 @@ def test_maps_that_are_not_kept_give_the_same_masks(exclusive: bool, settings: S
 
 
 @pytest.mark.parametrize("cache_bytes", [0, 2**30], ids=["not kept", "kept"])
+@pytest.mark.parametrize(
+    ("changes", "halo"),
+    [({"dilations": (1, 3)}, 6), ({"pamr": 0, "guided": 2}, 8), ({"pamr": 1, "dilations": (2,), "guided": 1}, 6)],
+    ids=["PAMR", "guided", "both"],
+)
 def test_parts_give_the_masks_of_the_whole(
-    cache_bytes: int, settings: Settings, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    cache_bytes: int,
+    changes: dict[str, Any],
+    halo: int,
+    settings: Settings,
+    runtime: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = refining(settings, dilations=(1, 3))
-    whole = Pipeline(runtime).run(IMAGE, settings, RGB)
-    monkeypatch.setattr(refinement, "parts_of", lambda shape, *_: Parts(shape, (13, 17), 6, together=3))
-    parts = Pipeline(runtime.replace(cache_bytes=cache_bytes)).run(IMAGE, settings, RGB)
+    settings = refining(settings, **changes)
+    image = IMAGE.astype(np.float32)
+    image[10:16, 20:35] = np.nan
+    whole = Pipeline(runtime).run(image, settings, RGB)
+    assert refinement.parts_of(IMAGE.shape[:2], PHRASES, settings.refining).halo == halo
+    monkeypatch.setattr(refinement, "parts_of", lambda shape, *_: Parts(shape, (13, 17), halo, together=3))
+    parts = Pipeline(runtime.replace(cache_bytes=cache_bytes)).run(image, settings, RGB)
     assert (parts.labels == whole.labels).mean() > 0.999  # a sum may differ in its last bit
 
 

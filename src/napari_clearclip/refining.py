@@ -88,19 +88,18 @@ class Refinement:
 
     def _refine(self, band: slice, missing: Sequence[int], made: Sequence[LevelArray]) -> Iterator[None]:
         """Refine the missing maps in a band of rows, writing their levels into `made`."""
-        from napari_clearclip.engine.refinement import affinities_of, guide_of, levels_of, refine_steps
+        from napari_clearclip.engine.refinement import guide_of, levels_of, refine_steps
 
         if not missing:
             return
         job = self._job
         for cols in self._parts.along(1):
             outer, inner = self._parts.around((band, cols)), self._parts.inside((band, cols))
-            guide, valid = guide_of(job.image, job.view, job.clip, outer)
-            affinities = affinities_of(guide, valid, self._refining)
+            guide = guide_of(job.image, job.view, job.clip, outer, self._refining)
             for start in range(0, len(missing), self._parts.together):
                 numbers = missing[start : start + self._parts.together]
-                maps = job.frame.sample(self._cosines[numbers].to(guide), *outer)
-                refined = (yield from refine_steps(maps, affinities, self._refining))[:, *inner]
+                maps = job.frame.sample(self._cosines[numbers].to(guide.pixels), *outer)
+                refined = (yield from refine_steps(maps, guide, self._refining))[:, *inner]
                 for place, (index, map_) in enumerate(zip(numbers, refined, strict=True), start):
                     made[place][:, cols] = levels_of(map_, self._ranges[index])
                 self.state = replace(self.state, done=self.state.done + len(numbers))

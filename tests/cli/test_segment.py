@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -250,6 +251,15 @@ def test_a_view_that_does_not_fit_fails_alone(run, photo, tiny, folder):
     result = run("segment", "grey.tif", photo, "--settings", "a/photo_clearclip_settings.json", "-o", "b", code=1)
     assert "Error: grey.tif: an image of shape (30, 40)" in result.stderr
     assert Path("b/photo_clearclip_labels.tif").exists()
+
+
+def test_a_library_that_is_missing_is_named(run, photo, tiny, monkeypatch):
+    Path("guided.json").write_text(json.dumps({"settings": {"refining": {"guided": 2}}}))
+    flags = ("--settings", "guided.json", "--model", tiny)
+    run("segment", photo, *WORDS, *flags)
+    monkeypatch.setitem(sys.modules, "kornia.filters", None)
+    result = run("segment", photo, *WORDS, *flags, code=1)
+    assert 'Error: photo.png: the guided filter needs kornia: pip install "napari-clearclip[guided]"' in result.stderr
 
 
 USAGE = {

@@ -12,8 +12,11 @@ import torch
 
 from napari_clearclip.edits import View
 from napari_clearclip.engine import refinement
-from napari_clearclip.engine.refinement import guide_of, levels_of, maps_of, parts_of
+from napari_clearclip.engine.guided import guided
+from napari_clearclip.engine.pamr import Affinities, pamr_steps
+from napari_clearclip.engine.refinement import guide_of, levels_of, maps_of, parts_of, refine_steps
 from napari_clearclip.settings import Refining
+from napari_clearclip.steps import drain
 
 NACLIP = Refining(pamr=10)
 CLIP: Any = SimpleNamespace(mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 2.0), device="cpu")
@@ -71,13 +74,42 @@ def test_levels_are_nearly_the_map(limits: tuple[float, float]) -> None:
     np.testing.assert_allclose(ends, [[low, high]], atol=1e-6)
 
 
-def test_the_guide_is_what_the_model_sees() -> None:
+def test_the_guide_is_what_the_view_shows_and_pamr_reads_it_as_the_model_does() -> None:
     image = np.zeros((4, 6, 3), np.uint8)
     image[1:, 2:] = (255, 51, 102)
     view = View(channel_axis=-1, channels=(0, 1, 2), limits=((0, 255),) * 3)
-    guide, valid = guide_of(image, view, CLIP, (slice(1, 3), slice(2, 4)))
-    assert valid is None
-    np.testing.assert_allclose(guide, np.array([1, -0.2, 0.2])[:, None, None] * np.ones((1, 2, 2)), atol=1e-6)
-    _, valid = guide_of(image, view.replace(nodata=0), CLIP, (slice(0, 2), slice(1, 3)))
-    assert valid is not None
-    assert valid.tolist() == [[False, False], [False, True]]
+    guide = guide_of(image, view, CLIP, (slice(1, 3), slice(2, 4)), Refining(guided=2))
+    assert guide.valid is None
+    assert guide.affinities is None
+    np.testing.assert_allclose(guide.pixels, np.array([1, 0.2, 0.4])[:, None, None] * np.ones((1, 2, 2)), atol=1e-6)
+    guide = guide_of(image, view.replace(nodata=0), CLIP, (slice(0, 2), slice(1, 3)), NACLIP)
+    assert guide.valid is not None
+    assert guide.valid.tolist() == [[False, False], [False, True]]
+    assert guide.affinities is not None
+    normalised = (guide.pixels - torch.tensor(CLIP.mean)[:, None, None]) / torch.tensor(CLIP.std)[:, None, None]
+    expected = Affinities(normalised, NACLIP.dilations, guide.valid)
+    np.testing.assert_array_equal(guide.affinities.of(slice(0, 2)), expected.of(slice(0, 2)))
+
+
+@pytest.mark.parametrize("refining", [Refining(guided=8), Refining(guided=5, pamr=10)], ids=["alone", "after PAMR"])
+@pytest.mark.parametrize("phrases", [1, 20, 100])
+def test_windows_of_the_guided_filter_are_around_parts_and_fit_into_memory(refining: Refining, phrases: int) -> None:
+    parts = parts_of((20000, 20000), phrases, refining)
+    assert parts.halo == 4 * refining.guided + 16 * refining.pamr
+    around = parts.around((parts.along(0)[3], parts.along(1)[3]))
+    pixels = np.prod([side.stop - side.start for side in around])
+    assert pixels * (64 + 240) < 320 * 2**20
+    assert parts.together * pixels * 92 <= 80 * 2**20 or parts.together == 1
+
+
+def test_pamr_comes_before_the_guided_filter() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (12, 14, 3), np.uint8)
+    maps = torch.from_numpy(rng.random((2, 12, 14), np.float32))
+    refining = Refining(pamr=2, dilations=(1, 2), guided=2, contrast=0.1)
+    view = View(channel_axis=-1, channels=(0, 1, 2), limits=((0, 255),) * 3)
+    guide = guide_of(image, view, CLIP, (slice(0, 12), slice(0, 14)), refining)
+    assert guide.affinities is not None
+    between = drain(pamr_steps(maps, guide.affinities, 2))
+    expected = guided(between, guide.pixels, 2, 0.1**2)
+    np.testing.assert_array_equal(drain(refine_steps(maps, guide, refining)), expected)

@@ -44,6 +44,8 @@ OTHERS: dict[tuple[type[Value], str], Any] = {
     (Comparing, "smooth_axis"): "tokens",
     (Refining, "pamr"): 10,
     (Refining, "dilations"): (1, 2, 4),
+    (Refining, "guided"): 8,
+    (Refining, "contrast"): 0.1,
     (Deciding, "competitors"): "all",
     (Deciding, "scale"): 100.0,
     (Deciding, "exclusive"): False,

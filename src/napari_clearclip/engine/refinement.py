@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_clearclip.engine.pamr import Affinities, bytes_per_pixel, pamr_steps, reach
+from napari_clearclip.engine import guided, pamr
 from napari_clearclip.engine.view import render
 
 if TYPE_CHECKING:
@@ -78,40 +78,61 @@ class Parts:
 
 def parts_of(shape: tuple[int, int], phrases: int, refining: Refining) -> Parts:
     """The parts in which maps of an image (H, W) are refined, as large as memory allows."""
-    halo, weights = reach(refining.pamr, refining.dilations), bytes_per_pixel(refining.dilations)
+    halo, weights, map_ = 0, 0, _MAP
+    if refining.pamr:
+        halo += pamr.reach(refining.pamr, refining.dilations)
+        weights = pamr.bytes_per_pixel(refining.dilations)
+    if refining.guided:
+        halo += guided.reach(refining.guided)
+        weights, map_ = max(weights, guided.BYTES), _MAP + guided.BYTES_PER_MAP
     side = isqrt(_WORK // (weights + _GUIDE))
     most = max(side - 2 * halo, halo, 1)  # halos take at most eight ninths of the work
     rows, cols = (length if length <= most + 2 * halo else most for length in shape)
     rows = min(rows, max(_WORK // (2 * _LEVEL * phrases * shape[1]), 64))
     outer = min(rows + 2 * halo, shape[0]) * min(cols + 2 * halo, shape[1])
     room = _WORK // 4 if outer * weights <= _WORK else _WORK  # weights that do not fit are made again for each group
-    return Parts(shape, (rows, cols), halo, max(room // (_MAP * outer), 1))
+    return Parts(shape, (rows, cols), halo, max(room // (map_ * outer), 1))
 
 
-def refine_steps(maps: torch.Tensor, affinities: Affinities, refining: Refining) -> Generator[None, None, torch.Tensor]:
-    """Maps (C, H, W) at pixels, refined by the image from which the weights were made; yields often."""
-    return (yield from pamr_steps(maps, affinities, refining.pamr))
-
-
-def affinities_of(guide: torch.Tensor, valid: torch.Tensor | None, refining: Refining) -> Affinities:
-    """The weights that an image (3, H, W) gives; they are kept where they fit into memory."""
-    return Affinities(guide, refining.dilations, valid, _WORK)
-
-
-def guide_of(image: Any, view: View, clip: Clip, part: Part) -> tuple[torch.Tensor, torch.Tensor | None]:
+@dataclass(frozen=True, eq=False)
+class Guide:
     """A part of an image by which maps are refined.
 
-    Returns
-    -------
-    (3, n, m) float32 tensor
-        The part as the view shows it, normalised as for the model.
-    (n, m) bool tensor or None
+    Attributes
+    ----------
+    pixels : (3, n, m) float32 tensor
+        As the view shows it, in [0, 1].
+    valid : (n, m) bool tensor or None
         Where it has data; None if everywhere.
+    affinities : Affinities or None
+        PAMR's weights, which are kept where they fit into memory; None where there is no PAMR.
     """
+
+    pixels: torch.Tensor
+    valid: torch.Tensor | None
+    affinities: pamr.Affinities | None
+
+
+def guide_of(image: Any, view: View, clip: Clip, part: Part, refining: Refining) -> Guide:
+    """A part of an image with what refining reads; PAMR's weights are made of it as it is normalised for a model."""
     shown, found = render(image, view, *part)
-    pixels, valid = torch.from_numpy(shown).to(clip.device), torch.from_numpy(found).to(clip.device)
-    guide = (pixels - pixels.new_tensor(clip.mean)) / pixels.new_tensor(clip.std)
-    return guide.permute(2, 0, 1).contiguous(), None if found.all() else valid
+    pixels = torch.from_numpy(shown).to(clip.device)
+    valid = None if found.all() else torch.from_numpy(found).to(clip.device)
+    affinities = None
+    if refining.pamr:
+        normalised = (pixels - pixels.new_tensor(clip.mean)) / pixels.new_tensor(clip.std)
+        affinities = pamr.Affinities(normalised.permute(2, 0, 1).contiguous(), refining.dilations, valid, _WORK)
+    return Guide(pixels.permute(2, 0, 1).contiguous(), valid, affinities)
+
+
+def refine_steps(maps: torch.Tensor, guide: Guide, refining: Refining) -> Generator[None, None, torch.Tensor]:
+    """Maps (C, n, m) at the pixels of a guide, refined by it: PAMR, then the guided filter; yields often."""
+    if guide.affinities is not None:
+        maps = yield from pamr.pamr_steps(maps, guide.affinities, refining.pamr)
+    if refining.guided:
+        yield
+        maps = guided.guided(maps, guide.pixels, refining.guided, refining.contrast**2, guide.valid)
+    return maps
 
 
 def levels_of(map_: torch.Tensor, limits: Range) -> LevelArray:

@@ -91,16 +91,34 @@ class Refining(Value):
         title="PAMR distances",
         description="How far away these neighbours are, in pixels of the image: eight around each pixel for a number.",
     )
+    guided: int = Field(
+        0,
+        ge=0,
+        le=64,
+        title="Guided filter",
+        json_schema_extra={"zero": "off"},
+        description="Radius, in pixels of the image, of the windows in which cosines become a linear function of the "
+        "colours (He et al., 2010); 0 = off. Larger carries further. Needs kornia: napari-clearclip[guided].",
+    )
+    contrast: float = Field(
+        0.03,
+        ge=0.001,
+        le=1,
+        title="Guided contrast",
+        description="Standard deviation of colours (0 to 1) in such a window below which it counts as flat and is only "
+        "blurred, the root of the paper's epsilon: lower = weaker edges count.",
+    )
 
     @property
     def is_idle(self) -> bool:
         """Whether maps stay as they are."""
-        return not self.pamr
+        return not (self.pamr or self.guided)
 
     @property
     def key(self) -> tuple[object, ...]:
         """All that is read."""
-        return () if self.is_idle else (self.pamr, self.dilations)
+        around = (self.pamr, self.dilations) if self.pamr else ()
+        return around + ((self.guided, self.contrast) if self.guided else ())
 
 
 class Deciding(Value):
