@@ -54,6 +54,14 @@ def test_a_folder_is_evaluated(root: Path, tmp_path: Path, capsys: pytest.Captur
     assert (out / "classes.csv").read_text().startswith("class,clearclip scale=40")
 
 
+def test_workers_write_what_one_process_does(root: Path, tmp_path: Path) -> None:
+    wishes = Wishes(variants=("clearclip", "qk"), outlines=False)
+    for name, scheduler in (("one", None), ("many", "local:1")):
+        assert run_evaluation("folder", root, "demo", wishes, "cpu", tmp_path / name, 1, scheduler) == 0
+    for file in ("table.md", "results.json", "images.csv", "classes.csv"):
+        assert (tmp_path / "one" / file).read_text() == (tmp_path / "many" / file).read_text()
+
+
 def test_a_projection_is_measured_on_images_that_it_did_not_learn_from(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,9 +98,10 @@ def test_a_projection_is_measured_on_images_that_it_did_not_learn_from(
         ("folder", Wishes(variants=("learned:none.safetensors",)), "none.safetensors does not exist; learn one"),
         ("folder", Wishes(names="short"), "--names short is not known; there are official and natural"),
         ("voc20", Wishes(), "val.txt is missing"),
+        ("folder", Wishes(limit=1), "--scheduler is 'local:0'; give local:N"),
     ],
 )
 def test_wrong_wishes_are_told(dataset: str, wishes: Wishes, message: str, root: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=message):
-        run_evaluation(dataset, root, "demo", wishes, "cpu", tmp_path / "out")
+        run_evaluation(dataset, root, "demo", wishes, "cpu", tmp_path / "out", scheduler="local:0")
     assert not (tmp_path / "out").exists()

@@ -93,6 +93,11 @@ def client_of(scheduler: str) -> Iterator[Client]:
         yield client
 
 
+def equip(client: Client, runtime: Runtime) -> None:
+    """Give each worker of a client, and each that comes later, a pipeline; see `engine_here`."""
+    client.register_plugin(Engine(runtime), name=_PLUGIN)
+
+
 def work_on(
     client: Client, tasks: Sequence[Task], wish: Wish, runtime: Runtime, told: Callable[[int, int], None] | None = None
 ) -> Iterator[Outcome]:
@@ -117,9 +122,9 @@ def work_on(
     An image or a block of a worker that is lost goes to another; one that has ended several workers has failed. Files
     are written beside their places and moved there, so that one that is written twice is written whole.
     """
-    client.register_plugin(Engine(runtime), name=_PLUGIN)
+    equip(client, runtime)
     count = -(-_BLOCKS * max(len(client.nthreads()), 1) // max(len(tasks), 1))
-    futures: dict[Future[Any], Task] = {_submit(client, _work, task, wish, count): task for task in tasks}
+    futures: dict[Future[Any], Task] = {submit(client, task.name, _work, task, wish, count): task for task in tasks}
     going, total, cut_at = as_completed(list(futures), raise_errors=False), len(futures), dict[Task, float]()
     for done, future in enumerate(going, 1):
         task, outcome = futures.pop(future, None), None  # no task is that of a block
@@ -130,8 +135,8 @@ def work_on(
                 seconds = round(time.perf_counter() - cut_at[task], 3) if task in cut_at else found.seconds
                 outcome = found.replace(seconds=seconds)
             else:
-                more = [_submit(client, _read, task, wish, rows) for rows in found]
-                more.append(_submit(client, _finish, task, wish, more.copy()))
+                more = [submit(client, task.name, _read, task, wish, rows) for rows in found]
+                more.append(submit(client, task.name, _finish, task, wish, more.copy()))
                 futures[more[-1]], cut_at[task], total = task, time.perf_counter(), total + len(more)
                 going.update(more)
                 more.clear()  # so that what a block gives is let go
@@ -141,13 +146,14 @@ def work_on(
             yield outcome
 
 
-def _submit(client: Client, do: Callable[..., Any], task: Task, *arguments: Any) -> Future[Any]:
-    return client.submit(do, task, *arguments, retries=_RETRIES, pure=False, key=f"{task.name}-{token_hex(6)}")
+def submit(client: Client, name: str, do: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    """What a worker will have made; `name` is what the cluster shows of it."""
+    return client.submit(do, *arguments, retries=_RETRIES, pure=False, key=f"{name}-{token_hex(6)}")
 
 
 def _work(task: Task, wish: Wish, count: int) -> Outcome | tuple[range, ...]:
     """What became of an image, or the blocks into which it is to be cut, on a worker."""
-    with _engine().busy() as pipeline:
+    with engine_here().busy() as pipeline:
         blocks: tuple[range, ...] = ()
         if count > 1:
             with suppress(*FAULTS):  # which are found again, and told
@@ -157,17 +163,18 @@ def _work(task: Task, wish: Wish, count: int) -> Outcome | tuple[range, ...]:
 
 def _read(task: Task, wish: Wish, rows: range) -> Block:
     """What is found in a block, on a worker."""
-    with _engine().busy() as pipeline:
+    with engine_here().busy() as pipeline:
         return read_block(pipeline, task, wish, rows)
 
 
 def _finish(task: Task, wish: Wish, blocks: Sequence[Block]) -> Outcome:
     """What became of an image whose blocks are read, on a worker."""
-    with _engine().busy() as pipeline:
+    with engine_here().busy() as pipeline:
         return work(pipeline, task, wish, silently, blocks=blocks)
 
 
-def _engine() -> Engine:
+def engine_here() -> Engine:
+    """The engine of the worker that this runs on."""
     return cast("Engine", get_worker().plugins[_PLUGIN])
 
 

@@ -90,6 +90,13 @@ SessionOption = Annotated[
         help="A session of the panel: its settings and what was done by hand; the other options go before it.",
     ),
 ]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Workers that do it: local:N for N on this machine, or the address of a dask scheduler.",
+    ),
+]
 ThreadsOption = Annotated[
     int | None, typer.Option(metavar="N", help="CPU cores to compute with; all that torch takes if left out.")
 ]
@@ -243,13 +250,7 @@ def _batch(
             metavar="GB", min=0, help="Disk for features of large images, for other phrases later; 2 if left out."
         ),
     ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Workers that do it: local:N for N on this machine, or the address of a dask scheduler.",
-        ),
-    ] = None,
+    scheduler: SchedulerOption = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results (made if need be).")
     ] = Path("clearclip_out"),
@@ -402,6 +403,7 @@ def _evaluate(
     model: ModelOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    scheduler: SchedulerOption = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results (made if need be).")
     ] = Path("clearclip_evaluation"),
@@ -425,7 +427,7 @@ def _evaluate(
         limit=limit,
         figure=figure,
     )
-    return run_evaluation(dataset, root, model, wishes, device, out, threads)
+    return run_evaluation(dataset, root, model, wishes, device, out, threads, scheduler)
 
 
 @app.command("ablation")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import numpy.typing as npt
 
 from napari_clearclip.cli.console import UsageError, follow, meter, show, tell
 from napari_clearclip.cli.request import find_model
-from napari_clearclip.cli.segment import pipeline_for
-from napari_clearclip.evaluate.evaluation import RECORD, Record, Sample, evaluate_steps, predictions
+from napari_clearclip.cli.segment import runtime_for
+from napari_clearclip.evaluate.evaluation import RECORD, Measured, Record, Sample, evaluate_steps, predictions
 from napari_clearclip.evaluate.figure import page_of, row_of
 from napari_clearclip.evaluate.methods import Method, methods_of
 from napari_clearclip.evaluate.plots import draw_report
@@ -23,6 +24,7 @@ from napari_clearclip.evaluate.sources import source_of
 from napari_clearclip.io.files import replacing, writable_folder
 from napari_clearclip.io.raster import write_photograph
 from napari_clearclip.pipeline import Pipeline
+from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Settings
 
 _SHOWN = 3  # images that are named as the worst
@@ -52,6 +54,7 @@ def run_evaluation(
     device: str,
     out: Path,
     threads: int | None = None,
+    scheduler: str | None = None,
 ) -> int:
     """Measure each variant on each image; the exit code is returned.
 
@@ -64,15 +67,19 @@ def run_evaluation(
         recipe = recipe_of(wishes.protocol, dataset)
         methods = methods_of(wishes.variants, wishes.scales, wishes.thresholds)
         settings = asked_of(dataset, model, wishes.names, wishes.exact, device)
-        source = source_of(dataset, root, settings, recipe, wishes.names, wishes.exact, wishes.ignore, wishes.limit)
-    except ValueError as error:
+        place = root if root is None else root.absolute()  # workers may be in other folders
+        source = source_of(dataset, place, settings, recipe, wishes.names, wishes.exact, wishes.ignore, wishes.limit)
+        if scheduler is not None:
+            from napari_clearclip.batch.cluster import check_scheduler
+
+            check_scheduler(scheduler)
+    except (ValueError, ImportError) as error:
         raise UsageError(str(error)) from error
     samples = unseen(source.samples, methods)
-    pipeline = pipeline_for(device, threads)
+    pipeline = Pipeline(runtime_for(device, threads))
     folder = writable_folder(out)
     record = Record(folder / RECORD)
-    with meter() as bar:
-        steps = evaluate_steps(pipeline, samples, methods, record, wishes.outlines)
+    with meter() as bar, _measuring(pipeline, samples, methods, record, wishes.outlines, scheduler) as steps:
         found = follow(bar, dataset, steps)
     figures = figures_of(found, source.classes, source.exclude)
     report = Report(
@@ -102,6 +109,26 @@ def run_evaluation(
         written.append(f"worst.png (image, truth, {', '.join(method.name for method in methods)})")
     show(f"Written to {folder.resolve()}: {', '.join(written)}")
     return 0
+
+
+@contextmanager
+def _measuring(
+    pipeline: Pipeline,
+    samples: Sequence[Sample],
+    methods: Sequence[Method],
+    record: Record,
+    outlines: bool,
+    scheduler: str | None,
+) -> Iterator[Generator[Progress, None, list[list[Measured]]]]:
+    """The evaluation in steps: here, one image after the other, or on the workers of a cluster."""
+    if scheduler is None:
+        yield evaluate_steps(pipeline, samples, methods, record, outlines)
+        return
+    from napari_clearclip.batch.cluster import client_of
+    from napari_clearclip.evaluate.cluster import evaluate_on
+
+    with client_of(scheduler) as client:
+        yield evaluate_on(client, samples, methods, record, pipeline.runtime, outlines)
 
 
 def unseen(samples: Sequence[Sample], methods: Sequence[Method]) -> Sequence[Sample]:

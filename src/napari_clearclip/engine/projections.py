@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 _CARD = "clearclip_projection"
@@ -38,6 +40,16 @@ def register_projection(matrix: torch.Tensor) -> str:
     name = hashlib.blake2b(matrix.numpy().tobytes(), digest_size=16).hexdigest()
     _KNOWN[name] = matrix
     return name
+
+
+def register_matrix(matrix: npt.NDArray[np.float32]) -> str:
+    """As `register_projection`, of an array; see `matrix_of`."""
+    return register_projection(torch.from_numpy(matrix))
+
+
+def matrix_of(name: str) -> npt.NDArray[np.float32]:
+    """A known matrix (C, C) as an array, to be sent to where it is not known."""
+    return _KNOWN[name].numpy()
 
 
 def projection(name: str, width: int) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,42 @@ class Record:
             file.write(f"{measured.model_dump_json()}\n")
         self.known[measured.key] = measured
 
+    def of(self, samples: Sequence[Sample], methods: Sequence[Method], outlines: bool) -> list[list[Measured]]:
+        """What is known of images by methods, all of which must have been measured: a list an image."""
+        return [[self.known[key] for key in keys_of(sample, methods, outlines)] for sample in samples]
+
+
+def keys_of(sample: Sample, methods: Sequence[Method], outlines: bool) -> list[str]:
+    """What names the measures of an image, method by method."""
+    return [key_of(sample.key, method.key, outlines) for method in methods]
+
+
+@dataclass(frozen=True)
+class Unmeasured:
+    """An image with the methods that are not known of it yet, and what will name their measures."""
+
+    sample: Sample
+    methods: tuple[Method, ...]
+    keys: tuple[str, ...]
+    outlines: bool
+
+
+def unmeasured(sample: Sample, methods: Sequence[Method], record: Record, outlines: bool) -> Unmeasured:
+    """What is left to be measured of an image."""
+    keys = zip(methods, keys_of(sample, methods, outlines), strict=True)
+    left = [(method, key) for method, key in keys if key not in record.known]
+    return Unmeasured(sample, tuple(method for method, _ in left), tuple(key for _, key in left), outlines)
+
+
+def measure(pipeline: Pipeline, part: Unmeasured) -> Iterator[Measured]:
+    """What methods make of an image, one after the other; what the pipeline kept of it is forgotten then."""
+    case = part.sample.load()
+    for place, labels in predictions(pipeline, case, part.methods):
+        counts = overlaps_of(confusion_matrix(case.truth, labels, case.classes, case.ignore))
+        lines = boundary_f(case.truth, labels, case.classes, ignore=case.ignore) if part.outlines else np.zeros(0)
+        yield Measured.of(part.keys[place], part.sample.name, part.methods[place].name, counts, lines)
+    pipeline.forget()
+
 
 def predictions(pipeline: Pipeline, case: Case, methods: Sequence[Method]) -> Generator[tuple[int, Labels], None, None]:
     """The class (H, W) of each pixel by each method, with the method's place; the trunk is shared by all.
@@ -123,20 +159,10 @@ def evaluate_steps(
     Progress
         How many images are done.
     """
-    found = []
     for done, sample in enumerate(samples):
         yield Progress("Evaluating", done, len(samples), "images")
-        keys = [key_of(sample.key, method.key, outlines) for method in methods]
-        missing = [place for place, key in enumerate(keys) if key not in record.known]
-        if missing:
-            case = sample.load()
-            asked = [methods[place] for place in missing]
-            for place, labels in predictions(pipeline, case, asked):
-                counts = overlaps_of(confusion_matrix(case.truth, labels, case.classes, case.ignore))
-                lines = boundary_f(case.truth, labels, case.classes, ignore=case.ignore) if outlines else np.zeros(0)
-                key = keys[missing[place]]
-                record.add(Measured.of(key, sample.name, asked[place].name, counts, lines))
-            pipeline.forget()
-        found.append([record.known[key] for key in keys])
+        part = unmeasured(sample, methods, record, outlines)
+        for measured in measure(pipeline, part) if part.methods else ():
+            record.add(measured)
     yield Progress("Evaluating", len(samples), len(samples), "images")
-    return found
+    return record.of(samples, methods, outlines)
