@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_a_folder_is_evaluated(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    wishes = Wishes(variants=("clearclip", "vanilla"), scales=(40, 100), figure=1)
+    wishes = Wishes(variants=("clearclip", "vanilla"), scales=(40, 100), figure=1, confidence="red circle")
     assert run_evaluation("folder", root, "demo", wishes, "cpu", out, 1) == 0
     said = capsys.readouterr()
     assert "| vanilla scale=100 |" in said.out
@@ -48,8 +48,10 @@ def test_a_folder_is_evaluated(root: Path, tmp_path: Path, capsys: pytest.Captur
     assert len((out / "record.jsonl").read_text().splitlines()) == 8
     assert (out / "table.md").read_text() in said.out + "\n"
     with Image.open(out / "worst.png") as page:
-        assert page.size == (6 * 96 + 5 * 8, 96)  # an image, its truth and four methods
+        assert page.size == (6 * 96 + 5 * 8, 2 * 96 + 8)  # an image, its truth and four methods; how sure they are
     with Image.open(out / "methods.png") as plot:
+        assert len(plot.convert("RGB").getcolors(100000) or ()) > 10
+    with Image.open(out / "classes.png") as plot:
         assert len(plot.convert("RGB").getcolors(100000) or ()) > 10
     assert (out / "classes.csv").read_text().startswith("class,clearclip scale=40")
 
@@ -98,6 +100,11 @@ def test_a_projection_is_measured_on_images_that_it_did_not_learn_from(
         ("folder", Wishes(variants=("learned:none.safetensors",)), "none.safetensors does not exist; learn one"),
         ("folder", Wishes(names="short"), "--names short is not known; there are official and natural"),
         ("voc20", Wishes(), "val.txt is missing"),
+        (
+            "folder",
+            Wishes(confidence="cat"),
+            "--confidence cat is no class; there are plain background, red circle, blue",
+        ),
         ("folder", Wishes(limit=1), "--scheduler is 'local:0'; give local:N"),
     ],
 )

@@ -12,8 +12,8 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from napari_clearclip.engine import encoder
 from napari_clearclip.evaluate.cases import Case
-from napari_clearclip.evaluate.evaluation import Measured, Record, evaluate_steps, predictions
-from napari_clearclip.evaluate.figure import page_of, palette, row_of
+from napari_clearclip.evaluate.evaluation import Measured, Record, evaluate_steps, predictions, segmented_by
+from napari_clearclip.evaluate.figure import confidence_row, page_of, palette, row_of
 from napari_clearclip.evaluate.methods import Method, method_of, methods_of
 from napari_clearclip.evaluate.metrics import boundary_f, confusion_matrix, iou, iou_of, mean_iou, overlaps_of
 from napari_clearclip.evaluate.recipes import Recipe
@@ -221,3 +221,25 @@ def test_a_figure_shows_image_truth_and_methods() -> None:
     assert (row[:, 11] == 100).all()  # nothing was found
     assert (row[:, 22:25] == 100).all()
     assert page_of([row, row[:, :5]]).shape == (2 + 8 + 2, 25, 3)
+
+
+def test_confidence_goes_from_violet_to_yellow_and_stands_below_its_method() -> None:
+    image, truth = np.full((2, 3, 3), 100, np.uint8), np.array([[0, 1, 255], [0, 1, 255]])
+    case = Case(image, Settings(), truth, np.array([0, 1]), 2, 255)
+    sure = np.array([[0, 0.125, 1]] * 2, np.float32)
+    row = confidence_row(case, 1, [sure])
+    assert row.shape == row_of(case, [truth]).shape
+    np.testing.assert_array_equal(row[0, 11:14], [[0] * 3, [255] * 3, [0] * 3])  # where the class is
+    np.testing.assert_array_equal(row[0, 22:], [[68, 1, 84], [64, 42, 112], [253, 231, 37]])
+    assert (confidence_row(case, None, [sure])[0, 11:14] == [[255] * 3, [255] * 3, [0] * 3]).all()
+
+
+def test_confidence_is_the_score_of_the_class_or_the_highest(pipeline: Pipeline) -> None:
+    case = source_of("scenes-shapes", None, Settings(), Recipe(), limit=1).samples[0].load()
+    found = segmented_by(pipeline, case, method_of("clearclip"))
+    prompts = [prompt.id for prompt in found.settings.objects]
+    rows, cols = (slice(0, side) for side in case.truth.shape)
+    scores = [found.scores.at(prompt, rows, cols) for prompt in prompts]
+    np.testing.assert_array_equal(case.confidence(found, int(case.found[1])), scores[0])
+    np.testing.assert_array_equal(case.confidence(found, None), np.max(scores, axis=0))
+    assert not case.confidence(found, 99).any()

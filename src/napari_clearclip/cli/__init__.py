@@ -400,6 +400,12 @@ def _evaluate(
         int,
         typer.Option(metavar="N", min=0, max=50, help="Show the N worst images beside truth and variants: worst.png."),
     ] = 0,
+    confidence: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS", help="Below each of these images, how sure variants are of a class, or of the surest."
+        ),
+    ] = None,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -426,6 +432,7 @@ def _evaluate(
         ignore=ignore,
         limit=limit,
         figure=figure,
+        confidence=confidence,
     )
     return run_evaluation(dataset, root, model, wishes, device, out, threads, scheduler)
 

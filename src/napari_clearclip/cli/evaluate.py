@@ -14,8 +14,8 @@ import numpy.typing as npt
 from napari_clearclip.cli.console import UsageError, follow, meter, show, tell
 from napari_clearclip.cli.request import find_model
 from napari_clearclip.cli.segment import runtime_for
-from napari_clearclip.evaluate.evaluation import RECORD, Measured, Record, Sample, evaluate_steps, predictions
-from napari_clearclip.evaluate.figure import page_of, row_of
+from napari_clearclip.evaluate.evaluation import RECORD, Measured, Record, Sample, evaluate_steps, segmented_by
+from napari_clearclip.evaluate.figure import confidence_row, page_of, row_of
 from napari_clearclip.evaluate.methods import Method, methods_of
 from napari_clearclip.evaluate.plots import draw_report
 from napari_clearclip.evaluate.recipes import RECOMMENDED, recipe_of
@@ -28,6 +28,7 @@ from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Settings
 
 _SHOWN = 3  # images that are named as the worst
+SUREST = "surest"  # in the place of a class
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Wishes:
     ignore: int = 255
     limit: int | None = None
     figure: int = 0
+    confidence: str | None = None
 
 
 def run_evaluation(
@@ -69,6 +71,7 @@ def run_evaluation(
         settings = asked_of(dataset, model, wishes.names, wishes.exact, device)
         place = root if root is None else root.absolute()  # workers may be in other folders
         source = source_of(dataset, place, settings, recipe, wishes.names, wishes.exact, wishes.ignore, wishes.limit)
+        wanted = _class_wanted(wishes.confidence, source.classes)
         if scheduler is not None:
             from napari_clearclip.batch.cluster import check_scheduler
 
@@ -105,7 +108,7 @@ def run_evaluation(
         tell(f"No plot: {error}")
     if wishes.figure:
         chosen = [sample for name in bad[: wishes.figure] for sample in samples if sample.name == name]
-        write_photograph(folder / "worst.png", _figure(pipeline, chosen, methods))
+        write_photograph(folder / "worst.png", _figure(pipeline, chosen, methods, wishes.confidence, wanted))
         written.append(f"worst.png (image, truth, {', '.join(method.name for method in methods)})")
     show(f"Written to {folder.resolve()}: {', '.join(written)}")
     return 0
@@ -148,13 +151,33 @@ def unseen(samples: Sequence[Sample], methods: Sequence[Method]) -> Sequence[Sam
     return kept
 
 
-def _figure(pipeline: Pipeline, samples: Sequence[Sample], methods: Sequence[Method]) -> npt.NDArray[np.uint8]:
-    """Images, truth and what methods make of them, an image a row."""
+def _class_wanted(confidence: str | None, classes: Sequence[str]) -> int | None:
+    """The class whose confidence is shown; None for the surest.
+
+    Raises
+    ------
+    ValueError
+        If there is no such class.
+    """
+    if confidence in (None, SUREST):
+        return None
+    known = [name for name in classes if name and name != "-"]
+    if confidence not in known:
+        raise ValueError(f"--confidence {confidence} is no class; there are {', '.join(known)}, and {SUREST}")
+    return list(classes).index(str(confidence))
+
+
+def _figure(
+    pipeline: Pipeline, samples: Sequence[Sample], methods: Sequence[Method], confidence: str | None, wanted: int | None
+) -> npt.NDArray[np.uint8]:
+    """Images, truth and what methods make of them, an image a row; below each how sure they are, if that is asked."""
     rows = []
     for sample in samples:
         case = sample.load()
-        found = dict(predictions(pipeline, case, methods))
-        rows.append(row_of(case, [found[place] for place in range(len(methods))]))
+        found = [segmented_by(pipeline, case, method) for method in methods]
+        rows.append(row_of(case, [case.classified(item) for item in found]))
+        if confidence is not None:
+            rows.append(confidence_row(case, wanted, [case.confidence(item, wanted) for item in found]))
         pipeline.forget()
     return page_of(rows)
 

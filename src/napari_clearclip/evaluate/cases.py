@@ -12,6 +12,7 @@ from napari_clearclip import domains
 from napari_clearclip.edits import View
 from napari_clearclip.evaluate.metrics import Labels
 from napari_clearclip.pipeline import Pipeline, See
+from napari_clearclip.result import Segmentation
 from napari_clearclip.scenes import DISTRACTORS, Scene, vocabulary
 from napari_clearclip.settings import Model, Prompt, Settings
 from napari_clearclip.steps import drain
@@ -46,14 +47,29 @@ class Case:
     ignore: int | None = None
     view: View = View(channel_axis=-1)
 
-    def predicted(self, pipeline: Pipeline, settings: Settings, see: See | None = None) -> Labels:
-        """The class (H, W) that each pixel is given with some settings, by what `see` finds if that is given."""
+    def segmented(self, pipeline: Pipeline, settings: Settings, see: See | None = None) -> Segmentation:
+        """What is made of the image with some settings, by what `see` finds if that is given."""
         if see is None:
-            labels = pipeline.run(self.image, settings, self.view).labels
-        else:
-            labels = drain(pipeline.seen_steps(self.image, settings, self.view, see)).labels
-        classes: Labels = self.found[labels]
+            return pipeline.run(self.image, settings, self.view)
+        return drain(pipeline.seen_steps(self.image, settings, self.view, see))
+
+    def predicted(self, pipeline: Pipeline, settings: Settings) -> Labels:
+        """The class (H, W) that each pixel is given with some settings."""
+        return self.classified(self.segmented(pipeline, settings))
+
+    def classified(self, segmentation: Segmentation) -> Labels:
+        """The class (H, W) that each pixel was given."""
+        classes: Labels = self.found[segmentation.labels]
         return classes
+
+    def confidence(self, segmentation: Segmentation, wanted: int | None) -> npt.NDArray[np.float32]:
+        """The score (H, W) of a class, or of whichever has the highest where that is None; from 0 to 1."""
+        everywhere = slice(0, self.truth.shape[0]), slice(0, self.truth.shape[1])
+        best = np.zeros(self.truth.shape, np.float32)
+        for prompt, owner in zip(segmentation.settings.objects, self.found[1:], strict=True):
+            if wanted in (None, owner):
+                best = np.maximum(best, segmentation.scores.at(prompt.id, *everywhere))
+        return best
 
 
 def scene_case(scene: Scene, candidates: Literal["scene", "kind"] = "scene", model: Model | None = None) -> Case:

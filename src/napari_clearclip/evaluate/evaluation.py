@@ -17,6 +17,7 @@ from napari_clearclip.evaluate.metrics import Counts, Labels, boundary_f, confus
 from napari_clearclip.io.files import replacing
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
+from napari_clearclip.result import Segmentation
 from napari_clearclip.settings import Value
 
 RECORD = "record.jsonl"
@@ -133,7 +134,12 @@ def predictions(pipeline: Pipeline, case: Case, methods: Sequence[Method]) -> Ge
     """
     order = sorted(range(len(methods)), key=lambda place: -methods[place].attention.entry)
     for place in order:
-        yield place, case.predicted(pipeline, methods[place].on(case.settings), methods[place].see)
+        yield place, case.classified(segmented_by(pipeline, case, methods[place]))
+
+
+def segmented_by(pipeline: Pipeline, case: Case, method: Method) -> Segmentation:
+    """What a method makes of an image."""
+    return case.segmented(pipeline, method.on(case.settings), method.see)
 
 
 def evaluate_steps(

@@ -23,20 +23,20 @@ _KEPT = {(None, False): "neither", (None, True): "FFN", (1.0, False): "RC", (1.0
 
 
 @contextmanager
-def _drawing(path: Path, count: int, height: float = 4.0) -> Iterator[Sequence[Axes]]:
+def _drawing(path: Path, count: int, height: float = 4.0, stretch: float = 1.0) -> Iterator[Sequence[Axes]]:
     """Axes side by side to draw on; the picture is at `path` if the block ends well."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError('plots need matplotlib: pip install "napari-clearclip[plots]"') from error
-    figure = Figure(figsize=(5.6 * count, height), layout="constrained")
+    figure = Figure(figsize=(5.6 * count * stretch, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, count, squeeze=False)[0]
     yield axes
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
-        each.grid(axis="y", alpha=0.3)
+        each.grid(axis="y", alpha=0.0 if each.images else 0.3)
         each.set_axisbelow(True)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=120)
@@ -89,7 +89,7 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve]) -> None:
 
 
 def draw_report(report: Report, folder: Path) -> list[str]:
-    """Write the mIoU of each method with its interval as a picture to a folder; the files' names are returned.
+    """Write mIoU with its interval and the IoU of each class as pictures to a folder; the files' names are returned.
 
     Raises
     ------
@@ -105,7 +105,24 @@ def draw_report(report: Report, folder: Path) -> list[str]:
             axes.plot([100 * low, 100 * high], [place, place], color="black", lw=1)
         axes.set_yticks(range(len(methods)), [method.method for method in methods])
         axes.set(xlabel=f"mIoU in per cent, {report.dataset}", xlim=(0, None))
-    return ["methods.png"]
+    _draw_classes(report, folder / "classes.png")
+    return ["methods.png", "classes.png"]
+
+
+def _draw_classes(report: Report, path: Path) -> None:
+    """The IoU of each class (row) by each method (column), as colours and in per cent."""
+    names = list(report.methods[0].iou)
+    values = 100 * np.array([[item.iou[name] for item in report.methods] for name in names], float)  # None: no number
+    width = (2.5 + 0.5 * len(report.methods)) / 5.6
+    with _drawing(path, 1, height=1.8 + 0.22 * len(names), stretch=width) as (axes,):
+        axes.grid(visible=False)
+        drawn = axes.imshow(values, vmin=0, vmax=100, aspect="auto", cmap="viridis")
+        for (row, column), value in np.ndenumerate(values):
+            text, colour = ("-", "black") if np.isnan(value) else (f"{value:.0f}", "black" if value > 60 else "white")
+            axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+        axes.set_yticks(range(len(names)), names)
+        axes.set_xticks(range(len(report.methods)), [item.method for item in report.methods], rotation=60, ha="right")
+        axes.figure.colorbar(drawn, ax=axes, label=f"IoU in per cent, {report.dataset}")
 
 
 def _legend(axes: Axes, title: str) -> None:
