@@ -12,6 +12,7 @@ from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_clearclip.gui.control.controller import Controller
+from napari_clearclip.gui.control.errand import Errand
 from napari_clearclip.gui.control.runner import Executor
 from napari_clearclip.gui.exporting.importing import accepted, copied, fitting
 from napari_clearclip.gui.exporting.section import ExportSection
@@ -65,8 +66,8 @@ class Exporter:
     ) -> None:
         self._viewer = viewer
         self._section, self._controller, self._results = section, controller, results
-        self._images, self._executor = images, executor
-        self._busy = False
+        self._images = images
+        self._errand = Errand(executor, section.show_busy)
         section.export.connect(self.ask)
         section.import_.connect(self.ask_source)
 
@@ -88,7 +89,7 @@ class Exporter:
     def export(self, path: Path, name: str) -> None:
         """Write the masks of the image that is looked at, in the worker; how it went is said."""
         image = self._images.current
-        if image is None or self._busy:
+        if image is None or self._errand.busy:
             return
         masks = self._results.masks(key_of(image))
         if self._controller.busy:
@@ -97,7 +98,7 @@ class Exporter:
             self.said.emit(NOTHING)
         else:
             give_up = TRAITS if self._section.leave_out.isChecked() else ()
-            self._work(_writing(path, _named(masks, image), image.source.path, name, give_up), self._written)
+            self._errand.start(_writing(path, _named(masks, image), image.source.path, name, give_up), self._written)
 
     def ask_source(self, what: str) -> None:
         """Ask where masks are, ``file`` or ``folder``, and import them; or take the selected ``layer``."""
@@ -118,8 +119,8 @@ class Exporter:
     def import_(self, path: Path) -> None:
         """Read masks in the worker, and add them as layers that lie on the image that is looked at."""
         image = self._images.current
-        if image is not None and not self._busy:
-            self._work(_reading(path), partial(self._read, image, path))
+        if image is not None and not self._errand.busy:
+            self._errand.start(_reading(path), partial(self._read, image, path))
 
     def _read(self, image: Image, path: Path, result: Any) -> None:
         if isinstance(result, Exception):
@@ -138,18 +139,6 @@ class Exporter:
             self._viewer.layers.append(layer)
         names = ", ".join(f"“{layer.name}”" for layer in layers)
         self.said.emit(f"Imported as {names}; select it to see its objects, paint in it to correct it.")
-
-    def _work(self, work: Generator[None, None, Any], finished: Callable[[Any], None]) -> None:
-        """Do something in the worker, one thing at a time."""
-        self._busy = True
-        self._section.show_busy(True)
-
-        def end(result: Any) -> None:
-            self._busy = False
-            self._section.show_busy(False)
-            finished(result)
-
-        self._executor(work, lambda _: None, end)
 
     def _written(self, result: Any) -> None:
         if isinstance(result, Path):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 from qtpy.QtCore import Qt, QTimer
@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from napari_clearclip.batch.folder import Folder
 from napari_clearclip.edits import Edits
 from napari_clearclip.gui.control.controller import Controller
+from napari_clearclip.gui.control.errand import Errand
 from napari_clearclip.gui.control.runner import Executor
 from napari_clearclip.gui.images.gallery import Images
 from napari_clearclip.gui.images.sources import key_of
@@ -82,12 +83,12 @@ class Walk:
         executor: Executor,
     ) -> None:
         self._viewer, self._section, self._controller, self._results = viewer, section, controller, results
-        self._sessions, self._run, self._executor = sessions, run, executor
+        self._sessions, self._run, self._errand = sessions, run, Errand(executor)
         self.folder: Folder | None = None
         self._desk = Desk(viewer, controller, results, images)
         self._note = ""
         self._to: int | None = None
-        self._unwritten = self._working = False
+        self._unwritten = False
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(round(1000 * DELAY))
@@ -104,7 +105,7 @@ class Walk:
     @property
     def idle(self) -> bool:
         """Whether everything has been written and opened."""
-        return not self._working
+        return not self._errand.busy
 
     @property
     def item(self) -> Item | None:
@@ -125,8 +126,8 @@ class Walk:
         """Go to where one stopped in a folder; what was open of another one is written first."""
         if self.folder is not None:
             self.leave(lambda: self.open(path, work))
-        elif not self._working:
-            self._start(listing_of(path, work), lambda found: self._listed(path, found))
+        elif not self._errand.busy:
+            self._errand.start(listing_of(path, work), lambda found: self._listed(path, found))
 
     def _listed(self, path: Path, found: Folder | Exception | None) -> None:
         if isinstance(found, OSError):
@@ -208,7 +209,7 @@ class Walk:
 
     def _go_on(self) -> None:
         """Write what is to be written, and go where one wants to go."""
-        if self._working or self.folder is None:
+        if self._errand.busy or self.folder is None:
             return
         if self._to is not None:
             to, self._to = self._to, None
@@ -230,13 +231,13 @@ class Walk:
 
     def keep(self) -> None:
         """Write what is not written yet, now: the window may be about to close."""
-        if self._timer.isActive() and not self._working:
+        if self._timer.isActive() and not self._errand.busy:
             self._timer.stop()
             self._keep()
 
     def _write(self, to: int | None, then: Callable[[], None]) -> None:
         """Write the image's session and the queue, then go to another image, or do something else."""
-        if self.folder is None or self.item is None or self._working:
+        if self.folder is None or self.item is None or self._errand.busy:
             return
         self._unwritten = False
         draft, file, queue = self._draft(found=True), self.folder.session(self.item), self.folder.queue
@@ -256,7 +257,7 @@ class Walk:
                 self._arrive(to, result)
                 self._go_on()
 
-        self._start(work, finish)
+        self._errand.start(work, finish)
 
     def _draft(self, found: bool) -> Draft | None:
         """The image as a session; None if nothing was done to it."""
@@ -311,15 +312,6 @@ class Walk:
             self._run()
 
     # The end
-
-    def _start(self, work: Generator[None, None, Any], finished: Callable[[Any], None]) -> None:
-        self._working = True
-
-        def finish(result: Any) -> None:
-            self._working = False
-            finished(result)
-
-        self._executor(work, lambda _: None, finish)
 
     def close(self) -> None:
         """Write what was done to the image; once is enough, more does no harm."""

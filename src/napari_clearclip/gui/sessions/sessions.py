@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_clearclip.gui.control.controller import Controller
+from napari_clearclip.gui.control.errand import Errand
 from napari_clearclip.gui.control.runner import Executor
 from napari_clearclip.gui.images.gallery import Images
 from napari_clearclip.gui.layers.results import Results
@@ -67,8 +68,8 @@ class Sessions:
         executor: Executor,
     ) -> None:
         self._viewer, self._section, self._controller = viewer, section, controller
-        self._results, self._images, self._table, self._executor = results, images, table, executor
-        self._working = False
+        self._results, self._images, self._table = results, images, table
+        self._errand = Errand(executor, section.show_busy)
         self.path: Path | None = None
         section.save.connect(self.save)
         section.save_as.connect(self.save_as)
@@ -101,11 +102,11 @@ class Sessions:
         """Write everything to a file, in the worker; how it went is said."""
         if self._images.current is None:
             self.said.emit(NOTHING)
-        elif not self._working:
+        elif not self._errand.busy:
             keep = {"pixels": self._section.pixels.isChecked(), "found": self._section.results.isChecked()}
             draft = session_of(self._viewer, self._controller, self._results, **keep)
             draft = replace(draft, session=draft.session.replace(prompt=self._table.current_id()))
-            self._start(_writing(path, draft), self._written)
+            self._errand.start(_writing(path, draft), self._written)
 
     def _written(self, done: Path | Exception | None) -> None:
         if isinstance(done, Path):
@@ -125,8 +126,8 @@ class Sessions:
 
     def open(self, path: Path) -> None:
         """Read a session, in the worker, and make everything as it was."""
-        if not self._working:
-            self._start(_reading(path), lambda found: self._opened(path, found))
+        if not self._errand.busy:
+            self._errand.start(_reading(path), lambda found: self._opened(path, found))
 
     def _opened(self, path: Path, found: Session | Exception | None) -> None:
         if isinstance(found, Session):
@@ -154,19 +155,6 @@ class Sessions:
         """Ask whether to go on."""
         buttons = QMessageBox.StandardButton
         return QMessageBox.question(self._section, "Open a session", text) == buttons.Yes
-
-    # Both
-
-    def _start(self, work: Generator[None, None, Any], finished: Any) -> None:
-        self._working = True
-        self._section.show_busy(True)
-
-        def finish(result: Any) -> None:
-            self._working = False
-            self._section.show_busy(False)
-            finished(result)
-
-        self._executor(work, lambda _: None, finish)
 
     def _keep(self, path: Path) -> None:
         self.path = path
