@@ -36,13 +36,34 @@ class Preview(Progress):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Notice(Progress):
-    """How far a run is, and a sentence that the user should read before it goes on.
+    """How far a run is, and what the user should know before it goes on; what may be kept is read anew after this.
 
-    `disk` is how many bytes it would keep on disk; what may be kept is read anew after this.
+    Attributes
+    ----------
+    what : str
+        What is to be done, and how long that takes.
+    disk : int
+        How many bytes it would keep on disk.
+    most : int
+        How many it may keep as it stands.
     """
 
-    text: str
+    what: str
     disk: int = 0
+    most: int = 0
+
+    @property
+    def text(self) -> str:
+        """All of it, as a sentence."""
+        return self.under(self.most)
+
+    def under(self, most: int) -> str:
+        """The sentence where so many bytes may be kept on disk."""
+        disk, limit = (f"{size / 1e9:.1f} GB" for size in (self.disk, most))
+        kept = f"take {disk} of at most {limit} on disk, so that other phrases read none of them"
+        if self.disk > most:
+            kept = f"would take {disk} on disk, where {limit} are allowed, and are not kept for other phrases"
+        return f"{self.what}; their features {kept}."
 
 
 @dataclass(frozen=True)

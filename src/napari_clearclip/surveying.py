@@ -71,12 +71,8 @@ class Surveying:
         if seconds < _LONG:
             return
         size = int(np.prod(shape, dtype=object)) * self._dtype.itemsize
-        disk, most = f"{size / 1e9:.1f} GB", f"{store.most / 1e9:.1f} GB"
-        kept = f"take {disk} of at most {most} on disk, so that other phrases read none of them"
-        if size > store.most:
-            kept = f"would take {disk} on disk, where {most} are allowed, and are not kept for other phrases"
-        text = f"{count:,} windows are to be read, in about {seconds / 60:.0f} minutes; their features {kept}."
-        yield Notice("Reading windows", text=text, disk=size)
+        what = f"{count:,} windows are to be read, in about {seconds / 60:.0f} minutes"
+        yield Notice("Reading windows", what=what, disk=size, most=store.most)
 
     def _shape(self, job: Job) -> tuple[int, int, int]:
         return (*job.frame.cells, job.clip.width)

@@ -94,7 +94,9 @@ class CountingPipeline:
         self.hints.append(hints)
         try:
             if self.long:
-                yield Notice("Reading windows", text="3 windows take 1.0 GB.", disk=10**9)
+                yield Notice(
+                    "Reading windows", what="3 windows are to be read", disk=10**9, most=self.runtime.store_bytes
+                )
             self.disks.append(self.runtime.store_bytes)
             for done in range(3):
                 yield Progress("Reading windows", done, 3)

@@ -46,7 +46,8 @@ def written(page: Path, text: str) -> Preferences:
 
 def test_each_property_says_what_it_is_for() -> None:
     (start,) = PluginManifest.from_file(MANIFEST).contributions.configurations.values()
-    assert set(start.properties) == {"model", "device", "threads", "cache_megabytes", "templates", "offer_models"}
+    wanted = {"model", "device", "threads", "cache_megabytes", "disk_gigabytes", "templates", "offer_models"}
+    assert set(start.properties) == wanted
     for shown in start.properties.values():
         assert shown.title
         assert len(shown.description) > 20
@@ -115,6 +116,18 @@ def test_a_weights_file_as_model(page: Path, tiny_weights: Path) -> None:
     found = written(page, f"start: {{model: {tiny_weights}}}")
     assert found.model == Model(name="", pretrained=str(tiny_weights))
     assert found.problem == ""
+
+
+def test_the_disk_that_was_chosen_in_a_panel_is_that_of_the_next(page: Path, qtbot: Any, bench: Bench) -> None:
+    panels = [Panel(ViewerModel(), bench)]
+    qtbot.addWidget(panels[0])
+    panels[0].segment.question.disk.most.setValue(3.5)
+    assert read_preferences().runtime.store_bytes == 35 * 10**8
+    panels.append(Panel(ViewerModel(), bench))
+    qtbot.addWidget(panels[1])
+    assert panels[1].controller.runtime.store_bytes == 35 * 10**8
+    panels[1].model.disk.most.setValue(0)
+    assert read_preferences().runtime.store_bytes == 0
 
 
 def test_what_is_not_offered_again_is_remembered(page: Path) -> None:

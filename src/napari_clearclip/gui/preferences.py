@@ -11,6 +11,7 @@ from napari_clearclip.gui.models.choices import is_file
 from napari_clearclip.settings import Comparing, Model, Runtime, Settings
 
 PLUGIN = "napari-clearclip"
+_GB = 10**9
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Preferences:
     model, comparing : Model, Comparing
         Of the settings.
     runtime : Runtime
-        Device, CPU cores and memory.
+        Device, CPU cores, memory and disk.
     offer_models : bool
         Whether a model is offered while only the demo is at hand.
     problem : str
@@ -48,7 +49,12 @@ def read_preferences() -> Preferences:
     if page is None:
         return Preferences()
     model, problem = _model(page.model)
-    runtime = Runtime(device=page.device, threads=page.threads or None, cache_bytes=page.cache_megabytes * 2**20)
+    runtime = Runtime(
+        device=page.device,
+        threads=page.threads or None,
+        cache_bytes=page.cache_megabytes * 2**20,
+        store_bytes=round(page.disk_gigabytes * _GB),
+    )
     templates = None if page.templates == "recommended" else page.templates
     return Preferences(model, Comparing(templates=templates), runtime, page.offer_models, problem)
 
@@ -58,6 +64,13 @@ def stop_offering_models() -> None:
     page = _page()
     if page is not None:
         page.offer_models = False
+
+
+def keep_disk(most: int) -> None:
+    """Let new panels keep so many bytes of large images on disk."""
+    page = _page()
+    if page is not None:
+        page.disk_gigabytes = most / _GB
 
 
 def _page() -> Any:

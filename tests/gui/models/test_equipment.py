@@ -486,9 +486,13 @@ def test_a_long_run_is_asked_about_with_the_disk_it_may_have(room: Room, kept: P
     room.bench.step(2)
     question = room.question
     assert question.isVisible()
-    assert question.label.text() == "3 windows take 1.0 GB."
+    kept = "take 1.0 GB of at most {} GB on disk, so that other phrases read none of them"
+    assert question.label.text() == f"3 windows are to be read; their features {kept.format('2.0')}."
+    question.disk.most.setValue(0.5)
+    assert "would take 1.0 GB on disk, where 0.5 GB are allowed" in question.label.text()
     assert question.disk.kept.text() == "3.0 MB kept of large images."
     question.disk.most.setValue(1.5)
+    assert kept.format("1.5") in question.label.text()
     assert question.isVisible()
     click(question.go_button)
     assert not question.isVisible()
@@ -507,3 +511,8 @@ def test_a_long_run_is_refused(button: str, room: Room, kept: Path) -> None:
     room.bench.drain()
     assert not room.question.isVisible()
     assert not room.pipeline.disks
+    room.section.disk.most.setValue(0.5)
+    assert not room.question.isVisible()
+    room.controller.run()
+    room.bench.step(2)
+    assert "where 0.5 GB are allowed" in room.question.label.text()

@@ -66,6 +66,7 @@ class DiskQuestion(Message):
 
     def __init__(self) -> None:
         super().__init__()
+        self._notice: Notice | None = None
         self.disk, self.go_button, self.leave_button = DiskRow(), QPushButton("Read the windows"), QPushButton("Cancel")
         self.close_button.setToolTip("Cancel the run")
         row = QHBoxLayout()
@@ -80,7 +81,15 @@ class DiskQuestion(Message):
 
     def ask(self, notice: Notice | None) -> None:
         """Say what a run takes; None takes the question away."""
+        self._notice = notice
         if notice is None:
             self.clear()
         else:
             self.say(notice.text)
+
+    def show_disk(self, most: int, kept: int) -> None:
+        """Show how many bytes may be kept, with what that means for the run, and how many are."""
+        self.disk.show_most(most)
+        self.disk.show_kept(kept)
+        if self._notice is not None:
+            self.say(self._notice.under(most))

@@ -16,7 +16,7 @@ from napari_clearclip.gui.models.choices import entries, entry_of, title_of
 from napari_clearclip.gui.models.dialog import ModelDialog
 from napari_clearclip.gui.models.disk import DiskQuestion
 from napari_clearclip.gui.models.section import ModelSection
-from napari_clearclip.gui.preferences import stop_offering_models
+from napari_clearclip.gui.preferences import keep_disk, stop_offering_models
 from napari_clearclip.loading import Fetcher
 from napari_clearclip.progress import Notice, Progress
 from napari_clearclip.settings import Model
@@ -215,11 +215,12 @@ class Equipment:
         self._section.show_held(self._controller.held)
 
     def _ask(self, notice: Notice | None) -> None:
-        self._show_disk()
         self._question.ask(notice)
+        self._show_disk()
 
     def _choose_disk(self, most: int) -> None:
         self._controller.runtime = self._controller.runtime.replace(store_bytes=most)
+        keep_disk(most)
         self._show_disk()
 
     def _clear_disk(self) -> None:
@@ -230,9 +231,9 @@ class Equipment:
         """Show how much of the disk large images may have, and how much they have."""
         runtime = self._controller.runtime
         kept = Store.of(runtime).used
-        for part in (self._section.disk, self._question.disk):
-            part.show_most(runtime.store_bytes)
-            part.show_kept(kept)
+        self._section.disk.show_most(runtime.store_bytes)
+        self._section.disk.show_kept(kept)
+        self._question.show_disk(runtime.store_bytes, kept)
 
     def close(self) -> None:
         """Leave the download and close the list; the widgets may be gone already."""
