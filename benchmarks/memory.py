@@ -104,7 +104,6 @@ def measured(folder: str, what: str, first: int, last: int, storage: str, weight
     import psutil
 
     from napari_clearclip.batch.inputs import expand
-    from napari_clearclip.batch.planes import silently
     from napari_clearclip.batch.work import Task, Wish, runtime_of, work_through
     from napari_clearclip.edits import View
     from napari_clearclip.io.settings_file import SettingsFile
@@ -124,7 +123,7 @@ def measured(folder: str, what: str, first: int, last: int, storage: str, weight
     loaded, began, clock = process.memory_info().rss, time.process_time(), time.perf_counter()
     sizes = []
     tasks = [Task(path, path.stem) for path in expand([str(out / what)])]
-    for outcome in work_through(pipeline, tasks, wish, silently):
+    for outcome in work_through(pipeline, tasks, wish):
         if outcome.error:
             raise RuntimeError(outcome.error)
         sizes.append(process.memory_info().rss)

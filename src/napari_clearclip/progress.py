@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -92,3 +92,14 @@ def counted(steps: Generator[None, None, T], state: Progress | Callable[[], Prog
             result: T = stop.value
             return result
         yield state() if callable(state) else state
+
+
+def prefixed(prefix: str, steps: Generator[Progress, None, T]) -> Generator[Progress, None, T]:
+    """The same steps and result, with something before the name of each stage."""
+    while True:
+        try:
+            state = next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        yield replace(state, stage=f"{prefix}{state.stage}") if prefix else state

@@ -14,7 +14,6 @@ import zarr
 from distributed import Client, LocalCluster
 
 from napari_clearclip.batch.cluster import Engine, _failed, check_scheduler, work_on
-from napari_clearclip.batch.planes import silently
 from napari_clearclip.batch.work import Task, Wish, work_through
 from napari_clearclip.engine.model import ModelError
 from napari_clearclip.io.settings_file import SettingsFile
@@ -49,7 +48,7 @@ def test_a_worker_that_is_killed_loses_nothing(tasks: list[Task], wanted: Settin
     wishes = [Wish(wanted, tmp_path / name, tmp_path / "spool") for name in ("one", "many")]
     for wish in wishes:
         wish.folder.mkdir()
-    alone = {outcome.name: outcome for outcome in work_through(Pipeline(runtime), tasks, wishes[0], silently)}
+    alone = {outcome.name: outcome for outcome in work_through(Pipeline(runtime), tasks, wishes[0])}
     found = {}
     with (
         LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=None) as cluster,
@@ -94,7 +93,7 @@ def test_an_image_in_blocks_is_the_same_though_a_worker_is_killed(
     wishes = [Wish(in_windows(wanted), tmp_path / name, tmp_path / "spool", ("npz",)) for name in ("one", "many")]
     for wish in wishes:
         wish.folder.mkdir()
-    (alone,) = work_through(Pipeline(runtimes[0]), [Task(large, "large")], wishes[0], silently)
+    (alone,) = work_through(Pipeline(runtimes[0]), [Task(large, "large")], wishes[0])
     said: list[tuple[int, int]] = []
     with (
         LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=None) as cluster,

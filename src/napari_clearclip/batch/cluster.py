@@ -13,10 +13,11 @@ from secrets import token_hex
 from typing import Any, cast
 
 from napari_clearclip.batch.outcome import Outcome, sentence
-from napari_clearclip.batch.planes import Block, silently
-from napari_clearclip.batch.work import FAULTS, Task, Wish, cut, failed, read_block, work
+from napari_clearclip.batch.planes import Block
+from napari_clearclip.batch.work import FAULTS, Task, Wish, cut, failed, read_block, work_steps
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Runtime
+from napari_clearclip.steps import drain
 
 try:
     from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
@@ -158,7 +159,7 @@ def _work(task: Task, wish: Wish, count: int) -> Outcome | tuple[range, ...]:
         if count > 1:
             with suppress(*FAULTS):  # which are found again, and told
                 blocks = cut(pipeline, task, wish, count)
-        return blocks or work(pipeline, task, wish, silently)
+        return blocks or drain(work_steps(pipeline, task, wish))
 
 
 def _read(task: Task, wish: Wish, rows: range) -> Block:
@@ -170,7 +171,7 @@ def _read(task: Task, wish: Wish, rows: range) -> Block:
 def _finish(task: Task, wish: Wish, blocks: Sequence[Block]) -> Outcome:
     """What became of an image whose blocks are read, on a worker."""
     with engine_here().busy() as pipeline:
-        return work(pipeline, task, wish, silently, blocks=blocks)
+        return drain(work_steps(pipeline, task, wish, blocks))
 
 
 def engine_here() -> Engine:

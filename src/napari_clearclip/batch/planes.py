@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ from napari_clearclip.edits import Edits, Plane, View
 from napari_clearclip.io.images import Picture
 from napari_clearclip.io.settings_file import SettingsFile
 from napari_clearclip.pipeline import Pipeline
-from napari_clearclip.progress import Progress
+from napari_clearclip.progress import Progress, prefixed
 from napari_clearclip.result import Segmentation
 from napari_clearclip.settings import Settings
 
@@ -19,40 +19,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Block = Mapping[str, "NDArray[np.float32]"]
-Steps = Generator[Progress, None, Segmentation]
-Follow = Callable[[str, Steps], Segmentation]
-"""Runs steps to their end, telling the user by a name."""
-
 # Enough pixels of a stack for steady contrast limits.
 _SAMPLE = 16_000_000
 
 
-def silently(name: str, steps: Steps) -> Segmentation:
-    """Run steps to their end."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: Segmentation = stop.value
-            return result
-
-
-def segment_picture(
+def picture_steps(
     pipeline: Pipeline,
     picture: Picture,
     wanted: SettingsFile,
-    follow: Follow,
-    name: str,
     bands: tuple[str, ...] = (),
     edits: Edits | None = None,
     blocks: Sequence[Block] = (),
-) -> tuple[Segmentation, ...]:
+) -> Generator[Progress, None, tuple[Segmentation, ...]]:
     """The segmentation of every plane, or of the one plane that is wanted, with what was done by hand.
 
     Parameters
     ----------
     blocks : sequence of mapping, optional
-        What `compare_block` gave for each of `blocks_of`; of an image with one plane.
+        As for `Pipeline.steps`, of an image with one plane.
 
     Raises
     ------
@@ -66,10 +50,10 @@ def segment_picture(
         settings = _stack_settings(tall, flat, settings)
     results = []
     for place, plane in enumerate(planes):
-        part = f"{name} plane {place + 1}/{len(planes)}" if len(planes) > 1 else name
+        part = f"plane {place + 1}/{len(planes)} · " if len(planes) > 1 else ""
         seen, mine = view.replace(plane=plane), (edits or Edits()).at(plane)
         steps = pipeline.steps(picture.data, settings, seen, mine, picture.georeference, blocks=blocks)
-        results.append(follow(part, steps))
+        results.append((yield from prefixed(part, steps)))
     return tuple(results)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,17 +13,22 @@ from napari_clearclip import __version__
 from napari_clearclip.batch.exports import Exports
 from napari_clearclip.batch.inputs import stamp
 from napari_clearclip.batch.outcome import Outcome, found_in, sentence
-from napari_clearclip.batch.planes import Block, Follow, planes_of, seen_as, segment_picture
+from napari_clearclip.batch.planes import Block, picture_steps, planes_of, seen_as
 from napari_clearclip.batch.results import write_results
 from napari_clearclip.cache import key_of
 from napari_clearclip.edits import Edits
 from napari_clearclip.io.images import read_image
 from napari_clearclip.io.settings_file import SettingsFile
+from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Runtime
 from napari_clearclip.steps import drain
 
 if TYPE_CHECKING:
     from napari_clearclip.pipeline import Pipeline
+
+
+Follow = Callable[[str, Generator[Progress, None, Outcome]], Outcome]
+"""Runs steps to their end, telling the user by a name."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +105,9 @@ def runtime_of(runtime: Runtime) -> Runtime:
     return runtime.replace(cache_bytes=min(runtime.cache_bytes, _MOST_MEMORY))
 
 
-def work(
-    pipeline: Pipeline, task: Task, wish: Wish, follow: Follow, shown: str = "", blocks: Sequence[Block] = ()
-) -> Outcome:
+def work_steps(
+    pipeline: Pipeline, task: Task, wish: Wish, blocks: Sequence[Block] = ()
+) -> Generator[Progress, None, Outcome]:
     """What became of one image, once its files are written.
 
     Parameters
@@ -111,10 +116,6 @@ def work(
         Forgets the image afterwards, so that memory does not grow with the number of images.
     task, wish
         The image and what is wanted.
-    follow : callable
-        Runs steps to their end.
-    shown : str
-        What `follow` calls the image; its file's name by default.
     blocks : sequence of mapping
         What `read_block` gave for each block of the image, where it was cut into some.
 
@@ -128,8 +129,7 @@ def work(
     began, path = time.perf_counter(), task.path
     try:
         picture = read_image(path, lazy=True)
-        shown = shown or path.name
-        results = segment_picture(pipeline, picture, wish.wanted, follow, shown, wish.bands, wish.edits, blocks)
+        results = yield from picture_steps(pipeline, picture, wish.wanted, wish.bands, wish.edits, blocks)
         files = write_results(wish.folder, task.name, picture, results) if wish.results else []
         files += wish.exports.add(task.name, picture, path.name, results)
     except ModelError:
@@ -149,11 +149,14 @@ def work(
     )
 
 
-def work_through(pipeline: Pipeline, tasks: Sequence[Task], wish: Wish, follow: Follow) -> Iterator[Outcome]:
-    """What became of each image, in order."""
+def work_through(
+    pipeline: Pipeline, tasks: Sequence[Task], wish: Wish, follow: Follow | None = None
+) -> Iterator[Outcome]:
+    """What became of each image, in order; `follow` runs its steps to their end."""
     for place, task in enumerate(tasks):
+        steps = work_steps(pipeline, task, wish)
         shown = f"{task.path.name} ({place + 1}/{len(tasks)})" if len(tasks) > 1 else task.path.name
-        yield work(pipeline, task, wish, follow, shown)
+        yield drain(steps) if follow is None else follow(shown, steps)
 
 
 def cut(pipeline: Pipeline, task: Task, wish: Wish, count: int) -> tuple[range, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,19 +10,14 @@ from pathlib import Path
 
 from napari_clearclip.batch.inputs import expand
 from napari_clearclip.batch.outcome import Outcome
-from napari_clearclip.batch.record import Record, tasks_of
+from napari_clearclip.batch.run import Batch, wish_for
 from napari_clearclip.batch.work import Task, Wish, runtime_of, work_through
 from napari_clearclip.cli.console import UsageError, counting, follow, meter, show, tell
 from napari_clearclip.cli.report import warn_unknown
 from napari_clearclip.cli.request import Flags, check_formats, settings_of
 from napari_clearclip.cli.segment import runtime_for, tell_error
-from napari_clearclip.io.files import writable_folder
-from napari_clearclip.io.settings_file import write_settings
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Runtime
-
-_SPOOL = ".clearclip_masks"
-_SETTINGS = "clearclip_settings.json"
 
 
 @dataclass(frozen=True)
@@ -79,30 +73,23 @@ def run_batch(
     wanted = settings_of(flags)
     check_formats(flags)
     runtime = machine.runtime
-    folder = writable_folder(out.absolute())
-    wish = Wish(
-        wanted, folder, folder / _SPOOL, flags.formats or ("tiff",), flags.leave_out, flags.bands, results=everything
-    )
-    write_settings(folder / _SETTINGS, wanted)
-    record = Record(folder)
-    tasks, todo = tasks_of(paths, wish, record.rewrite())
-    counts = Counter(skipped=len(tasks) - len(todo))
-    if counts["skipped"]:
-        tell(f"{counts['skipped']} of {len(tasks)} images are done already.")
+    wish = wish_for(wanted, out, flags.formats, flags.leave_out, flags.bands, everything)
+    batch = Batch(paths, wish)
+    if batch.counts["skipped"]:
+        tell(f"{batch.counts['skipped']} of {len(paths)} images are done already.")
     try:
-        with _outcomes(todo, wish, runtime, machine.scheduler) as outcomes:
+        with _outcomes(batch.todo, wish, runtime, machine.scheduler) as outcomes:
             for outcome in outcomes:
-                record.add(outcome)
+                is_first = not batch.counts["done"]
+                batch.add(outcome)
                 tell_error(outcome)
-                if not counts["done"]:
+                if is_first:
                     warn_unknown(outcome.unknown, outcome.unlearned)
-                counts[outcome.status] += 1
-        wish.exports.finish(task.name for task in tasks)
+        batch.finish()
     except KeyboardInterrupt:
-        left = len(todo) - counts["done"] - counts["failed"]
-        tell(f"{left} of {len(tasks)} images are left; the same command goes on with them.")
+        tell(f"{batch.left} of {len(paths)} images are left; the same command goes on with them.")
         raise
-    return _told(record, counts, len(tasks))
+    return _told(batch)
 
 
 @contextmanager
@@ -118,12 +105,13 @@ def _outcomes(todo: list[Task], wish: Wish, runtime: Runtime, scheduler: str | N
             yield work_on(client, todo, wish, runtime, counting(bar, "images", len(todo)))
 
 
-def _told(record: Record, counts: Counter[str], total: int) -> int:
+def _told(batch: Batch) -> int:
     """Say how it went; the exit code is returned."""
+    total, failed, path = len(batch.tasks), batch.counts["failed"], batch.record.path
     show(f"images: {total}")
     for status in ("done", "skipped", "failed"):
-        show(f"{status}: {counts[status]}")
-    show(f"Written to {record.path.parent.resolve()}; what became of each image: {record.path.name}")
-    if counts["failed"]:
-        tell(f"{counts['failed']} of {total} images failed, see above; the same command tries them again.")
-    return 1 if counts["failed"] else 0
+        show(f"{status}: {batch.counts[status]}")
+    show(f"Written to {path.parent.resolve()}; what became of each image: {path.name}")
+    if failed:
+        tell(f"{failed} of {total} images failed, see above; the same command tries them again.")
+    return 1 if failed else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from napari_clearclip import domains
 from napari_clearclip.batch.outcome import found_in
-from napari_clearclip.batch.planes import segment_picture
+from napari_clearclip.batch.planes import picture_steps
 from napari_clearclip.batch.results import write_results
 from napari_clearclip.cli.console import follow, meter, show, show_table
 from napari_clearclip.cli.report import Row, show_rows
@@ -43,9 +42,8 @@ def run_demo(out: Path, device: str) -> int:
         for kind in KINDS:
             scene = make_scene(kind, _SHOWN)
             picture = Picture(kind, scene.image, View(channel_axis=2))
-            results = segment_picture(
-                pipeline, picture, SettingsFile(settings=scene_settings(scene)), partial(follow, bar), kind
-            )
+            steps = picture_steps(pipeline, picture, SettingsFile(settings=scene_settings(scene)))
+            results = follow(bar, kind, steps)
             write_photograph(out / f"{kind}.png", scene.image)
             write_results(out, kind, picture, results)
             rows += [(kind, found) for found in found_in(results)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
@@ -18,6 +19,7 @@ from napari_clearclip.gui.control.history import State
 from napari_clearclip.gui.control.jobs import Outcome, Source
 from napari_clearclip.gui.control.runner import Executor, default_pipeline
 from napari_clearclip.gui.control.worker import in_thread
+from napari_clearclip.gui.exporting.batches import Batches
 from napari_clearclip.gui.exporting.exporter import Exporter
 from napari_clearclip.gui.exporting.section import ExportSection
 from napari_clearclip.gui.images.channel_section import ChannelSection
@@ -125,6 +127,8 @@ class Panel(QWidget):
         asking = self.model, self.segment.question
         self.equipment = Equipment(*asking, self.controller, executor, preferences.offer_models)
         self.tutor = Tutor(self, self.controller, lambda: self.images.sources, executor, opened)
+        asked = (lambda: self.prompting.taught(), self._folder_of_images)
+        self.batches = Batches(self, self.controller, *asked, executor, opened)
         self._taken: set[str] = set()
         self._coverage: dict[Hashable, Mapping[str, float]] = {}
         self._scores: dict[Hashable, Mapping[str, Counts]] = {}
@@ -144,6 +148,7 @@ class Panel(QWidget):
             *shown,
             self.equipment,
             self.tutor,
+            self.batches,
             self.autosave,
             self.controller,
         )
@@ -214,7 +219,9 @@ class Panel(QWidget):
         self.segment.variant_chosen.connect(self._choose_variant)
         self.objects.changed.connect(self._change_part)
         self.exporter.said.connect(self.message.say)
-        for part in (self.sessions, self.autosave, self.rescue, self.exports_all):
+        self.exports.folder_wanted.connect(self.batches.open)
+        self.queue.batch_wanted.connect(self.batches.open)
+        for part in (self.sessions, self.autosave, self.rescue, self.exports_all, self.batches):
             part.said.connect(self.message.say)
         self.walk.said.connect(self._tell)
         self.prompts.selected.connect(self.census.select)
@@ -260,6 +267,13 @@ class Panel(QWidget):
     def _tell(self, text: str) -> None:
         """Say a sentence, or take the one away that is there."""
         self.message.say(text) if text else self.message.clear()
+
+    def _folder_of_images(self) -> Path | None:
+        """The folder that is open, else that of the image that is looked at."""
+        if self.walk.folder is not None:
+            return Path(self.walk.folder.queue.folder)
+        path = None if self.images.current is None else self.images.current.source.path
+        return Path(path).parent if path and Path(path).parent.is_dir() else None
 
     def _choose_variant(self, row: Any) -> None:
         if row is not None:

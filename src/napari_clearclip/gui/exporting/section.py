@@ -23,6 +23,7 @@ class ExportSection(Section):
 
     export = Signal(str)
     import_ = Signal(str)
+    folder_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__("Export and import")
@@ -40,6 +41,8 @@ class ExportSection(Section):
         self.import_button.setMenu(QMenu(self.import_button))
         for text, what in _SOURCES.items():
             self.import_button.menu().addAction(text, lambda what=what: self.import_.emit(what))
+        self.folder_button = QPushButton("Segment a folder…")
+        self.folder_button.setToolTip("Segment all images of a folder as this one is set, and write their masks")
         form_ = form_layout()
         row = QHBoxLayout()
         row.setSpacing(GAP)
@@ -50,11 +53,14 @@ class ExportSection(Section):
         self.body.addWidget(self.about)
         self.body.addWidget(self.leave_out)
         below = QHBoxLayout()
+        below.setSpacing(GAP)
         below.addWidget(self.import_button)
+        below.addWidget(self.folder_button)
         below.addStretch(1)
         self.body.addLayout(below)
         self.formats.currentIndexChanged.connect(self._describe)
         self.button.clicked.connect(lambda: self.export.emit(self.format))
+        self.folder_button.clicked.connect(self.folder_wanted)
         self._describe()
 
     @property

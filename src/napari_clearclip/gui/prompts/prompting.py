@@ -141,12 +141,18 @@ class Prompting:
                 opened += f" What {' and '.join(taught)} learned elsewhere counts here too; Forget takes it away."
             self._say(listing.report(refused, len(made.prompts)) or opened)
 
+    def taught(self) -> Settings:
+        """The settings, with what prompts have learned on the image that is looked at."""
+        settings = self._settings()
+        prompts = (
+            prompt.replace(learned=self._learned[prompt.id]) if prompt.id in self._learned else prompt
+            for prompt in settings.prompts
+        )
+        return settings.replace(prompts=tuple(prompts))
+
     def save(self, path: Path) -> None:
         """Write the prompts to a file; JSON has what they have learned on this image too."""
-        prompts = [
-            prompt.replace(learned=self._learned[prompt.id]) if prompt.id in self._learned else prompt
-            for prompt in self._settings().prompts
-        ]
+        prompts = self.taught().prompts
         try:
             write_prompts(path, prompts)
         except (OSError, ValueError) as error:
