@@ -28,6 +28,8 @@ _SMALL: dict[str, Any] = {
     "rate": 0.004,
     "decay": 0.05,
     "confidence": 0.95,
+    "filling": 0.6,
+    "left_out": 0.1,
     "scale": 50.0,
     "balance": 0.6,
     "distil": 1.0,
