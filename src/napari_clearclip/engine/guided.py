@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 # Bytes a pixel that the windows' statistics take, of the image and of each map.
-BYTES, BYTES_PER_MAP = 240, 80
+BYTES, BYTES_PER_MAP = 260, 144
 
 
 def reach(radius: int) -> int:

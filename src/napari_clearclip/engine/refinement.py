@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _WORK = 300 * 2**20
 _GUIDE = 64  # bytes a pixel that the image and what is derived from it take
 _LEVEL = 2  # bytes a pixel and map while the other maps are refined
+_GROUP = 8  # maps for which there is room in the guided filter, which looks at the image anew for each group
 _MAP = 12  # bytes a pixel and map: before, with a border, after
 
 _STEPS = 2**16 - 1  # between the lowest and the highest level
@@ -78,20 +79,23 @@ class Parts:
 
 def parts_of(shape: tuple[int, int], phrases: int, refining: Refining) -> Parts:
     """The parts in which maps of an image (H, W) are refined, as large as memory allows."""
-    halo, weights, map_ = 0, 0, _MAP
+    halo = weights = windows = 0
     if refining.pamr:
         halo += pamr.reach(refining.pamr, refining.dilations)
         weights = pamr.bytes_per_pixel(refining.dilations)
     if refining.guided:
         halo += guided.reach(refining.guided)
-        weights, map_ = max(weights, guided.BYTES), _MAP + guided.BYTES_PER_MAP
-    side = isqrt(_WORK // (weights + _GUIDE))
+        windows = guided.BYTES + min(phrases, _GROUP) * guided.BYTES_PER_MAP
+    side = isqrt(_WORK // (weights + windows + _GUIDE))
     most = max(side - 2 * halo, halo, 1)  # halos take at most eight ninths of the work
     rows, cols = (length if length <= most + 2 * halo else most for length in shape)
     rows = min(rows, max(_WORK // (2 * _LEVEL * phrases * shape[1]), 64))
     outer = min(rows + 2 * halo, shape[0]) * min(cols + 2 * halo, shape[1])
     room = _WORK // 4 if outer * weights <= _WORK else _WORK  # weights that do not fit are made again for each group
-    return Parts(shape, (rows, cols), halo, max(room // (map_ * outer), 1))
+    together = room // (_MAP * outer)
+    if refining.guided:
+        together = min(together, (_WORK // outer - _GUIDE - guided.BYTES) // guided.BYTES_PER_MAP)
+    return Parts(shape, (rows, cols), halo, max(together, 1))
 
 
 @dataclass(frozen=True, eq=False)
