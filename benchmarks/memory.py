@@ -1,4 +1,4 @@
-"""Peak memory and cost of large images: ``python -m benchmarks memory [--large SIDE] [--small SIDE]``.
+"""Peak memory and cost of large images: ``python -m benchmarks memory [--large SIDE] [--small SIDE] [--images N]``.
 
 Images are zarr arrays of drawn scenes, read at their own resolution, and `batch` writes their labels. Each case is a
 process of its own. Peaks are over the memory of the process once model and libraries are loaded.
@@ -11,7 +11,8 @@ process of its own. Peaks are over the memory of the process once model and libr
   below.
 - ``cost_growth``: CPU seconds a megapixel of the large image, over those of the small one with the same 5 prompts.
 - ``second_phrase_ratio``: CPU seconds of another process that is asked for another phrase too, over the first run's.
-- ``batch_slope_kb``: growth of resident memory an image, over images of 48 x 48 after the first hundred.
+- ``batch_slope_kb``: growth of resident memory an image, over images of 48 x 48 after the first hundred; ``batch_gb``:
+  resident memory after the first hundred, half and all of them.
 
 With other sides the names have these in them. The large case takes about half an hour of one core, and 3 GB of disk;
 the ViT-B-16 about a quarter of an hour.
@@ -33,7 +34,6 @@ import numpy as np
 COLORS, SHAPES = ("red", "blue", "green", "yellow"), ("circle", "square", "ring", "star", "cross")
 WORDS = tuple(f"{color} {shape}" for color, shape in product(COLORS, SHAPES))
 FEW, GB = 5, 1e9
-TINY = 400  # images of a batch
 
 
 def draw(path: Path, side: int) -> None:
@@ -53,7 +53,7 @@ def draw(path: Path, side: int) -> None:
         array[top : top + len(rows)] = rows
 
 
-def draw_many(folder: Path) -> None:
+def draw_many(folder: Path, count: int) -> None:
     """Small images."""
     import imageio.v3 as imageio
 
@@ -61,9 +61,9 @@ def draw_many(folder: Path) -> None:
 
     folder.mkdir()
     scene, random = make_scene("shapes", seed=0).image, np.random.default_rng(0)
-    for number in range(TINY):
+    for number in range(count):
         top, left = random.integers(0, len(scene) - 48, 2)
-        imageio.imwrite(folder / f"{number:04}.png", scene[top : top + 48, left : left + 48])
+        imageio.imwrite(folder / f"{number:05}.png", scene[top : top + 48, left : left + 48])
 
 
 def draw_weights(path: Path) -> None:
@@ -134,6 +134,7 @@ def measured(folder: str, what: str, first: int, last: int, storage: str, weight
     }
     if len(sizes) > 100:
         found["slope"] = float(np.polyfit(range(len(sizes) - 100), sizes[100:], 1)[0])
+        found |= {"start": sizes[99], "middle": sizes[len(sizes) // 2], "end": sizes[-1]}
     print(json.dumps(found))
 
 
@@ -147,10 +148,13 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks memory")
     parser.add_argument("--large", type=int, default=20_000, help="side of the large image, less for a short run")
     parser.add_argument("--small", type=int, default=4096, help="side of the small one")
+    parser.add_argument("--images", type=int, default=400, help="small images of a batch, more than 100")
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        draw_many(Path(folder) / "many")
-        print(f"batch_slope_kb: {case(folder, 'many', 0, FEW, 'float32')['slope'] / 1e3:.2f} kB", flush=True)
+        draw_many(Path(folder) / "many", asked.images)
+        many = case(folder, "many", 0, FEW, "float32")
+        print(f"batch_slope_kb: {many['slope'] / 1e3:.2f} kB")
+        print(f"batch_gb: {', '.join(f'{many[at] / GB:.3f}' for at in ('start', 'middle', 'end'))} GB", flush=True)
         for side in (asked.small, asked.large):
             draw(Path(folder) / f"{side}.zarr", side)
         weights = Path(folder) / "weights.safetensors"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -125,6 +128,37 @@ def test_a_stopped_batch_goes_on(batch, images, photo, monkeypatch):
     batch("--everything", "--format", "coco", "-o", "whole")
     assert contents("out") == contents("whole")
     assert [masks.image for masks in read(Path("out/clearclip_coco.json"))] == ["a.png", "b.png", "c.png"]
+
+
+# Ends its own process where the file that is written as number N is whole, but not in its place yet.
+KILLED = """
+import os, signal, sys
+from napari_clearclip.cli import app
+from napari_clearclip.io import files
+left = [int(sys.argv.pop(1))]
+def replace(*paths, original=os.replace):
+    left[0] -= 1
+    os.kill(os.getpid(), signal.SIGKILL) if not left[0] else original(*paths)
+files.os.replace = replace
+app()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
+@pytest.mark.parametrize("number", [3, 11])
+def test_a_killed_batch_goes_on(run, tiny, photo, number):
+    Path("in").mkdir()
+    for name in "abc":
+        shutil.copy(photo, f"in/{name}.png")
+    flags = ["batch", "in", *WORDS, "--model", str(tiny), "--everything", "--format", "coco", "-o"]
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(number), *flags, "out"], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(Path("out").glob("*.tif"))) < 9
+    run(*flags, "out")
+    run(*flags, "whole")
+    found = {path: content for path, content in contents("out").items() if path.suffix != ".part"}
+    assert found == contents("whole")
+    assert {line["name"]: line["status"] for line in lines()} == dict.fromkeys("abc", "done")
 
 
 def test_a_line_that_was_cut_off_costs_one_image(batch, images):
