@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def job_of(
 
 def masking_with(budget: int) -> Masking:
     cache = Cache(budget)
-    return Masking(cache, Measuring(cache), Stepping(cache))
+    return Masking(cache, Measuring(cache), Stepping(cache), Path())
 
 
 def masks_of(masking: Masking, job: Job) -> Masks:

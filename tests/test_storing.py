@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from napari_clearclip.storing import Store, Volume
+from napari_clearclip.storing import Store, Volume, blank
 
 SHAPE = (6, 4, 3)  # 72 numbers, 288 bytes as float32
 DATA = np.arange(72, dtype=np.float32).reshape(SHAPE)
@@ -133,3 +133,22 @@ def test_clearing(tmp_path: Path) -> None:
     store.clear()
     assert store.used == 0
     fill(store, "one")
+
+
+def test_labels_that_are_large_lie_in_a_file_that_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    small, large = blank((3, 4), 12, folder), blank((3, 5), 12, folder)
+    assert small.base is None
+    assert isinstance(large.base, np.memmap)
+    for labels in (small, large):
+        assert not labels.any()
+        labels[1] = 7
+        assert labels.sum() == 7 * labels.shape[1]
+    assert list(folder.iterdir()) == []
+
+
+def test_labels_are_held_in_memory_where_the_disk_refuses(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    labels = blank((3, 5), 12, tmp_path / "file")
+    assert labels.base is None
+    assert labels.shape == (3, 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from napari_clearclip.progress import Progress, counted
 from napari_clearclip.refining import Refinement
 from napari_clearclip.result import LabelArray, Scores
 from napari_clearclip.stepping import Stepping
+from napari_clearclip.storing import blank
 from napari_clearclip.tally import Tally
 from napari_clearclip.tidying import Masks, Tidying
 
@@ -38,10 +40,12 @@ class Masking:
         Computes band expressions.
     stepping : Stepping
         Knows what was made last.
+    folder : Path
+        Where labels lie that are larger than the cache.
     """
 
-    def __init__(self, cache: Cache, measuring: Measuring, stepping: Stepping) -> None:
-        self._cache = cache
+    def __init__(self, cache: Cache, measuring: Measuring, stepping: Stepping, folder: Path) -> None:
+        self._cache, self._folder = cache, folder
         self._measuring = measuring
         self._stepping = stepping
         self._tidying = Tidying(cache, stepping)
@@ -127,7 +131,8 @@ class Masking:
             return labels, tally
         thresholds = tuple(prompt.threshold for prompt in job.settings.worded)
         strips, state = self._strips(job, candidates)
-        steps = label_steps(candidates, job.frame, job.settings.deciding, thresholds, job.valid, strips)
+        labels = blank(job.frame.image, self._cache.budget, self._folder)
+        steps = label_steps(candidates, job.frame, job.settings.deciding, thresholds, job.valid, strips, labels)
         labels = yield from counted(steps, state)
         return labels, Tally.of(labels, labels.shape, len(thresholds))
 

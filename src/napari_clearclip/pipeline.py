@@ -83,7 +83,7 @@ class Pipeline:
         self._teaching = Teaching(self._cache, self._encoding)
         self._measuring = Measuring(self._cache)
         self._stepping = Stepping(self._cache)
-        self._masking = Masking(self._cache, self._measuring, self._stepping)
+        self._masking = Masking(self._cache, self._measuring, self._stepping, cache_folder(self.runtime))
         self._splitter = Splitter(self._cache)
 
     @property

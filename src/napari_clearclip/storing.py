@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,25 @@ log = logging.getLogger(__name__)
 Rows = npt.NDArray[np.floating[Any]]
 _LOCK, _ENDING = "lock", "features"
 _FOLDER = "features"  # of the cache
+
+
+def blank(shape: tuple[int, int], most: int, folder: Path) -> npt.NDArray[np.uint8]:
+    """An array (H, W) of 0, in memory up to `most` bytes, else in a file that goes with it.
+
+    So the system can take its memory back, and an image of any size has labels. The file has no name, or one that ends
+    with it; where the folder cannot be written to or the disk is full, memory is taken.
+    """
+    size = shape[0] * shape[1]
+    if size > most:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                if hasattr(os, "posix_fallocate"):  # a full disk is told now, and not by the end of the process
+                    os.posix_fallocate(file.fileno(), 0, size)
+                return np.asarray(np.memmap(file, np.uint8, "w+", shape=shape))
+        except OSError as error:
+            log.warning("labels are held in memory, since %s cannot be written to: %s", folder, error)
+    return np.zeros(shape, np.uint8)
 
 
 class Volume:

@@ -249,10 +249,14 @@ def label_steps(
     thresholds: Sequence[float],
     valid: Mask | None,
     strips: Strips | None = None,
+    labels: npt.NDArray[np.uint8] | None = None,
 ) -> Generator[None, None, npt.NDArray[np.uint8]]:
-    """The labels of `labelling.threshold`, with no assignment held as a whole; arguments as of `assign_steps`."""
+    """The labels of `labelling.threshold`, with no assignment held as a whole; arguments as of `assign_steps`.
+
+    They are written into `labels` (H, W), where such an array of 0 is given.
+    """
     strips = strips or partial(upsample, candidates, frame)
-    labels = np.zeros(frame.image, np.uint8)
+    labels = np.zeros(frame.image, np.uint8) if labels is None else labels
     dropped: frozenset[int] = frozenset()
     if deciding.area:
         counts = np.zeros(candidates.objects + 1, np.int64)
