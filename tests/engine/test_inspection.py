@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from napari_clearclip.engine.inspection import attended_at, attention_of, weight
 from napari_clearclip.settings import Attention
 
 State = dict[str, torch.Tensor]
+Letters = dict[str, list[list[torch.Tensor]]]
 
 
 def images_for(clip: Any, number: int = 1) -> torch.Tensor:
@@ -72,6 +74,96 @@ def test_a_patch_attends_as_a_loop_says(name: str, patch: tuple[int, int], clips
                 y, x = divmod(other - 1, cols)
                 logits[other] += math.exp(-((y - patch[0]) ** 2 + (x - patch[1]) ** 2) / (2 * 5**2))
             expected = [old + new for old, new in zip(expected, softmax(logits), strict=True)]
+        assert rest[head] == pytest.approx(expected[0], abs=1e-5)
+        torch.testing.assert_close(patches[head].flatten(), torch.tensor(expected[1:]), atol=1e-5, rtol=0)
+
+
+def dots(query: torch.Tensor, keys: list[torch.Tensor], factor: float = 1.0) -> list[float]:
+    return [factor * float(query @ key) / math.sqrt(len(query)) for key in keys]
+
+
+def added(parts: list[list[float]], factor: float = 1.0) -> list[float]:
+    return [factor * sum(values) for values in zip(*parts, strict=True)]
+
+
+def gem(letters: Letters, u: torch.Tensor, head: int, at: int) -> list[float]:
+    """(vv + kk + qq) / 3 of unit vectors that attended to their like once; sharper where u is long."""
+    scale, rows = float(sum(token.norm() for token in u) / len(u)), []
+    for letter in "vkq":
+        unit = [token / token.norm() for token in letters[letter][head]]
+        mixed = [sum(w * other for w, other in zip(softmax(dots(one, unit, scale)), unit, strict=True)) for one in unit]
+        mixed = [token / token.norm() for token in mixed]
+        rows.append(softmax(dots(mixed[at], mixed, scale)))
+    return added(rows, 1 / 3)
+
+
+def uu(letters: Letters, u: torch.Tensor, head: int, at: int, matrix: torch.Tensor | None = None) -> list[float]:
+    """u u^T of a head's channels, as long as the queries on the whole; or u R."""
+    queries = [token for tokens in letters["q"] for token in tokens]
+    shown = u if matrix is None else torch.stack([matrix.T @ token for token in u])
+    power = sum(float(token @ token) for token in queries) / sum(float(token @ token) for token in shown)
+    sides = [token.chunk(len(letters["q"]))[head] for token in shown]
+    return softmax(dots(sides[at], sides, power))
+
+
+def random(letters: Letters, u: torch.Tensor, head: int, at: int) -> list[float]:
+    """The mean of three random matrices, drawn one after the other."""
+    generator, width = torch.Generator().manual_seed(2), u.shape[1]
+    matrices = [torch.randn(width, width, generator=generator).double() for _ in range(3)]
+    return added([uu(letters, u, head, at, matrix) for matrix in matrices], 1 / 3)
+
+
+HARDER: dict[str, tuple[Attention, Callable[..., list[float]]]] = {
+    "gem": (variant("gem"), gem),
+    "clip_surgery": (
+        variant("clip_surgery"),
+        lambda letters, _, head, at: softmax(dots(letters["v"][head][at], letters["v"][head])),
+    ),
+    "uu": (variant("sclip_identity"), uu),
+    "random": (variant("sclip_random").replace(projections=3, seed=2), random),
+}
+
+
+@pytest.mark.parametrize("name", HARDER)
+def test_other_rows_attend_as_loops_say(name: str, clips: dict[str, Any]) -> None:
+    """Of each it is the last block's attention, in the main path; earlier blocks are open_clip's own."""
+    (clip, model, state), (row, loop) = clips["patch14"], HARDER[name]
+    trunk = encode(clip, images_for(clip), row.entry)
+    x = entering_blocks(model, trunk)[-1]
+    letters, u = heads_of(x, state, 7, 2), norm(x, state, "transformer.resblocks.7.ln_1")
+    for patch in ((0, 0), (2, 3)):
+        patches, rest = attention_of(clip, trunk, row, patch)
+        for head in range(2):
+            expected = torch.tensor(loop(letters, u, head, 1 + patch[0] * trunk.grid[1] + patch[1]))
+            assert rest[head] == pytest.approx(float(expected[0]), abs=1e-5)
+            torch.testing.assert_close(patches[head].flatten(), expected[1:], atol=1e-5, rtol=0)
+
+
+def entering_blocks(model: Any, trunk: Any) -> list[torch.Tensor]:
+    """One image's tokens (L, C) that enter each of the trunk's last blocks, float64."""
+    tokens, found = trunk.tokens, []
+    with torch.inference_mode():
+        for block in model.visual.transformer.resblocks[8 - trunk.blocks :]:
+            found.append(tokens[0].double())
+            tokens = block(tokens)
+    return found
+
+
+def test_resclip_mixes_in_the_attention_of_middle_blocks(clips: dict[str, Any]) -> None:
+    (clip, model, state), row = clips["patch14"], variant("resclip")
+    trunk = encode(clip, images_for(clip), row.entry)
+    at, (_, cols) = 1 + 2 * trunk.grid[1] + 1, trunk.grid
+    patches, rest = attention_of(clip, trunk, row, (2, 1))
+    entered = entering_blocks(model, trunk)  # of blocks 1 to 7, counted from 0
+    middle = [heads_of(entered[block - 1], state, block, 2) for block in (1, 2, 3, 4)]
+    last = heads_of(entered[-1], state, 7, 2)
+    for head in range(2):
+        crossed = added([softmax(dots(part["q"][head][at], part["k"][head])) for part in middle], 1 / 4)
+        logits = dots(last["k"][head][at], last["k"][head])
+        for other in range(1, len(logits)):
+            y, x = divmod(other - 1, cols)
+            logits[other] += math.exp(-((y - 2) ** 2 + (x - 1) ** 2) / (2 * 5**2))
+        expected = [2 * (0.6 * one + 0.4 * two) for one, two in zip(softmax(logits), crossed, strict=True)]
         assert rest[head] == pytest.approx(expected[0], abs=1e-5)
         torch.testing.assert_close(patches[head].flatten(), torch.tensor(expected[1:]), atol=1e-5, rtol=0)
 

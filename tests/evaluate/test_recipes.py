@@ -1,17 +1,19 @@
-"""Each protocol's windows, scale and decision at full resolution against a literal loop over one's formulas."""
+"""Each protocol's windows, scale and decision at full resolution against a literal loop around open_clip's own."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import open_clip
 import pytest
 import torch
+from open_clip.model import CLIP
 from torch.nn.functional import interpolate, pad
 
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.engine.attention import variant
-from napari_clearclip.engine.encoder import encode, project
 from napari_clearclip.evaluate.recipes import PROTOCOLS, Recipe
 from napari_clearclip.job import Picture
 from napari_clearclip.pipeline import Pipeline
@@ -25,17 +27,36 @@ RECIPES = {f"{protocol}-{data}": recipe for protocol, sets in PROTOCOLS.items() 
 DIFFERENT = {(r.short_side, r.window, r.stride, r.scale, r.threshold, r.area): name for name, r in RECIPES.items()}
 
 
-def literal(pipeline: Pipeline, settings: Settings, image: np.ndarray, recipe: Recipe) -> tuple[torch.Tensor, ...]:
+def dense(model: CLIP, images: torch.Tensor) -> torch.Tensor:
+    """Unit vectors (gh, gw, D) of an image's patches by open_clip's own blocks, positions as in the papers' code."""
+    visual: Any = model.visual
+    maps = visual.conv1(images)
+    rows, cols = maps.shape[2:]
+    table, side = visual.positional_embedding, visual.grid_size[0]
+    patches = table[1:].T.reshape(1, -1, side, side)
+    factor = (rows + 0.1) / side, (cols + 0.1) / side
+    if (rows, cols) != visual.grid_size:
+        patches = interpolate(patches, scale_factor=factor, mode="bicubic", recompute_scale_factor=False)
+    tokens = torch.cat([visual.class_embedding[None], maps[0].flatten(1).T]) + torch.cat(
+        [table[:1], patches[0].flatten(1).T]
+    )
+    tokens = visual.ln_post(visual.transformer(visual.ln_pre(tokens[None]))) @ visual.proj
+    return torch.nn.functional.normalize(tokens[0, 1:], dim=-1).reshape(rows, cols, -1)
+
+
+@torch.inference_mode()
+def literal(model: CLIP, image: np.ndarray, recipe: Recipe) -> tuple[torch.Tensor, ...]:
     """Maps (Q, H, W) of all phrases and classes (H, W), step by step as the published evaluations do it."""
-    job = drain(pipeline._prepare(Picture(image, RGB), settings, RGB, Edits()))
-    clip, texts = job.clip, drain(pipeline._vectors(job))
-    vectors = torch.stack([torch.as_tensor(texts[phrase]) for words in WORDS for phrase in words])
+    sentences = [f"a photo of a {phrase}." for words in WORDS for phrase in words]
+    vectors = model.encode_text(open_clip.get_tokenizer("ViT-B-32")(sentences), normalize=True)
+    patch = model.visual.conv1.weight.shape[-1]
     height, width = image.shape[:2]
     factor = min(recipe.short_side * 2048 / 448 / max(height, width), recipe.short_side / min(height, width))
     size = int(height * factor + 0.5), int(width * factor + 0.5)
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     pixels = interpolate(pixels, size=size, mode="bilinear", align_corners=False)
-    mean, std = (torch.tensor(values)[None, :, None, None] for values in (clip.mean, clip.std))
+    statistics = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+    mean, std = (torch.tensor(values)[None, :, None, None] for values in statistics)
     pixels = (pixels - mean) / std
     total, count = torch.zeros(len(vectors), *size), torch.zeros(*size)
     crop, stride = recipe.window, recipe.stride
@@ -44,11 +65,10 @@ def literal(pipeline: Pipeline, settings: Settings, image: np.ndarray, recipe: R
             y2, x2 = min(row * stride + crop, size[0]), min(col * stride + crop, size[1])
             y1, x1 = max(y2 - crop, 0), max(x2 - crop, 0)
             part = pixels[:, :, y1:y2, x1:x2]
-            down, across = -(y2 - y1) % clip.patch, -(x2 - x1) % clip.patch
+            down, across = -(y2 - y1) % patch, -(x2 - x1) % patch
             top, left = down // 2, across // 2
             padded = pad(part, (left, across - left, top, down - top))
-            features = project(clip, encode(clip, padded), settings.attention).vectors[0]
-            logits = torch.einsum("hwd,qd->qhw", features, vectors)[None]
+            logits = torch.einsum("hwd,qd->qhw", dense(model, padded), vectors)[None]
             logits = interpolate(logits, size=padded.shape[2:], mode="bilinear", align_corners=False)[0]
             total[:, y1:y2, x1:x2] += logits[:, top : top + y2 - y1, left : left + x2 - x1]
             count[y1:y2, x1:x2] += 1
@@ -72,7 +92,9 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 
 @pytest.mark.parametrize("shape", [(61, 83), (90, 47)], ids=["wide", "high"])
 @pytest.mark.parametrize("name", sorted(DIFFERENT.values()))
-def test_a_recipe_is_the_literal_loop(name: str, shape: tuple[int, int], pipeline: Pipeline, tiny: Path) -> None:
+def test_a_recipe_is_the_literal_loop(
+    name: str, shape: tuple[int, int], pipeline: Pipeline, tiny: Path, clips: dict[str, Any]
+) -> None:
     """At a seventh of the published sizes, for a model whose patches are as much smaller."""
     recipe = RECIPES[name]
     small = Recipe(
@@ -87,10 +109,10 @@ def test_a_recipe_is_the_literal_loop(name: str, shape: tuple[int, int], pipelin
         Prompt(id=words[0], phrase=words[0], synonyms=words[1:], threshold=recipe.threshold, kind=kind)
         for words, kind in zip(WORDS, (background, *["object"] * 3), strict=True)
     )
-    settings = Settings(model=Model(name="", pretrained=str(tiny)), attention=variant("sclip"), prompts=prompts)
+    settings = Settings(model=Model(name="", pretrained=str(tiny)), attention=variant("vanilla"), prompts=prompts)
     settings = small.on(settings, exact=True)
     settings = settings.replace(comparing=Comparing(templates="single", cell=1))
-    maps, winner, classes = literal(pipeline, settings, image, small)
+    maps, winner, classes = literal(clips["patch8"][1], image, small)
     job = drain(pipeline._prepare(Picture(image, RGB), settings, RGB, Edits()))
     cosines = drain(pipeline._cosines(job, drain(pipeline._vectors(job))))
     stacked = torch.stack([cosines[phrase] for words in WORDS for phrase in words])
