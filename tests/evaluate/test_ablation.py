@@ -102,7 +102,7 @@ def test_tables_hold_every_way(study: Ablation) -> None:
     assert len(written) == 1 + len(PARTS)
     assert all(len(row) == len(written[0]) for row in written)
     assert dict(zip(*written[:2], strict=True))["low"] == "0.15"
-    assert "2 + 2 images for each of 2 seeds" in text(study)
+    assert "2 + 2 images for each of 2 seeds of the scenes (the model is one training)" in text(study)
     assert "| 2 | 0.250 (0.200 to 0.300) |" in text(study)
     assert Ablation.model_validate_json(study.model_dump_json()) == study
 

@@ -209,11 +209,12 @@ def _block_lines(ablation: Ablation, quantity: str) -> Iterator[str]:
 def text(ablation: Ablation) -> str:
     """The study as Markdown."""
     images = " + ".join(map(str, ablation.images))
+    seeds = "1 seed" if ablation.seeds == 1 else f"{ablation.seeds} seeds of the scenes (the model is one training)"
     return "\n".join(
         [
             "# What the last block keeps",
             "",
-            f"{', '.join(ablation.datasets)}: {images} images for each of {ablation.seeds} seeds, model "
+            f"{', '.join(ablation.datasets)}: {images} images for each of {seeds}, model "
             f"{ablation.model}; mIoU in per cent, intervals by bootstrap over the images of all seeds.",
             "",
             "## Attention, residual connection (RC) and feed-forward network (FFN)",
