@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from napari_clearclip.edits import View
-from napari_clearclip.inspection import attention_map, block_curves, compare_variants
-from napari_clearclip.inspection.plots import plot_attention, plot_curves, plot_variants
+from napari_clearclip.inspection import attention_map, block_curves, compare_variants, last_block_norms
+from napari_clearclip.inspection.plots import plot_attention, plot_curves, plot_last_block, plot_variants
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Settings
 
@@ -32,6 +32,20 @@ def test_curves_of_two_towers_are_beside_each_other(settings: Settings, pipeline
     np.testing.assert_array_equal(maximum.lines[0].get_ydata(), curves.maximum["x_res"])
     strongest = int(np.abs(curves.channels[-1]).argmax())
     np.testing.assert_array_equal(channels.lines[0].get_ydata(), curves.channels[:, strongest])
+
+
+def test_norms_and_angles_stand_beside_each_other(settings: Settings, pipeline: Pipeline) -> None:
+    found = last_block_norms(IMAGE, settings, ("qk", "clearclip"), RGB, pipeline)
+    figure = plot_last_block(found)
+    frobenius, lengths, angles = figure.axes
+    heights = [patch.get_height() for patch in lengths.patches]
+    assert heights == [
+        *(block.residual[1] for block in found.values()),
+        *(block.attended[1] for block in found.values()),
+    ]
+    assert [patch.get_height() for patch in angles.patches] == [block.angle for block in found.values()]
+    assert [tick.get_text() for tick in frobenius.get_xticklabels()] == ["Query-key only", "ClearCLIP"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["X_res", "X_attn"]
 
 
 def test_each_point_has_a_row_and_each_variant_a_column(settings: Settings, pipeline: Pipeline) -> None:

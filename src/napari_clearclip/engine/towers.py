@@ -79,15 +79,21 @@ def plain_tower(name: str, weights: Path | None = None, pretrained: bool = False
     Raises
     ------
     ValueError
-        If timm has no such model, or it cannot be taken apart.
+        If timm has no such model, it cannot be taken apart, or its weights cannot be read or downloaded.
     """
     import timm
 
     if not timm.is_model(name):
         raise ValueError(f"timm has no model {name!r}; see timm.list_models('vit_*')")
-    visual: Any = timm.create_model(
-        name, pretrained=pretrained and weights is None, checkpoint_path=weights, num_classes=0
-    )
+    if weights is not None and not weights.is_file():
+        raise ValueError(f"the weights {weights} of {name} do not exist; check the path")
+    try:
+        visual: Any = timm.create_model(
+            name, pretrained=pretrained and weights is None, checkpoint_path=weights, num_classes=0
+        )
+    except (OSError, RuntimeError) as error:  # not reached, or of another model
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"the weights of {name} cannot be had ({reason}); give a local file of them") from error
     tower = tower_of(visual.eval().requires_grad_(False))
     config = visual.pretrained_cfg
     mean, std = ((float(r), float(g), float(b)) for r, g, b in (config["mean"], config["std"]))

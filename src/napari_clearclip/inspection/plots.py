@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.engine.attention import VARIANTS, variant_name
-from napari_clearclip.inspection.curves import Curves
+from napari_clearclip.inspection.curves import Curves, LastBlock
 from napari_clearclip.inspection.maps import Comparison
 from napari_clearclip.inspection.points import AttentionMap
 
@@ -56,10 +56,28 @@ def plot_curves(towers: Mapping[str, Curves]) -> Figure:
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("Block")
         axes.tick_params(labelsize=8)
-    right.legend(fontsize=6)
+    right.legend(fontsize=6, framealpha=0.5)
     figure.legend(handles=left.lines, loc="outside lower center", ncols=3, fontsize=7)
     left.set_ylim(bottom=0)
     middle.set_yscale("symlog")
+    return figure
+
+
+def plot_last_block(found: Mapping[str, LastBlock]) -> Figure:
+    """Norms of what the last block adds up and the angle of its network, by kind of attention (ClearCLIP, Fig. 2)."""
+    figure = new_figure(9, 3.4)
+    axes = figure.subplots(1, 3)
+    places, blocks = np.arange(len(found)), list(found.values())
+    for one, (at, title) in zip(axes, ((0, "Frobenius norm"), (1, "Mean length of a token")), strict=False):
+        for shift, name, part in ((-0.2, "X_res", "residual"), (0.2, "X_attn", "attended")):
+            one.bar(places + shift, [getattr(block, part)[at] for block in blocks], 0.38, label=name)
+        one.set_title(title, fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=7)
+    axes[2].bar(places, [block.angle for block in blocks], 0.6, color="C2")
+    axes[2].set_title("Angle of the FFN, degrees", fontsize=9)
+    for one in axes:
+        one.set_xticks(places, [_title(name) for name in found], rotation=40, ha="right", fontsize=7)
+        one.tick_params(axis="y", labelsize=8)
     return figure
 
 

@@ -15,7 +15,7 @@ from napari_clearclip.gui.images.sources import KEY, is_source
 from napari_clearclip.gui.inspect.figures import FigureWindow
 from napari_clearclip.gui.inspect.shelf import is_inspection
 from napari_clearclip.gui.panel import Panel
-from napari_clearclip.inspection import attention_map, decompose, words_at
+from napari_clearclip.inspection import attention_map, decompose, last_block_norms, words_at
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings, Tiling
 
@@ -211,6 +211,56 @@ def test_variants_and_blocks_have_figures(opened: Opened) -> None:
     assert [len(line.get_xdata()) for line in curves] == [3, 3, 3]
     for window in windows:
         window.close()
+
+
+def test_another_tower_is_drawn_beside_the_blocks(opened: Opened, tmp_path: Path) -> None:
+    import timm
+    from safetensors.torch import save_file
+
+    save_file(timm.create_model("vit_tiny_patch16_224", num_classes=0).state_dict(), tmp_path / "tiny.safetensors")
+    opened.section.other.setText(f"vit_tiny_patch16_224 = {tmp_path / 'tiny.safetensors'}")
+    opened.section.blocks_button.click()
+    opened.bench.drain()
+    (window,) = opened.section.findChildren(FigureWindow)
+    lines = window.canvas.figure.axes[0].lines
+    assert [len(line.get_xdata()) for line in lines] == [3] * 3 + [12] * 3
+    assert lines[3].get_label() == "vit_tiny_patch16_224, X_res"
+    window.close()
+    for text, said in (("vit_of_mine", "Timm has no model"), ("vit_tiny_patch16_224 = none.pth", "do not exist")):
+        opened.section.other.setText(text)
+        opened.section.blocks_button.click()
+        opened.bench.drain()
+        assert said.lower() in opened.panel.message.label.text().lower()
+
+
+def test_the_last_block_has_a_figure(opened: Opened, settings: Settings) -> None:
+    opened.section.last_block_button.click()
+    opened.bench.drain()
+    (window,) = opened.section.findChildren(FigureWindow)
+    frobenius, _, angles = window.canvas.figure.axes
+    source = opened.panel.images.source
+    assert source is not None
+    expected = last_block_norms(IMAGE, settings, view=source.view)
+    heights = [patch.get_height() for patch in frobenius.patches]
+    np.testing.assert_allclose(heights[:6], [block.residual[0] for block in expected.values()], rtol=1e-5)
+    np.testing.assert_allclose(heights[6:], [block.attended[0] for block in expected.values()], rtol=1e-5)
+    found = [patch.get_height() for patch in angles.patches]
+    np.testing.assert_allclose(found, [block.angle for block in expected.values()], rtol=1e-4)
+    window.close()
+
+
+def test_variants_that_the_model_cannot_compute_are_grey(opened: Opened, settings: Settings, deep: Path) -> None:
+    choice = opened.section.variants
+
+    def greyed() -> set[str]:
+        items = [(choice.itemText(at), choice.model().item(at)) for at in range(choice.count())]
+        return {text for text, item in items if not item.isEnabled()}
+
+    assert greyed() == {"GEM", "CLIP Surgery", "ResCLIP, cross-layer attention", "SC-CLIP-style"}
+    at = choice.findText("SC-CLIP-style")
+    assert choice.itemData(at, 3) == "It reads the last 8 blocks, and the model has 3."  # the tool tip
+    opened.panel.controller.update(settings.replace(model=Model(name="", pretrained=str(deep))))
+    assert not greyed()
 
 
 def test_without_matplotlib_it_is_said_what_to_install(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:

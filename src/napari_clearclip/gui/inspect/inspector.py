@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -11,6 +12,7 @@ from psygnal import Signal
 from napari_clearclip.engine.attention import VARIANTS, variant, variant_name
 from napari_clearclip.engine.sizes import sizes_of
 from napari_clearclip.gui.control.controller import Controller
+from napari_clearclip.gui.control.history import State
 from napari_clearclip.gui.control.jobs import Source
 from napari_clearclip.gui.images.gallery import Images
 from napari_clearclip.gui.inspect.figures import FigureWindow
@@ -18,9 +20,9 @@ from napari_clearclip.gui.inspect.pointer import Pointer
 from napari_clearclip.gui.inspect.section import InspectSection
 from napari_clearclip.gui.inspect.shelf import Shelf
 from napari_clearclip.gui.prompts import listing
-from napari_clearclip.inspection.curves import curves_steps
+from napari_clearclip.inspection.curves import KINDS, curves_steps, norms_steps
 from napari_clearclip.inspection.maps import USUAL, Comparison, Decomposition, compare_steps, decompose_steps
-from napari_clearclip.inspection.plots import plot_curves, plot_variants
+from napari_clearclip.inspection.plots import plot_curves, plot_last_block, plot_variants
 from napari_clearclip.inspection.points import AttentionMap, Place, attention_steps, words_steps
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Settings
@@ -80,6 +82,9 @@ class Inspector:
         section.parts_wanted.connect(self.show_parts)
         section.variants_wanted.connect(self.show_variants)
         section.blocks_wanted.connect(self.show_blocks)
+        section.last_block_wanted.connect(self.show_last_block)
+        section.show_sizes(sizes_of(controller.settings.model))
+        controller.changed.connect(self._on_changed)
         section.cancelled.connect(self.cancel)
         section.clear_wanted.connect(self.clear)
         viewer.layers.events.removed.connect(self._on_layers)
@@ -91,6 +96,7 @@ class Inspector:
             self._closed = True
             self.cancel()
             self.pointer.close()
+            self._controller.changed.disconnect(self._on_changed)
             self._viewer.layers.events.removed.disconnect(self._on_layers)
             self._viewer.layers.events.inserted.disconnect(self._on_layers)
 
@@ -230,16 +236,28 @@ class Inspector:
         self._show_figure("Variants side by side", lambda: plot_variants(shown, comparison, prompts))
 
     def show_blocks(self) -> None:
-        """Show curves over the blocks of the model."""
-        settings = self._controller.settings
+        """Show curves over the blocks of the model, and of another tower beside it if one is named."""
+        settings, other = self._controller.settings, self._section.other.text().strip()
         self.ask(
-            lambda pipeline, source: curves_steps(
-                pipeline, partial(source.read, source.view.plane), settings, source.view
-            ),
-            lambda _, curves: self._show_figure(
-                "Blocks of the model", lambda: plot_curves({str(settings.model): curves})
-            ),
+            lambda pipeline, source: _curves(pipeline, source, settings, other),
+            lambda _, curves: self._show_figure("Blocks of the model", lambda: plot_curves(curves)),
         )
+
+    def show_last_block(self) -> None:
+        """Show how large the parts of the last block are, by variant."""
+        settings = self._controller.settings
+        sizes = sizes_of(settings.model)
+        names = [name for name in KINDS if sizes is None or not sizes.lacking(VARIANTS[name].row)]
+        self.ask(
+            lambda pipeline, source: norms_steps(
+                pipeline, partial(source.read, source.view.plane), settings, names, source.view
+            ),
+            lambda _, found: self._show_figure("Last block", lambda: plot_last_block(found)),
+        )
+
+    def _on_changed(self, _: Any, old: State, new: State) -> None:
+        if old.settings.model != new.settings.model:
+            self._section.show_sizes(sizes_of(new.settings.model))
 
     def _show_figure(self, title: str, make: Callable[[], Figure]) -> None:
         try:
@@ -285,6 +303,20 @@ class Inspector:
 def _title(row: Attention) -> str:
     name = variant_name(row)
     return VARIANTS[name].title if name in VARIANTS else "your own variant"
+
+
+def _curves(pipeline: Pipeline, source: Source, settings: Settings, other: str) -> Generator[Progress, None, Any]:
+    """Curves by tower: the model's, and those of another, ``NAME`` or ``NAME = FILE``, on the same windows."""
+    read = partial(source.read, source.view.plane)
+    found = {str(settings.model): (yield from curves_steps(pipeline, read, settings, source.view))}
+    if other:
+        from napari_clearclip.engine.towers import plain_tower
+
+        name, _, file = (part.strip() for part in other.partition("="))
+        yield Progress(f"Loading {name}")
+        tower = plain_tower(name, Path(file).expanduser() if file else None, pretrained=True)
+        found[name] = yield from curves_steps(pipeline, read, settings, source.view, tower)
+    return found
 
 
 def _at_point(

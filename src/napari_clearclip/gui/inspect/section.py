@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QGridLayout,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
@@ -19,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_clearclip.engine.attention import VARIANTS, variant_name
+from napari_clearclip.engine.sizes import Sizes
 from napari_clearclip.gui.forms import Choice
 from napari_clearclip.gui.sections import GAP, Fold, form_layout, hint, show_on
 from napari_clearclip.inspection.points import Likeness
@@ -41,6 +44,7 @@ class InspectSection(QWidget):
     parts_wanted = Signal()
     variants_wanted = Signal()
     blocks_wanted = Signal()
+    last_block_wanted = Signal()
     cancelled = Signal()
     clear_wanted = Signal()
 
@@ -113,20 +117,45 @@ class InspectSection(QWidget):
         self.body.addWidget(self.more)
 
     def _add_maps(self) -> None:
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
-        self.parts_button, self.variants_button, self.blocks_button = (
-            QPushButton(text) for text in ("Parts", "Variants", "Blocks")
+        grid = QGridLayout()
+        grid.setSpacing(GAP)
+        self.parts_button, self.variants_button, self.blocks_button, self.last_block_button = (
+            QPushButton(text) for text in ("Parts", "Variants", "Blocks", "Last block")
         )
-        for button, signal, tip in (
+        choices = (
             (self.parts_button, self.parts_wanted, "What residual and attention of the last block find of the prompt"),
             (self.variants_button, self.variants_wanted, "What variants find side by side, and where they disagree"),
             (self.blocks_button, self.blocks_wanted, "Entropy, maximum and channel means of every block"),
-        ):
+            (
+                self.last_block_button,
+                self.last_block_wanted,
+                "How large residual and attention are in the last block by variant, and the angle of its network",
+            ),
+        )
+        for place, (button, signal, tip) in enumerate(choices):
             button.setToolTip(tip)
             button.clicked.connect(lambda _, signal=signal: signal.emit())
-            row.addWidget(button, 1)
-        self.body.addLayout(row)
+            grid.addWidget(button, *divmod(place, 2))
+        self.body.addLayout(grid)
+        self.other = QLineEdit()
+        self.other.setPlaceholderText("beside Blocks: a model of timm's")
+        self.other.setToolTip(
+            "Another vision transformer whose blocks are drawn beside the model's: a name of timm's, such as "
+            "vit_base_patch16_224.dino, whose weights are downloaded once, or NAME = FILE with weights that are here. "
+            "Empty: none."
+        )
+        self.other.setAccessibleName("Model of timm's that is drawn beside the blocks")
+        self.body.addWidget(self.other)
+
+    def show_sizes(self, sizes: Sizes | None) -> None:
+        """Grey out variants that a model cannot compute, and say why."""
+        model: Any = self.variants.model()
+        for at in range(self.variants.count()):
+            row = self.variants.itemData(at)
+            if isinstance(row, Attention):
+                lacking = "" if sizes is None else sizes.lacking(row)
+                model.item(at).setEnabled(not lacking)
+                self.variants.setItemData(at, lacking, Qt.ItemDataRole.ToolTipRole)
 
     def _add_footer(self) -> None:
         self.bar, self.stage, self.running = QProgressBar(), hint(), QWidget()
