@@ -201,6 +201,19 @@ def test_the_table_stands_beside_what_is_published() -> None:
     assert worst(FOUND, 3, 0, (2,)) == ["b", "a"]
 
 
+def test_seeds_of_random_projections_have_a_mean_and_what_is_published_of_it() -> None:
+    found = [[measured("a", f"random-1-{seed}", right) for seed, right in enumerate((8, 5, 2))]]
+    found[0].append(measured("a", "random-4-0", 5))
+    figures = with_published(figures_of(found, ["sky", "road", ""], (2,), 20), "sclip", "stuff")
+    assert [item.published for item in figures] == [20.6, 20.6, 20.6, 20.9]
+    report = Report(
+        dataset="stuff", protocol="sclip", names="official", model="demo", exact=False, images=1, methods=figures
+    )
+    values = [8 / 12, 5 / 15, 2 / 18]
+    assert f"random-1: mean of 3 seeds {100 * sum(values) / 3:.1f} (from 11.1 to 66.7)." in markdown(report)
+    assert "random-4: mean" not in markdown(report)
+
+
 def test_a_threshold_of_a_method_is_that_of_every_prompt(pipeline: Pipeline) -> None:
     case = source_of("scenes-shapes", None, Settings(), Recipe(), limit=1).samples[0].load()
     strict = Method("strict", Attention(), threshold=0.99).on(case.settings)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from napari_clearclip.evaluate.bootstrap import bootstrap_interval
 from napari_clearclip.evaluate.evaluation import Measured
 from napari_clearclip.evaluate.metrics import Counts, iou_of, mean_of
-from napari_clearclip.evaluate.published import SOURCES, published
+from napari_clearclip.evaluate.published import SOURCES, drawn_as, published
 from napari_clearclip.settings import Value
 
 Row = list[str]
@@ -153,9 +153,22 @@ def markdown(report: Report) -> str:
         "",
         *as_table([head, *rows]),
     ]
+    for name, values in _trials(report).items():
+        low, high = percent(min(values)), percent(max(values))
+        lines += ["", f"{name}: mean of {len(values)} seeds {percent(float(np.mean(values)))} (from {low} to {high})."]
     if any(item.published is not None for item in report.methods):
         lines += ["", f"Published: {SOURCES[report.protocol]}, with CLIP ViT-B/16 of OpenAI; not run here."]
     return "\n".join(lines) + "\n"
+
+
+def _trials(report: Report) -> dict[str, list[float]]:
+    """The mIoU of random projections by their number, where there are several seeds."""
+    found: dict[str, list[float]] = {}
+    for item in report.methods:
+        name = drawn_as(item.method)
+        if name is not None and item.miou is not None:
+            found.setdefault(name, []).append(item.miou)
+    return {name: values for name, values in found.items() if len(values) > 1}
 
 
 def class_rows(report: Report) -> Iterator[Row]:
