@@ -15,6 +15,8 @@ from napari_clearclip.engine.projections import register_projection
 from napari_clearclip.steps import drain
 from napari_clearclip.training.projection import Course, Lesson, Window, learn_steps
 
+from ..engine.test_towers import TOWERS, Analysed, shaken
+
 STEPS = 12
 
 
@@ -77,3 +79,24 @@ def test_without_classes_there_is_nothing_to_learn(clips: dict[str, Any]) -> Non
     blank = [Window(window.trunk, np.full_like(window.classes, -1)) for window in lesson.windows]
     with pytest.raises(ValueError, match="no patch of these images has a class to learn from"):
         drain(learn_steps(clip, Lesson(blank, lesson.vectors, lesson.owners, 20.0), 1, 0))
+
+
+@pytest.mark.parametrize("kind", ["siglip", "eva02"])
+def test_other_towers_learn_too(kind: str) -> None:
+    torch.manual_seed(0)
+    clip: Any = Analysed(shaken(TOWERS[kind]()))
+    clip.width = clip.tower.width
+    course = drain(learn_steps(clip, lesson_for(clip), 4, 0))
+    assert course.matrix.shape == (48, 48)
+    assert course.after < course.before
+
+
+def test_a_tower_without_residual_connection_is_refused() -> None:
+    clip: Any = Analysed(shaken(TOWERS["resnet"]()))
+    clip.width = clip.tower.width
+    trunk = encode(clip, torch.randn(1, 3, 64, 64))
+    lesson = Lesson(
+        [Window(trunk, np.array([0, 1, 0, 1]))], np.eye(2, clip.width, dtype=np.float32), np.arange(2), 20.0
+    )
+    with pytest.raises(ValueError, match="keeps residual connection or feed-forward network"):
+        drain(learn_steps(clip, lesson, 1, 0))

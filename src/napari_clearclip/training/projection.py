@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from napari_clearclip.engine.attention import as_long, attend
+from napari_clearclip.engine.encoder import tower_for
 from napari_clearclip.engine.tower import join_heads
 from napari_clearclip.settings import Attention
 
@@ -79,7 +80,7 @@ def learn_steps(clip: Clip, lesson: Lesson, steps: int, seed: int) -> Generator[
     Raises
     ------
     ValueError
-        If no patch has a class.
+        If no patch has a class, or the model's last block has no residual connection.
 
     References
     ----------
@@ -89,7 +90,7 @@ def learn_steps(clip: Clip, lesson: Lesson, steps: int, seed: int) -> Generator[
     if not windows:
         raise ValueError("no patch of these images has a class to learn from; take others")
     generator = torch.Generator().manual_seed(seed)
-    width = clip.tower.channels
+    width = tower_for(clip, windows[0].trunk, _ROW).channels
     matrix = torch.randn(width, width, generator=generator).to(clip.device).requires_grad_()
     optimizer = torch.optim.Adam([matrix], lr=_RATE)
     before = _mean_loss(clip, windows, lesson, matrix)
@@ -122,7 +123,7 @@ def _loss(clip: Clip, window: Window, lesson: Lesson, matrix: torch.Tensor) -> t
 
 def _vectors(clip: Clip, trunk: Trunk, matrix: torch.Tensor) -> torch.Tensor:
     """The patches' vectors (N, D) with SCLIP's last block and this projection, so that gradients reach the matrix."""
-    tower, last = clip.tower.at(trunk.grid), clip.depth - 1
+    tower, last = tower_for(clip, trunk, _ROW), clip.depth - 1
     tokens = trunk.tokens.to(clip.device, torch.float32, copy=True)  # (1, L, C)
     normed = tower.norm(last, tokens)
     parts = tower.project(last, normed, "qv")
