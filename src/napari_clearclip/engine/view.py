@@ -94,13 +94,13 @@ def valid_part(image: Any, view: View, rows: slice, cols: slice) -> Mask:
     return _read(image, view, rows, cols)[1]
 
 
-def _limits(channels: Channels, valid: Mask) -> tuple[tuple[float, float], ...]:
+def _limits(image: Any, view: View) -> tuple[tuple[float, float], ...]:
     """Contrast limits of each channel: the range of the type where it is small, else percentiles of valid pixels."""
-    if channels[0].dtype == np.bool_:
-        return ((0.0, 1.0),) * len(channels)
-    if channels[0].dtype == np.uint8:
-        return ((0.0, 255.0),) * len(channels)
-    limits = []
+    full = {"bool": (0.0, 1.0), "uint8": (0.0, 255.0)}.get(np.dtype(image.dtype).name)
+    if full is not None:
+        return (full,) * len(view.channels)  # no pixel is looked at
+    every, limits = slice(None, None, sampling_step(plane_shape(image, view))), []
+    channels, valid = _read(image, view, every, every)
     for channel in channels:
         values = channel[valid].astype(np.float64)
         low, high = np.percentile(values, (0.1, 99.9)) if values.size else (0.0, 1.0)
@@ -127,7 +127,7 @@ def resolve_view(image: Any, view: View) -> View:
     """
     if np.dtype(image.dtype).kind not in "buif":
         raise TypeError(f"an image of type {image.dtype} cannot be shown; convert it to integers or floats")
-    height, width = plane_shape(image, view)
+    plane_shape(image, view)
     count, *_ = layout(image, view)
     for index in (*view.channels, *(() if view.alpha is None else (view.alpha,))):
         if index >= count:
@@ -135,8 +135,7 @@ def resolve_view(image: Any, view: View) -> View:
     usable = [index for index in range(count) if index != view.alpha]
     view = view.replace(channels=view.channels or tuple(usable[:3]))
     if view.limits is None:
-        every = slice(None, None, sampling_step((height, width)))
-        view = view.replace(limits=_limits(*_read(image, view, every, every)))
+        view = view.replace(limits=_limits(image, view))
     if view.limits is not None and len(view.limits) != len(view.channels):
         raise ValueError(f"{len(view.limits)} contrast limits for {len(view.channels)} channels; give one pair each")
     if isinstance(view.gamma, tuple) and len(view.gamma) != len(view.channels):
