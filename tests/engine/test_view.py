@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -216,6 +217,12 @@ def test_nodata_is_where_all_chosen_channels_have_the_value() -> None:
     assert valid.tolist() == [[True, True], [False, False]]
     _, valid = shown(image, View(channel_axis=-1, nodata=0, channels=(0, 1)))
     assert valid.tolist() == [[True, False], [False, False]]
+
+
+@pytest.mark.parametrize(("dtype", "limits"), [("u1", (0.0, 255.0)), ("?", (0.0, 1.0))])
+def test_limits_of_a_small_type_need_no_pixel(dtype: str, limits: tuple[float, float]) -> None:
+    unread = SimpleNamespace(shape=(4000, 5000, 3), dtype=np.dtype(dtype))
+    assert resolve_view(unread, View(channel_axis=2)).limits == (limits,) * 3
 
 
 def test_pixels_without_data_do_not_count_for_the_limits() -> None:
