@@ -48,7 +48,10 @@ def test_a_folder_is_evaluated(root: Path, tmp_path: Path, capsys: pytest.Captur
     assert len((out / "record.jsonl").read_text().splitlines()) == 8
     assert (out / "table.md").read_text() in said.out + "\n"
     with Image.open(out / "worst.png") as page:
-        assert page.size == (6 * 96 + 5 * 8, 2 * 96 + 8)  # an image, its truth and four methods; how sure they are
+        assert page.size == (
+            6 * 96 + 5 * 8,
+            22 + 8 + 2 * 96 + 8,
+        )  # names, an image, its truth and four methods; how sure
     with Image.open(out / "methods.png") as plot:
         assert len(plot.convert("RGB").getcolors(100000) or ()) > 10
     with Image.open(out / "classes.png") as plot:

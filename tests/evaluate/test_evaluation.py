@@ -13,7 +13,7 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion
 from napari_clearclip.engine import encoder
 from napari_clearclip.evaluate.cases import Case
 from napari_clearclip.evaluate.evaluation import Measured, Record, evaluate_steps, predictions, segmented_by
-from napari_clearclip.evaluate.figure import confidence_row, page_of, palette, row_of
+from napari_clearclip.evaluate.figure import confidence_row, head_of, page_of, palette, row_of
 from napari_clearclip.evaluate.methods import Method, method_of, methods_of
 from napari_clearclip.evaluate.metrics import boundary_f, confusion_matrix, iou, iou_of, mean_iou, overlaps_of
 from napari_clearclip.evaluate.recipes import Recipe
@@ -234,6 +234,15 @@ def test_a_figure_shows_image_truth_and_methods() -> None:
     assert (row[:, 11] == 100).all()  # nothing was found
     assert (row[:, 22:25] == 100).all()
     assert page_of([row, row[:, :5]]).shape == (2 + 8 + 2, 25, 3)
+
+
+def test_names_stand_above_their_pictures_and_are_shortened_to_fit() -> None:
+    head = head_of(["a", "a name that is much longer than its picture", ""], 60)
+    assert head.shape == (22, 3 * 60 + 2 * 8, 3)
+    dark = (head < 128).any(axis=(0, 2))
+    assert dark[:60].any()
+    assert 30 < dark[68:128].nonzero()[0].max() < 60
+    assert not dark[128:].any()
 
 
 def test_confidence_goes_from_violet_to_yellow_and_stands_below_its_method() -> None:

@@ -15,7 +15,7 @@ from napari_clearclip.cli.console import UsageError, follow, meter, show, tell
 from napari_clearclip.cli.request import find_model
 from napari_clearclip.cli.segment import runtime_for
 from napari_clearclip.evaluate.evaluation import RECORD, Measured, Record, Sample, evaluate_steps, segmented_by
-from napari_clearclip.evaluate.figure import confidence_row, page_of, row_of
+from napari_clearclip.evaluate.figure import confidence_row, head_of, page_of, row_of
 from napari_clearclip.evaluate.methods import Method, methods_of
 from napari_clearclip.evaluate.plots import draw_report
 from napari_clearclip.evaluate.recipes import RECOMMENDED, recipe_of
@@ -109,7 +109,7 @@ def run_evaluation(
     if wishes.figure:
         chosen = [sample for name in bad[: wishes.figure] for sample in samples if sample.name == name]
         write_photograph(folder / "worst.png", _figure(pipeline, chosen, methods, wishes.confidence, wanted))
-        written.append(f"worst.png (image, truth, {', '.join(method.name for method in methods)})")
+        written.append("worst.png")
     show(f"Written to {folder.resolve()}: {', '.join(written)}")
     return 0
 
@@ -171,9 +171,10 @@ def _figure(
     pipeline: Pipeline, samples: Sequence[Sample], methods: Sequence[Method], confidence: str | None, wanted: int | None
 ) -> npt.NDArray[np.uint8]:
     """Images, truth and what methods make of them, an image a row; below each how sure they are, if that is asked."""
-    rows = []
+    rows, names = [], ["image", "truth", *(method.name for method in methods)]
     for sample in samples:
         case = sample.load()
+        rows.append(head_of(names, case.truth.shape[1]))
         found = [segmented_by(pipeline, case, method) for method in methods]
         rows.append(row_of(case, [case.classified(item) for item in found]))
         if confidence is not None:

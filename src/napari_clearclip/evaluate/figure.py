@@ -13,6 +13,7 @@ from napari_clearclip.evaluate.metrics import Labels
 
 _GAP = 8  # white pixels between two pictures
 _GOLDEN = 0.618033988749895  # neighbouring classes get hues far from each other
+_HEAD = 22  # pixels
 _SHARE = 0.65  # of the class's colour over the image's grey
 # Viridis at even steps from 0 to 1.
 _RAMP = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)], np.float32) / 255
@@ -93,6 +94,19 @@ def _side_by_side(pictures: Sequence[npt.NDArray[np.floating]]) -> npt.NDArray[n
     gap = np.ones((len(pictures[0]), _GAP, 3), np.float32)
     parts = [part for picture in pictures for part in (gap, picture)][1:]
     return (np.concatenate(parts, axis=1) * 255 + 0.5).astype(np.uint8)
+
+
+def head_of(names: Sequence[str], width: int) -> npt.NDArray[np.uint8]:
+    """Names above pictures that are `width` pixels wide, as `row_of` puts them, (22, W', 3) uint8 black on white."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    head = Image.new("RGB", (len(names) * (width + _GAP) - _GAP, _HEAD), "white")
+    draw, font = ImageDraw.Draw(head), ImageFont.load_default(14)
+    for place, name in enumerate(names):
+        while len(name) > 1 and draw.textlength(name, font) > width:
+            name = f"{name.rstrip('…')[:-1]}…"
+        draw.text((place * (width + _GAP), 2), name, "black", font)
+    return np.asarray(head)
 
 
 def page_of(rows: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
