@@ -236,6 +236,15 @@ def test_a_figure_shows_image_truth_and_methods() -> None:
     assert page_of([row, row[:, :5]]).shape == (2 + 8 + 2, 25, 3)
 
 
+def test_an_ignored_label_is_black_though_it_is_the_number_of_nothing() -> None:
+    image, truth = np.full((1, 2, 3), 100, np.uint8), np.array([[0, 1]])
+    case = Case(image, Settings(), truth, np.array([1, 0]), 2, ignore=1)
+    row = row_of(case, [truth])
+    assert not row[0, 11].any()
+    assert (row[0, 21] == 100).all()  # what a method gives to nothing
+    assert not confidence_row(case, None, [])[0, 11].any()
+
+
 def test_names_stand_above_their_pictures_and_are_shortened_to_fit() -> None:
     head = head_of(["a", "a name that is much longer than its picture", ""], 60)
     assert head.shape == (22, 3 * 60 + 2 * 8, 3)

@@ -45,8 +45,8 @@ def row_of(case: Case, found: Sequence[Labels]) -> npt.NDArray[np.uint8]:
     grey = shown.mean(axis=2, keepdims=True)
     colours = palette(case.classes)
     pictures = [shown]
-    for labels in (case.truth, *found):
-        known = labels < case.classes
+    compared = _compared(case)
+    for labels, known in ((case.truth, compared), *((labels, np.ones_like(compared)) for labels in found)):
         picture = _SHARE * colours[np.where(known, labels, 0)] + (1 - _SHARE) * grey
         picture = np.where((labels == case.found[0])[..., None], grey, picture)
         pictures.append(np.where(known[..., None], picture, 0))
@@ -75,11 +75,18 @@ def confidence_row(case: Case, wanted: int | None, maps: Sequence[npt.NDArray[np
     MaskCLIP, Fig. 1.
     """
     shown = _shown(case)
-    there = case.truth < case.classes if wanted is None else case.truth == wanted
+    compared = _compared(case)
+    there = compared if wanted is None else compared & (case.truth == wanted)
     truth = np.broadcast_to(there[..., None].astype(np.float32), shown.shape)
     levels = np.linspace(0, 1, len(_RAMP))
     ramps = [np.stack([np.interp(map_, levels, channel) for channel in _RAMP.T], axis=-1) for map_ in maps]
     return _side_by_side([shown, truth, *ramps])
+
+
+def _compared(case: Case) -> npt.NDArray[np.bool_]:
+    """Which pixels (H, W) have a truth; a label that is ignored may be the number of a class, too."""
+    compared = case.truth < case.classes
+    return compared if case.ignore is None else compared & (case.truth != case.ignore)
 
 
 def _shown(case: Case) -> npt.NDArray[np.float32]:
