@@ -46,7 +46,7 @@ def row_of(case: Case, found: Sequence[Labels]) -> npt.NDArray[np.uint8]:
     colours = palette(case.classes)
     pictures = [shown]
     compared = _compared(case)
-    for labels, known in ((case.truth, compared), *((labels, np.ones_like(compared)) for labels in found)):
+    for labels, known in ((case.truth, compared), *((labels, labels < case.classes) for labels in found)):
         picture = _SHARE * colours[np.where(known, labels, 0)] + (1 - _SHARE) * grey
         picture = np.where((labels == case.found[0])[..., None], grey, picture)
         pictures.append(np.where(known[..., None], picture, 0))
