@@ -250,6 +250,7 @@ ONE = "names: {0: a}\nannotated: [{file_name: a.png, size: [4, 4], objects: fals
     [
         (BOMB + "names: *i", "", "has aliases"),
         (ONE, "-1 0 0 1 1 1 0", "class -1 does not exist"),
+        (ONE, "0", "has a class and no points"),
         (ONE, "0 nan nan 1 1 1 0", "has points outside the image"),
         (ONE, "0 1e308 1e308 1 1 1 0", "has points outside the image"),
         ("names: [a]\nannotated: [{file_name: a, size: [1e400, 4]}]", "", "data.yaml|yolo"),

@@ -133,6 +133,8 @@ def _read_image(folder: Path, names: list[str], about: dict[str, Any]) -> Masks:
             target = each[_class(index)]
         except (ValueError, IndexError) as error:
             raise ValueError(f"line {number} of {path} is not a class and pairs of x and y: {error}") from error
+        if not len(points):  # which some OpenCV crash on
+            raise ValueError(f"line {number} of {path} has a class and no points")
         if not np.all((points >= 0) & (points <= 1)):
             raise ValueError(f"line {number} of {path} has points outside the image")
         corners = (points * (width, height)).astype(np.int32)[None]  # as Ultralytics does
