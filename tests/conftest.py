@@ -200,15 +200,18 @@ class Hub:
                 if hub.hangs == self.command:
                     hub.go.wait(60)
                 body = hub.files.get(self.path)
-                status = 404 if body is None else hub.refuses if self.command == "GET" and hub.refuses else 200
+                wanted = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-")
+                found = 206 if wanted != "0" else 200
+                status = 404 if body is None else hub.refuses if self.command == "GET" and hub.refuses else found
                 self.send_response(status)
                 if body is None:
                     self.send_header("X-Error-Code", "EntryNotFound")
                 self.send_header("ETag", f'"{hash(body):x}"')
                 self.send_header("X-Repo-Commit", "0" * 40)
-                self.send_header("Content-Length", str(len(body or b"") if status == 200 else 0))
+                rest = body[int(wanted) :] if body is not None and status == found else None
+                self.send_header("Content-Length", str(len(rest or b"")))
                 self.end_headers()
-                return body if status == 200 else None
+                return rest
 
             def do_HEAD(self) -> None:
                 self.answer()

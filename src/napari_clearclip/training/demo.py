@@ -229,7 +229,7 @@ class Progress:
             model, optimizer_of(model, recipe), {name: value.clone() for name, value in model.state_dict().items()}
         )
         if checkpoint.exists():
-            state = torch.load(checkpoint)
+            state = torch.load(checkpoint, weights_only=True)
             model.load_state_dict(state["model"])
             progress.optimizer.load_state_dict(state["optimizer"])
             progress.mean, progress.step, progress.seconds = state["mean"], state["step"], state["seconds"]
