@@ -3,7 +3,8 @@
 One window after another goes through the whole tower, the last block is run as trained and once more in its modified
 form with its attention written out; each phrase is put into every template and read in the full context; all prompts'
 maps are upsampled to pixels, added up, divided and put through the softmax at once. Of the package it takes the weights
-only, as open_clip's own model, so that it is also a second opinion on every score.
+only, as open_clip's own model, so that it is also a second opinion on every score. It computes where the model is and
+as precise as that; maps are float32.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def embed(model: Any, phrases: Sequence[str]) -> torch.Tensor:
     vectors = []
     for phrase in phrases:
         tokens = open_clip.tokenize([template(phrase) for template in open_clip.OPENAI_IMAGENET_TEMPLATES])
-        found = functional.normalize(model.encode_text(tokens), dim=-1)  # (80, D)
+        found = functional.normalize(model.encode_text(tokens.to(model.logit_scale.device)).float(), dim=-1)  # (80, D)
         vectors.append(functional.normalize(found.mean(dim=0), dim=-1))
     return torch.stack(vectors)
 
@@ -71,17 +72,19 @@ def score(
     """
     pixels = torch.from_numpy(image).permute(2, 0, 1).float() / 255
     pixels = (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    pixels, texts = pixels.to(model.visual.proj), texts.to(model.visual.proj.device)
     height, width = image.shape[:2]
-    total, count = torch.zeros(len(texts), height, width), torch.zeros(height, width)
+    total = torch.zeros(len(texts), height, width, device=texts.device)
+    count = torch.zeros(height, width, device=texts.device)
     for top in starts(height, window, stride):
         for left in starts(width, window, stride):
             part = np.s_[..., top : top + window, left : left + window]
-            vectors = read(model.visual, pixels[part][None], terms, whole)  # (h, w, D)
+            vectors = read(model.visual, pixels[part][None], terms, whole).float()  # (h, w, D)
             maps = (vectors @ texts.T).permute(2, 0, 1)  # (Q, h, w)
             total[part] += functional.interpolate(maps[None], size=(window, window), mode="bilinear")[0]
             count[part] += 1
     maps = functional.interpolate((total / count)[None], size=(height, width), mode="bilinear")[0]
-    return np.asarray(torch.softmax(scale * maps, dim=0).numpy())
+    return np.asarray(torch.softmax(scale * maps, dim=0).cpu().numpy())
 
 
 def segment(scores: FloatArray, threshold: float) -> npt.NDArray[np.int64]:

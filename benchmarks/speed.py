@@ -119,11 +119,13 @@ class Turns:
     texts: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, weights: Path, cache: Path, window: int = 448, stride: int = 224) -> Turns:
-        """Both ways with the weights of a file; the product keeps texts in a folder."""
+    def of(
+        cls, weights: Path, cache: Path, window: int = 448, stride: int = 224, device: str = "cpu", half: bool = False
+    ) -> Turns:
+        """Both ways with the weights of a file, `half` as precise on a GPU; the product keeps texts in a folder."""
         from napari_clearclip.engine.model import load
 
-        model = Model(name="", pretrained=str(weights))
+        model = Model(name="", pretrained=str(weights), precision="float16" if half else "float32")
         settings = Settings(
             model=model,
             prompts=tuple(Prompt(id=word, phrase=word, threshold=LEAST) for word in WORDS),
@@ -131,8 +133,8 @@ class Turns:
             comparing=Comparing(templates="imagenet", cell=1),
             deciding=Deciding(competitors="all"),
         )
-        pipeline = Pipeline(Runtime(device="cpu", cache_folder=str(cache)))
-        return cls(pipeline, load(model), settings)
+        pipeline = Pipeline(Runtime(device=device, cache_folder=str(cache)))
+        return cls(pipeline, load(model, device), settings)
 
     def run(self, image: Image, more: str = "", row: str = "clearclip") -> Segmentation:
         """The product's answer, perhaps with one prompt more or another variant."""

@@ -626,6 +626,28 @@ def test_memory_is_given_back_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> 
     assert freed == ["cuda"]
 
 
+def test_memory_is_given_back_by_an_apple_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    freed = []
+    pretend(monkeypatch, mps=True)
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: freed.append("mps"))
+    device_module.free_memory()
+    assert freed == ["mps"]
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")),
+    ],
+)
+def test_what_is_sent_arrives(device: str) -> None:
+    there = device_module.sent(torch.arange(6.0), device, torch.float16)
+    assert there.device.type == device
+    assert there.dtype == torch.float16
+    assert there.tolist() == list(range(6))
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # Other towers with CLIP's own text
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 def resolve_device(name: str = "auto") -> tuple[str, str]:
@@ -54,6 +58,13 @@ def resolve_device(name: str = "auto") -> tuple[str, str]:
     return "cpu", f"The CPU is used: {why}."
 
 
+def sent(tensor: torch.Tensor, device: str, dtype: torch.dtype) -> torch.Tensor:
+    """A tensor on a device; to a CUDA GPU through pinned memory, so that this thread goes on while it is copied."""
+    if device.startswith("cuda") and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True).to(dtype)
+    return tensor.to(device, dtype)
+
+
 @cache
 def usual_threads() -> int:
     """How many CPU cores torch takes by itself."""
@@ -82,3 +93,5 @@ def free_memory() -> None:
 
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()

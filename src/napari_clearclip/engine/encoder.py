@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from napari_clearclip.engine.attention import PAIRS, attend, neighbourhood_bias, sides_of, unmet
 from napari_clearclip.engine.calibration import CLASS_SHARE, Calibration, calibrate
-from napari_clearclip.engine.device import free_memory
+from napari_clearclip.engine.device import free_memory, sent
 from napari_clearclip.engine.student import Student
 from napari_clearclip.engine.tower import Heads, Tower, join_heads
 from napari_clearclip.settings.reading import CROSSED
@@ -128,7 +128,7 @@ def encode_steps(
 ) -> Generator[None, None, Trunk]:
     """As `encode`, yielding after each block so that the caller can stop in between."""
     grid = (images.shape[2] // clip.patch, images.shape[3] // clip.patch)
-    images = images.to(clip.device, clip.dtype)
+    images = sent(images, clip.device, clip.dtype)
     if isinstance(clip.model.visual, Student):
         return Trunk(clip.model.visual.tokens(images), grid, blocks)
     tokens = clip.tower.enter(images, positions)
@@ -139,7 +139,7 @@ def encode_steps(
 @torch.inference_mode()
 def advance_steps(clip: Clip, trunk: Trunk, blocks: int) -> Generator[None, None, Trunk]:
     """A trunk that ended early, gone on with until `blocks` blocks are left; yields after each block."""
-    tokens = trunk.tokens.to(clip.device, clip.dtype)
+    tokens = sent(trunk.tokens, clip.device, clip.dtype)
     tower = clip.tower.at(trunk.grid)
     for index in range(clip.depth - trunk.blocks, clip.depth - blocks):
         tokens = tower.block(index, tokens)
@@ -260,7 +260,7 @@ def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False) -> Fea
     ----------
     ClearCLIP, Eqs. (4) to (6) and Table 1.
     """
-    tokens = trunk.tokens.to(clip.device, clip.dtype)
+    tokens = sent(trunk.tokens, clip.device, clip.dtype)
     if isinstance(clip.model.visual, Student):
         joint = torch.as_tensor(clip.model.visual.last(tokens)).float()
         return _features(joint[:, 1:], joint[:, 0], trunk.grid, row.debias)
