@@ -28,6 +28,7 @@ OTHERS: dict[tuple[type[Value], str], Any] = {
     (Attention, "unit"): True,
     (Attention, "iterations"): 1,
     (Attention, "cross"): 0.4,
+    (Attention, "calibrated"): True,
     (Attention, "debias"): 0.3,
     (Attention, "projections"): 4,
     (Attention, "seed"): 7,
@@ -62,7 +63,8 @@ OTHERS: dict[tuple[type[Value], str], Any] = {
     (Cleaning, "largest"): 3,
     (Cleaning, "hole"): 40.0,
 }
-FIELDS = [(part, name) for part in PARTS for name in part.model_fields]
+HIDDEN = {(Attention, "projection")}  # the name of a file, which no form shows
+FIELDS = [(part, name) for part in PARTS for name in part.model_fields if (part, name) not in HIDDEN]
 
 
 def ids(field: tuple[type[Value], str]) -> str:

@@ -756,7 +756,9 @@ def test_a_long_run_waits_for_an_answer_and_takes_the_disk_chosen_by_then(
 ) -> None:
     controller.run()
     bench.step(4)
-    assert [notice.text for notice in asked] == ["3 windows take 1.0 GB."]
+    assert [(notice.what, notice.disk, notice.most) for notice in asked] == [
+        ("3 windows are to be read", 10**9, controller.runtime.store_bytes)
+    ]
     assert not pipeline.disks
     assert heard.progress[-1].stage == "Waiting for your answer"
     controller.runtime = controller.runtime.replace(store_bytes=7)
