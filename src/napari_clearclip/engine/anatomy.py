@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from napari_clearclip.engine.attention import attend
+from napari_clearclip.engine.device import sent
 from napari_clearclip.engine.encoder import Trunk, bias_for, sides_at, tower_for
 from napari_clearclip.engine.inspection import entering
 from napari_clearclip.engine.tower import Tower, join_heads
@@ -116,7 +117,7 @@ def last_block(clip: Clip, trunk: Trunk, row: Attention) -> tuple[torch.Tensor, 
     tower = tower_for(clip, trunk, row)
     if row.calibrated:
         raise ValueError("a calibrated variant changes what enters the last block; choose another to take it apart")
-    entered, earlier = entering(tower, trunk.tokens.to(clip.device, clip.dtype), row)
+    entered, earlier = entering(tower, sent(trunk.tokens, clip.device, clip.dtype), row)
     tokens, last = entered[-1], tower.depth - 1
     heads = attend(sides_at(tower, last, tokens, row), row, bias_for(tower, trunk.grid, row, tokens), earlier)
     return tokens, tower.scale(last, tower.output(last, join_heads(heads)))

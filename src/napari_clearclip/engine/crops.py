@@ -53,7 +53,7 @@ def crop_steps(
             pixels = cut(image, view, frame, frame.boxes[start : start + _BATCH], antialias).permute(0, 3, 1, 2)
             pixels = functional.interpolate(pixels, size=size, mode="bicubic", antialias=True)  # (B, 3, h, w)
             images = prepare(clip, pixels.clamp(0, 1).permute(0, 2, 3, 1))
-            vectors.append(embed_images(clip, images.to(clip.device, clip.dtype)).float().cpu())
+            vectors.append(embed_images(clip, images).float().cpu())
             yield
         found.append(torch.cat(vectors).reshape(frame.across, frame.across, -1))
     return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_clearclip.engine.calibration import calibrate
+from napari_clearclip.engine.device import sent
 from napari_clearclip.engine.encoder import Trunk, among_patches, bias_for, sides_at, tower_for
 from napari_clearclip.engine.tower import Heads, Tower
 from napari_clearclip.settings.reading import CROSSED
@@ -54,7 +55,7 @@ def attention_of(clip: Clip, trunk: Trunk, row: Attention, patch: tuple[int, int
     tower = tower_for(clip, trunk, row)
     if not all(0 <= at < size for at, size in zip(patch, trunk.grid, strict=True)):
         raise ValueError(f"patch is {patch}, but the window has {trunk.grid[0]} rows and {trunk.grid[1]} columns")
-    attended = attended_at(tower, trunk.tokens.to(clip.device, clip.dtype), trunk.grid, row)
+    attended = attended_at(tower, sent(trunk.tokens, clip.device, clip.dtype), trunk.grid, row)
     skipped = attended.sides["v"][0][0].shape[2] - trunk.grid[0] * trunk.grid[1]  # tokens before the patches
     weights = weights_of(attended, row, skipped + patch[0] * trunk.grid[1] + patch[1])[0].float().cpu()  # (M, L)
     return weights[:, skipped:].reshape(-1, *trunk.grid), weights[:, :skipped].sum(dim=1)

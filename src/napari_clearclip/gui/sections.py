@@ -103,6 +103,16 @@ def form_layout() -> QFormLayout:
     return form
 
 
+def button_row(*buttons: QPushButton) -> QHBoxLayout:
+    """Buttons at the right end of a window, none of which Enter presses."""
+    row = QHBoxLayout()
+    row.addStretch(1)
+    for button in buttons:
+        button.setAutoDefault(False)
+        row.addWidget(button)
+    return row
+
+
 def show_on(bar: QProgressBar, progress: Progress) -> None:
     """Let a bar show how far work is; it stands empty where that is not known.
 

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QDialog, QFileDialog, QHBoxLayout, QProgre
 from superqt import QElidingLabel
 
 from napari_clearclip.gui.forms import Choice
-from napari_clearclip.gui.sections import GAP, Message, form_layout, hint, show_on
+from napari_clearclip.gui.sections import GAP, Message, button_row, form_layout, hint, show_on
 from napari_clearclip.io.formats import FORMATS, LOSSES
 from napari_clearclip.io.masks import TRAITS
 from napari_clearclip.progress import Progress
@@ -90,15 +90,10 @@ class BatchDialog(QDialog):
         return column
 
     def _make_buttons(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.addStretch(1)
-        for button in (self.close_button, self.cancel_button, self.start_button):
-            button.setAutoDefault(False)
-            row.addWidget(button)
         self.start_button.clicked.connect(self._start)
         self.cancel_button.clicked.connect(self.cancelled)
         self.close_button.clicked.connect(self.reject)
-        return row
+        return button_row(self.close_button, self.cancel_button, self.start_button)
 
     def show_subject(self, phrases: Sequence[str], folder: Path | None) -> None:
         """Show what is looked for; offer a folder where none was chosen yet."""

@@ -11,7 +11,7 @@ from superqt import QElidingLabel
 
 from napari_clearclip.gui.amounts import progress_text
 from napari_clearclip.gui.forms import Choice, Integer
-from napari_clearclip.gui.sections import GAP, Message, form_layout, hint, show_on
+from napari_clearclip.gui.sections import GAP, Message, button_row, form_layout, hint, show_on
 from napari_clearclip.progress import Progress
 
 ABOUT = (
@@ -75,15 +75,10 @@ class TrainingDialog(QDialog):
         return column
 
     def _make_buttons(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.addStretch(1)
-        for button in (self.close_button, self.cancel_button, self.start_button):
-            button.setAutoDefault(False)
-            row.addWidget(button)
         self.start_button.clicked.connect(self._start)
         self.cancel_button.clicked.connect(self.cancelled)
         self.close_button.clicked.connect(self.reject)
-        return row
+        return button_row(self.close_button, self.cancel_button, self.start_button)
 
     def show_subject(self, images: int, phrases: Sequence[str], others: Sequence[str]) -> None:
         """Show how many images the viewer has, what is looked for, and what competes."""
