@@ -420,7 +420,8 @@ def test_indices_alone_need_no_model(settings: Settings, runtime: Runtime, calls
     assert found.index is not None
     bright = np.clip((b3 - found.index.low) / (found.index.high - found.index.low), 0, 1)
     expected = np.where(water >= 0.5, 1, 0)
-    expected = np.where((bright >= found.threshold) & (bright > np.where(expected, water, -1)), 2, expected)
+    farther = (1 - bright) / (1 - found.threshold) < np.where(expected, (1 - water) / 0.5, np.inf)
+    expected = np.where((bright >= found.threshold) & farther, 2, expected)
     assert (result.labels == expected).mean() > 0.999  # scores that are the same in 16 bits
     assert result.scores.values.shape == (2, 40, 60)
     np.testing.assert_allclose(result.scores.of("water"), np.nan_to_num(water), atol=1e-4)

@@ -149,15 +149,15 @@ class Masking:
         """Exclusive labels: the words settle among themselves, then each index takes what it wins."""
         from napari_clearclip.engine.labelling import hold, take
 
-        labels, held = np.broadcast_to(np.uint8(0), job.frame.image), None
+        labels, score = np.broadcast_to(np.uint8(0), job.frame.image), None
         if job.settings.worded:
             assignment, labels, _ = yield from self._worded(job, candidates)
-            held = assignment.score
+            score = assignment.score
         places = [place for place, prompt in enumerate(job.settings.objects) if prompt.index is None]
-        labels, held = hold(labels, held, places)
+        labels, doubt = hold(labels, score, places, [prompt.threshold for prompt in job.settings.worded])
         for place, prompt, index in _indices(job):
             levels = yield from self._measuring.levels(job, index)
-            take(labels, held, levels, place, prompt.threshold, job.valid)
+            take(labels, doubt, levels, place, prompt.threshold, job.valid)
         return labels
 
     def _overlaps(self, job: Job, candidates: Candidates) -> Generator[Progress, None, LabelArray]:

@@ -1,16 +1,19 @@
 """Who wins each pixel to labels, by thresholds; and what band expressions take of them.
 
-A band expression (index) is no opinion but a measurement, and competes by its score. Where masks exclude each other,
-the phrases settle among themselves first, as if they were alone. An index then takes each pixel where its score reaches
-its own threshold and is above the score of the prompt that holds the pixel; a pixel that no prompt holds, since none
-reached its threshold or a distractor won, it takes in any case. Of several indices the highest score wins, of equals
-the first. So an index never changes which phrase is preferred to which, and distractors, a lead and a least area
-concern phrases only.
+A band expression (index) is no opinion but a measurement, and its scores are shares of its own range, which are neither
+those of a phrase nor those of another index. What prompts have in common is that their threshold is where a pixel just
+belongs to them, and that no score is above 1. So they compete by how much doubt their score leaves: 1 at the own
+threshold, 0 at a score of 1, ``(1 - score) / (1 - threshold)`` between. Where masks exclude each other, the phrases
+settle among themselves first, as if they were alone. An index then takes each pixel where its score reaches its own
+threshold and leaves less doubt than that of the prompt that holds the pixel; a pixel that no prompt holds, since none
+reached its threshold or a distractor won, it takes in any case. Of several indices the least doubt wins, of equals the
+first. So an index never changes which phrase is preferred to which, and distractors, a lead and a least area concern
+phrases only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,9 +52,7 @@ def threshold(
     """
     table = np.array([np.inf, *thresholds], np.float32)
     labels = assignment.winner.copy()
-    step = max(_CACHED // labels.shape[1], 1)
-    for top in range(0, len(labels), step):
-        rows = slice(top, top + step)
+    for rows in _strips(labels.shape):
         keep = assignment.score[rows] >= table.take(assignment.winner[rows])
         if lead > 0:
             keep &= assignment.margin[rows] >= np.float32(lead)
@@ -88,9 +89,7 @@ def move_threshold(
     """
     value, target, known = np.uint8(prompt + 1), labels[box], None if valid is None else valid[box]
     winner, score, margin = assignment.winner[box], assignment.score[box], assignment.margin[box]
-    step = max(_CACHED // winner.shape[1], 1)
-    for top in range(0, len(winner), step):
-        rows = slice(top, top + step)
+    for rows in _strips(winner.shape):
         if least >= before:  # a raised threshold only takes away
             keep = score[rows] >= np.float32(least)
             keep |= target[rows] != value
@@ -107,7 +106,10 @@ def move_threshold(
 
 
 def hold(
-    labels: npt.NDArray[np.uint8], score: npt.NDArray[np.float32] | None, places: Sequence[int]
+    labels: npt.NDArray[np.uint8],
+    score: npt.NDArray[np.float32] | None,
+    places: Sequence[int],
+    thresholds: Sequence[float],
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """What the phrases hold before indices take their part.
 
@@ -119,24 +121,29 @@ def hold(
         The winners' scores; None where there is no phrase.
     places : sequence of int
         The place of each phrase among all object prompts.
+    thresholds : sequence of float
+        The threshold of each phrase.
 
     Returns
     -------
     (H, W) uint8 array
         Labels that count all object prompts.
     (H, W) float32 array
-        The score of the prompt that holds the pixel; -1 where none does.
+        The doubt that is left about the prompt that holds the pixel, in [0, 1]; infinite where none does.
     """
     table = np.array([0, *(place + 1 for place in places)], np.uint8)
-    held = np.full(labels.shape, -1, np.float32)
+    limits = np.array([0, *thresholds], np.float32)
+    doubt = np.full(labels.shape, np.inf, np.float32)
     if score is not None:
-        np.copyto(held, score, where=labels > 0)
-    return table.take(labels), held
+        for rows in _strips(labels.shape):
+            left = _doubt(score[rows], limits.take(labels[rows]))
+            np.copyto(doubt[rows], left, where=labels[rows] > 0)
+    return table.take(labels), doubt
 
 
 def take(
     labels: npt.NDArray[np.uint8],
-    held: npt.NDArray[np.float32],
+    doubt: npt.NDArray[np.float32],
     levels: Levels,
     place: int,
     least: float,
@@ -146,7 +153,7 @@ def take(
 
     Parameters
     ----------
-    labels, held : (H, W) arrays
+    labels, doubt : (H, W) arrays
         As from `hold`, or after other indices.
     levels : (H, W) uint16 array
         Its scores, as from `napari_clearclip.engine.bands.measure_steps`.
@@ -157,15 +164,25 @@ def take(
     valid : (H, W) bool array or None
         Pixels without data stay as they are.
     """
-    step = max(_CACHED // labels.shape[1], 1)
-    for top in range(0, len(labels), step):
-        rows = slice(top, top + step)
-        scores = scores_of(levels[rows])
-        wins = (levels[rows] >= level_of(least)) & (scores > held[rows])
+    for rows in _strips(labels.shape):
+        left = _doubt(scores_of(levels[rows]), np.float32(least))
+        wins = (levels[rows] >= level_of(least)) & (left < doubt[rows])
         if valid is not None:
             wins &= valid[rows]
         labels[rows][wins] = place + 1
-        np.copyto(held[rows], scores, where=wins)
+        np.copyto(doubt[rows], left, where=wins)
+
+
+def _strips(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows of an image (H, W), so many at a time that they stay in a processor's cache."""
+    step = max(_CACHED // shape[1], 1)
+    return (slice(top, top + step) for top in range(0, shape[0], step))
+
+
+def _doubt(score: npt.NDArray[np.float32], least: npt.NDArray[np.float32] | np.float32) -> npt.NDArray[np.float32]:
+    """The doubt that scores leave, (1 - score) / (1 - least): it never rises with the score or falls with `least`."""
+    room = np.maximum(1 - least, np.finfo(np.float32).tiny)
+    return np.asarray((1 - score) / room, np.float32)
 
 
 def pack(levels: Levels, least: float, valid: Mask | None) -> npt.NDArray[np.uint8]:
