@@ -90,7 +90,7 @@ def compare(kind: str, student: Path, seeds: Iterable[int]) -> dict[str, float]:
         "heldout_iou": lambda sums: float(iou(sums[1])[held]),
     }
     for name, statistic in statistics.items():
-        _print(f"student_{kind}_{name}", confusions, statistic, UNITS.get(name, "%"))
+        report(f"student_{kind}_{name}", confusions, statistic, UNITS.get(name, "%"))
     print(f"student_{kind}_speed: {slow / quick:.2f} ratio", flush=True)
     return {name: 100 * statistic(confusions.sum(axis=0)) for name, statistic in statistics.items()}
 
@@ -140,7 +140,7 @@ def _miou(confusion: Any) -> float:
     return mean_iou(confusion, exclude=(0,))
 
 
-def _print(name: str, confusions: np.ndarray, statistic: Any, unit: str) -> None:
+def report(name: str, confusions: np.ndarray, statistic: Any, unit: str) -> None:
     """A figure of summed confusions with its interval."""
     low, high = bootstrap_interval(confusions, statistic)
     print(f"{name}: {100 * statistic(confusions.sum(axis=0)):.1f} {unit}")
