@@ -15,6 +15,7 @@ from open_clip.model import CustomTextCLIP
 
 from napari_clearclip.edits import View
 from napari_clearclip.engine.attention import unmet, variant
+from napari_clearclip.engine.catalogue import catalogue
 from napari_clearclip.engine.encoder import embed_images
 from napari_clearclip.engine.model import ModelError, load
 from napari_clearclip.engine.sizes import sizes_of
@@ -181,6 +182,25 @@ def test_without_the_library_it_is_said_what_to_install(
     path = save_model("siglip", SIGLIP, {})
     with pytest.raises(ModelError, match=r'a library that is missing: pip install "napari-clearclip\[words\]"'):
         load(Model(name="", pretrained=str(path)))
+
+
+def test_without_the_library_nothing_is_downloaded(hub_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    siglip = Model.parse("ViT-B-16-SigLIP/webli")
+    hub_server.offer("timm/ViT-B-16-SigLIP", "open_clip_model.safetensors", b"weights")
+    hub_server.offer("me/mine", "open_clip_config.json", json.dumps(BERT).encode())
+    hub_server.offer("me/mine", "open_clip_model.safetensors", b"weights")
+    hub_server.go.set()
+    assert not any(entry.lacking for entry in catalogue())
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    lacking = {entry.model.name for entry in catalogue() if entry.lacking}
+    assert {name.partition("-SigLIP")[0] for name in lacking} > {"ViT-B-16", "ViT-SO400M-14"}
+    assert all("SigLIP" in name or "BiomedCLIP" in name for name in lacking)
+    for model in (siglip, Model(name="hf-hub:me/mine")):
+        with pytest.raises(ModelError, match=r'pip install "napari-clearclip\[words\]"'):
+            load(model)
+    assert not [path for _, path in hub_server.asked if path.endswith(".safetensors")]
 
 
 @pytest.mark.parametrize(("name", "patch", "depth"), [("ViT-B-16-SigLIP", 16, 12), ("ViT-SO400M-14-SigLIP2", 14, 27)])

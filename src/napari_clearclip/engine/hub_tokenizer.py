@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,34 @@ from napari_clearclip.engine.weights import ModelError
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "spiece.model", "tokenizer.model")
 _MISSING = 'its words need a library that is missing: pip install "napari-clearclip[words]"'
+
+
+def missing_library(text: Mapping[str, Any]) -> str:
+    """What must be installed before a model's words can be read, in a sentence; empty if nothing.
+
+    Parameters
+    ----------
+    text : mapping
+        ``text_cfg`` of open_clip's configuration.
+    """
+    return _MISSING if is_foreign(text) and find_spec("transformers") is None else ""
+
+
+def is_foreign(text: Mapping[str, Any]) -> bool:
+    """Whether a model reads words by a tokenizer of Hugging Face's."""
+    return bool(text.get("hf_model_name") or text.get("hf_tokenizer_name"))
+
+
+def check_library(text: Mapping[str, Any], model: str) -> None:
+    """Refuse a model whose words cannot be read, before anything of it is downloaded.
+
+    Raises
+    ------
+    ModelError
+        With what to install.
+    """
+    if missing := missing_library(text):
+        raise ModelError(f"{model} cannot be loaded: {missing}")
 
 
 class HubTokenizer:

@@ -15,7 +15,7 @@ from napari_clearclip import domains
 from napari_clearclip.engine.catalogue import cached_models as cached_models
 from napari_clearclip.engine.catalogue import published_models as published_models
 from napari_clearclip.engine.download import Progress
-from napari_clearclip.engine.hub_tokenizer import HubTokenizer, hub_tokenizer
+from napari_clearclip.engine.hub_tokenizer import HubTokenizer, hub_tokenizer, is_foreign
 from napari_clearclip.engine.sizes import Sizes
 from napari_clearclip.engine.sources import SUPPORTED, Source, check_supported, find, is_own_text, only
 from napari_clearclip.engine.student import Student, build_student
@@ -198,7 +198,7 @@ def _load_student(model: Model, card: Card, device: str, progress: Progress | No
 def _tokenizer(source: Source, model: Model) -> Tokenizer | HubTokenizer:
     """What makes token ids of phrases; without it there is no need to read the weights."""
     text = source.config["text_cfg"]
-    if text.get("hf_model_name") or text.get("hf_tokenizer_name"):
+    if is_foreign(text):
         return hub_tokenizer(text, source.weights.parent, str(model))
     token_ids = source.recommended.get("token_ids")
     compact = CompactVocabulary(token_ids) if token_ids else None

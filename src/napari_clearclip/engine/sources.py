@@ -12,6 +12,7 @@ import open_clip
 
 from napari_clearclip import domains
 from napari_clearclip.engine.download import Progress, fetch
+from napari_clearclip.engine.hub_tokenizer import check_library, is_foreign
 from napari_clearclip.engine.weights import ModelError
 from napari_clearclip.settings import Model
 
@@ -21,7 +22,7 @@ SUPPORTED = (
 )
 _OF_TIMM = re.compile(r"(eva|eva02|vit)_[a-z0-9]+_patch\d+")  # towers of timm that can be taken apart
 _TEXTS = re.compile(r"(?<!o)bert", re.IGNORECASE)  # towers of Hugging Face's: BERT, not RoBERTa
-_HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _CONFIG_FILE = "open_clip_config.json"
 
 
@@ -110,13 +111,13 @@ def _usual_preprocess(name: str) -> dict[str, Any]:
 
 def is_own_text(text: dict[str, Any]) -> bool:
     """Whether a configuration's text tower is CLIP's own: causal, read at a text's end, with CLIP's tokenizer."""
-    foreign = ("hf_model_name", "hf_tokenizer_name", "no_causal_mask")
-    return not any(text.get(key) for key in foreign) and text.get("pool_type", "argmax") == "argmax"
+    return not (is_foreign(text) or text.get("no_causal_mask")) and text.get("pool_type", "argmax") == "argmax"
 
 
 def _find_published(model: Model, progress: Progress | None) -> Source:
     """A tag of open_clip's list."""
     config, published = published_config(model)
+    check_library(config["text_cfg"], str(model))
     repository, names = hub_files(published)
     return Source(config, fetch(repository, names, progress), only(published, "mean", "std"), {})
 
@@ -143,7 +144,7 @@ def published_config(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
 def hub_files(published: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
     """The hub repository of a tag of open_clip's, and the files in it that will do."""
     repository, _, name = str(published.get("hf_hub", "")).rpartition("/")
-    return repository, (name,) if name else _HUB_FILES
+    return repository, (name,) if name else HUB_FILES
 
 
 def _resolve_quick_gelu(model: Model, config: dict[str, Any], published: dict[str, Any]) -> bool:
@@ -160,6 +161,7 @@ def _resolve_quick_gelu(model: Model, config: dict[str, Any], published: dict[st
 def _find_hub(repository: str, progress: Progress | None) -> Source:
     """A checkpoint of open_clip's form in a hub repository."""
     config, preprocess = _read_config(fetch(repository, (_CONFIG_FILE,), None))
+    check_library(config["text_cfg"], f"hf-hub:{repository}")
     for name, tag in open_clip.list_pretrained():
         published = open_clip.get_pretrained_cfg(name, tag)
         if str(published.get("hf_hub", "")).strip("/") == repository:
@@ -168,7 +170,7 @@ def _find_hub(repository: str, progress: Progress | None) -> Source:
                 raise ModelError(
                     f"hf-hub:{repository} states another activation than it was trained with; use {name}/{tag} instead"
                 )
-    return Source(config, fetch(repository, _HUB_FILES, progress), preprocess, {})
+    return Source(config, fetch(repository, HUB_FILES, progress), preprocess, {})
 
 
 def check_supported(config: dict[str, Any], model: Model) -> None:
@@ -184,7 +186,7 @@ def check_supported(config: dict[str, Any], model: Model) -> None:
         "its text tower is of a kind that was not tried": bool(text.get("embed_cls"))
         or not _TEXTS.search(str(text.get("hf_model_name") or "bert"))
         or bool(text.get("tokenizer_mode"))
-        or not (is_own_text(text) or text.get("hf_model_name") or text.get("hf_tokenizer_name")),
+        or not (is_own_text(text) or is_foreign(text)),
         "it also writes captions": "multimodal_cfg" in config,
     }
     for reason, holds in reasons.items():

@@ -24,6 +24,8 @@ from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Model
 
 B16 = Model.parse("ViT-B-16/openai")
+SIGLIP2 = Model.parse("ViT-B-16-SigLIP2-256/webli")
+BIOMEDCLIP = Model(name="hf-hub:microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224")
 OTHER = Model.parse("ViT-L-14/laion400m_e31")
 
 
@@ -39,11 +41,30 @@ def test_recommended_models_are_published_and_as_large_as_stated() -> None:
     sizes = {entry.model: entry.size for entry in catalogue()}
     found = [entry for entry in entries(Model(), None) if entry.group == "Recommended"]
     assert len(found) >= 6
-    for entry in found:
+    siglip = [entry for entry in entries(Model(), None) if entry.group == "SigLIP"]
+    assert {str(entry.model).count("SigLIP2") for entry in siglip} == {0, 1}
+    for entry in [*found, *siglip]:
         assert entry.model in published_models()
         assert entry.size == pytest.approx(sizes[entry.model], abs=1_000_000)
         assert entry.good_for
         assert entry.about
+
+
+def test_pictures_of_a_siglip_are_as_large_as_stated() -> None:
+    for entry in (entry for entry in entries(Model(), None) if entry.group == "SigLIP"):
+        assert entry.model is not None
+        side = open_clip.get_model_config(entry.model.name)["vision_cfg"]["image_size"]
+        assert f"pictures of {side} pixels" in entry.about.replace("Pictures", "pictures")
+        assert "Licence: Apache 2.0" in entry.about
+
+
+def test_biomedclip_is_offered_for_its_world_under_a_name_that_can_be_read() -> None:
+    for published in (None, catalogue()):
+        (entry,) = (entry for entry in entries(Model(), published) if entry.group == "For biomedical images")
+        assert (entry.title, entry.model, entry.size_text) == ("BiomedCLIP", BIOMEDCLIP, "784 MB")
+        assert title_of(BIOMEDCLIP) == "BiomedCLIP"
+        assert world_of(BIOMEDCLIP) == "microscopy"
+        assert entry.matches("pubmedbert_256")
 
 
 def test_files_by_hand_name_an_architecture_a_page_and_their_world() -> None:
@@ -82,6 +103,17 @@ def test_groups_in_order_and_each_model_once() -> None:
     assert groups == ["At hand", "Recommended", "For aerial images", "All published"]
     assert [str(entry.model) for entry in found if entry.group == "All published"] == [str(OTHER)]
     assert titled(found, str(OTHER)).good_for == "patches of 14 pixels"
+    larger = Model.parse("ViT-L-16-SigLIP-384/webli")
+    assert entry_of(larger, [Published(larger, 1, False)]).good_for == "patches of 16 pixels, pictures of 384"
+
+
+def test_what_cannot_be_used_for_want_of_a_library_says_so() -> None:
+    lacking = "its words need a library that is missing"
+    for model in (SIGLIP2, BIOMEDCLIP, Model.parse("ViT-B-16-SigLIP-384/webli")):
+        for here in (True, False):
+            entry = entry_of(model, [Published(model, 1_000_000, here, lacking)])
+            assert (entry.state, entry.lacking, entry.is_here) == ("extra missing", lacking, False)
+            assert state_text(entry).endswith(" · extra missing")
 
 
 def test_what_an_older_open_clip_does_not_have_is_not_offered() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,18 @@ def test_machine_tells_what_is_wrong(bench: Bench) -> None:
     bench(machine("tpu"), lambda _: None, told.append)
     bench.drain()
     assert "unknown device 'tpu'" in str(told[0])
+
+
+def test_a_model_that_needs_a_library_is_shown_with_what_to_install(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    room.ask()
+    dialog = room.open()
+    for title in ("ViT-B-16-SigLIP2-256/webli", "BiomedCLIP"):
+        select(dialog, title)
+        assert 'pip install "napari-clearclip[words]", then start napari again' in dialog.about.text()
+        assert (dialog.use_button.text(), dialog.use_button.isEnabled()) == ("Use", False)
 
 
 def test_what_is_chosen_is_shown_before_and_after_the_machine_has_told(room: Room) -> None:

@@ -23,8 +23,8 @@ DEMO_ABOUT = (
     "Comes with the plugin. It knows a few dozen words of drawn scenes, for trying things out and for the samples."
 )
 
-Group = Literal["At hand", "Recommended", "For aerial images", "All published"]
-State = Literal["bundled", "on this machine", "not downloaded", "file by hand", "looking …", ""]
+Group = Literal["At hand", "Recommended", "SigLIP", "For biomedical images", "For aerial images", "All published"]
+State = Literal["bundled", "on this machine", "not downloaded", "extra missing", "file by hand", "looking …", ""]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Entry:
         What is chosen; None where a file must be picked first.
     size : int
         Of the weights, in bytes, about; 0 if it does not matter or is not known.
+    lacking : str
+        What must be installed before it can be used, in a sentence; empty if nothing.
     architecture, file, page : str
         Of a file that is picked by hand: what it holds, its name and where it comes from.
     """
@@ -54,6 +56,7 @@ class Entry:
     state: State
     model: Model | None = None
     size: int = 0
+    lacking: str = ""
     architecture: str = ""
     file: str = ""
     page: str = ""
@@ -70,7 +73,7 @@ class Entry:
 
     def matches(self, text: str) -> bool:
         """Whether each word of a text is in its name or in what it is good for."""
-        there = f"{self.title} {self.good_for} {self.about}".casefold()
+        there = f"{self.title} {self.model} {self.good_for} {self.about}".casefold()
         return all(word in there for word in text.casefold().split())
 
 
@@ -78,7 +81,7 @@ def title_of(model: Model) -> str:
     """A model as it is called in the panel."""
     if is_file(model):
         return model.pretrained.replace("\\", "/").rpartition("/")[2]
-    return str(model)
+    return next((row["name"] for row in _read()["chosen"] if "name" in row and row["model"] == str(model)), str(model))
 
 
 def is_file(model: Model) -> bool:
@@ -98,7 +101,7 @@ def entries(current: Model, published: Iterable[Published] | None) -> tuple[Entr
     """
     known = {} if published is None else {entry.model: entry for entry in published}
     demo = Entry("demo", "trying things out", DEMO_ABOUT, "At hand", "bundled", Model())
-    rows = {Model.parse(row["model"]): row for row in _read()["recommended"]}
+    rows = {Model.parse(row["model"]): row for row in _read()["chosen"]}
     recommended = tuple(
         _recommended(model, row, known.get(model)) for model, row in rows.items() if published is None or model in known
     )
@@ -120,7 +123,8 @@ def state_text(entry: Entry) -> str:
 
 def _recommended(model: Model, row: dict[str, Any], found: Published | None) -> Entry:
     size = row["megabytes"] * 1_000_000
-    return Entry(str(model), row["good_for"], row["about"], "Recommended", _state(found), model, size)
+    about, lacking = row["about"], "" if found is None else found.lacking
+    return Entry(title_of(model), row["good_for"], about, row["group"], _state(found), model, size, lacking)
 
 
 def _by_hand(row: dict[str, Any]) -> Entry:
@@ -140,8 +144,12 @@ def _by_hand(row: dict[str, Any]) -> Entry:
 def _other(found: Published) -> Entry:
     patch = re.search(r"-(\d+)", found.model.name)
     good_for = f"patches of {patch[1]} pixels" if patch else ""
+    if side := re.search(r"-(\d{3})(-|$)", found.model.name):
+        good_for += f", pictures of {side[1]}"
     about = f"One of the models that open_clip publishes: {found.model.name}, trained as {found.model.pretrained}."
-    return Entry(str(found.model), good_for, about, "All published", _state(found), found.model, found.size)
+    return Entry(
+        str(found.model), good_for, about, "All published", _state(found), found.model, found.size, found.lacking
+    )
 
 
 def _own(model: Model) -> Entry:
@@ -168,6 +176,8 @@ def _about_file(model: Model) -> tuple[str, str]:
 def _state(found: Published | None) -> State:
     if found is None:
         return "looking …"
+    if found.lacking:
+        return "extra missing"
     return "on this machine" if found.here else "not downloaded"
 
 

@@ -176,13 +176,15 @@ class ModelDialog(QDialog):
         said, button = ("Select a model to read about it.", "Use") if entry is None else self._offer(entry)
         self.about.setText(said)
         self.use_button.setText(button)
-        self.use_button.setEnabled(entry is not None and entry.state != "looking …")
+        self.use_button.setEnabled(entry is not None and entry.state != "looking …" and not entry.lacking)
 
     def _offer(self, entry: Entry) -> tuple[str, str]:
         """What a model is, and the words on the button."""
         if entry.state == "file by hand":
             where = f'<a style="color: {_LINK}" href="{entry.page}">{entry.page.removeprefix("https://")}</a>'
             return f"{entry.about}<br>Get {entry.file} from {where} and then choose it here.", "Choose the file…"
+        if entry.lacking:
+            return f"{entry.about}<br>It cannot be used yet: {entry.lacking}, then start napari again.", "Use"
         if entry.state == "not downloaded":
             return (
                 f"{entry.about}<br>About {entry.size_text} are downloaded once, to {self._folder}.",

@@ -117,7 +117,7 @@ class ModelSection(Section):
     def show_model(self, entry: Entry) -> None:
         """Show the model that is chosen."""
         self.name.setText(entry.title)
-        self.name.setToolTip(f"{entry.title}\n{entry.about}")
+        self.name.setToolTip("\n".join(filter(None, (entry.title, entry.about, entry.lacking))))
         later = ", downloaded by the next Run" if entry.state == "not downloaded" else ""
         self.state.setText(state_text(entry) + later)
 
