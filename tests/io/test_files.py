@@ -7,7 +7,7 @@ import platform
 import pytest
 
 from napari_clearclip.io.exchange import exchanged
-from napari_clearclip.io.files import distinct, replacing, replacing_folder, slug, writable_folder
+from napari_clearclip.io.files import distinct, remove_unfinished, replacing, replacing_folder, slug, writable_folder
 
 
 def test_a_file_takes_the_place_of_an_earlier_one(tmp_path):
@@ -40,6 +40,18 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
     target = tmp_path / "missing" / "a.txt"
     with pytest.raises(OSError, match=r"missing/a\.txt cannot be written: No such file"), replacing(target) as file:
         file.write_text("new")
+
+
+def test_what_a_killed_process_had_begun_is_removed_and_nothing_else(tmp_path):
+    with replacing(tmp_path / "a.txt") as file, replacing_folder(tmp_path / "b") as folder:
+        file.write_text("half")
+        (folder / "deep").write_text("half")
+        filled(tmp_path, **{".mine.part": "mine", "0123456789ab.part": "mine", "c.txt": "whole"})
+        remove_unfinished(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".mine.part", "0123456789ab.part", "c.txt"]
+        file.write_text("a")
+        folder.mkdir()
+    remove_unfinished(tmp_path / "missing")
 
 
 def filled(folder, **files):

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_clearclip.io.files import remove_unfinished
 from napari_clearclip.io.formats import FORMATS, fitted, write
 from napari_clearclip.io.masks import Masks
 from napari_clearclip.io.npz import read_npz, write_npz
@@ -86,6 +87,11 @@ class Exports:
             if paths:
                 path = self._folder / f"clearclip_{FORMATS[form].ending}"
                 write(path, (read_npz(path) for path in paths), form, self._leave_out)
+
+    def remove_unfinished(self) -> None:
+        """Remove what a process or a worker that was killed had begun to write; nothing may be writing meanwhile."""
+        for folder in (self._folder, *(self._spool / form for form in self._joined)):
+            remove_unfinished(folder)
 
     def _spooled(self, form: str, name: str) -> Path:
         return self._spool / form / f"{name}.npz"

@@ -38,7 +38,7 @@ def wish_for(
 
 
 class Batch:
-    """Images and what is wanted of them.
+    """Images and what is wanted of them; one batch at a time writes to a folder.
 
     Parameters
     ----------
@@ -59,11 +59,12 @@ class Batch:
     Raises
     ------
     OSError
-        If the record or the settings cannot be written.
+        If the record or the settings cannot be written, or what a killed batch has left cannot be removed.
     """
 
     def __init__(self, paths: Sequence[Path], wish: Wish) -> None:
         self._wish = wish
+        wish.exports.remove_unfinished()
         write_settings(wish.folder / _SETTINGS, wish.wanted)
         self.record = Record(wish.folder)
         self.tasks, self.todo = tasks_of([path.absolute() for path in paths], wish, self.record.rewrite())
@@ -80,7 +81,7 @@ class Batch:
         self.counts[outcome.status] += 1
 
     def finish(self) -> None:
-        """Write what holds the masks of all images.
+        """Write what holds the masks of all images, and remove what lost workers have left unfinished.
 
         Raises
         ------
@@ -88,3 +89,4 @@ class Batch:
             If a file cannot be written.
         """
         self._wish.exports.finish(task.name for task in self.tasks)
+        self._wish.exports.remove_unfinished()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -17,6 +18,8 @@ from napari_clearclip.io.exchange import exchanged
 
 # A file name may have 255 bytes; the rest is for the image's own name and the ending.
 _SLUG_BYTES = 80
+
+_PART = re.compile(r"\.[0-9a-f]{12}\.part")
 
 
 @contextmanager
@@ -81,6 +84,19 @@ def replacing_folder(path: Path, keep: bool = False) -> Iterator[Path]:
     finally:
         for folder in (temporary, old):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes that were killed had begun to write to a folder by `replacing` and `replacing_folder`.
+
+    Nothing may be writing to the folder meanwhile.
+    """
+    for path in list(folder.iterdir()) if folder.is_dir() else ():
+        if _PART.fullmatch(path.name):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _link(source: str, target: str) -> None:
