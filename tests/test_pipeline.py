@@ -91,7 +91,7 @@ STAGES = {
     "segment": "edges.segment",
     "clean": "clean.clean_steps",
     "split": "instances.split",
-    "range": "bands.resolve_index",
+    "range": "bands.measure_range",
     "measure": "bands.measure_steps",
     "count": "bands.count_scores",
     "average": "bands.mean_cells",
@@ -361,10 +361,8 @@ INDEX_TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     "moves a threshold that Otsu sets": (lambda s: prompt(s, "bright", threshold=0.7), set()),
     "sets a threshold by Otsu": (lambda s: index(s, "water", otsu=True), {"take"}),
     "lets masks overlap": (lambda s: deciding(s, exclusive=False), {"overlap", "pack"}),
-    "changes the range": (
-        lambda s: index(s, "water", low=0),
-        {"range", "measure", "count", "average", "take"},
-    ),
+    "changes the lower end of a range": (lambda s: index(s, "water", low=0), {"measure", "count", "average", "take"}),
+    "changes the upper end of a range": (lambda s: index(s, "water", high=0), {"measure", "count", "average", "take"}),
     "changes the expression": (lambda s: index(s, "water", expression="b2"), MEASURE | {"take"}),
     "adds an index": (
         lambda s: s.replace(prompts=(*s.prompts, Prompt(phrase="dark", index=Index(expression="-b1")))),
@@ -439,6 +437,11 @@ def test_a_result_with_indices_says_how_it_was_made_and_that_makes_it_again(
     assert bright is not None
     assert not bright.otsu
     assert (bright.low, bright.high) == tuple(np.percentile(IMAGE[..., 2].astype(float), (0.1, 99.9)))
+    with np.errstate(all="ignore"):
+        red, green = np.moveaxis(IMAGE[..., :2].astype(np.float32), -1, 0)
+        values = ((green - red) / (green + red)).astype(np.float64)
+    measured = tuple(np.percentile(values[np.isfinite(values)], (0.1, 99.9)))
+    assert result.scores.ranges == {"water": measured, "bright": (bright.low, bright.high)}
     assert result.settings.objects[2].threshold != BRIGHT.threshold
     stored = Settings.model_validate_json(result.settings.model_dump_json())
     view = View.model_validate_json(result.view.model_dump_json())

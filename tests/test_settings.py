@@ -327,7 +327,8 @@ def test_an_index_has_a_name_and_no_words() -> None:
         (lambda: Index(expression="b1.__class__"), "'b1.__class__' is not allowed; use numbers, band names"),
         (lambda: Index(expression=""), "the expression is empty"),
         (lambda: Index(expression="b1" + "+1" * 300), "at most 500 characters"),
-        (lambda: Index(expression="b1", low=2, high=2), "low 2.0 and high 2.0 of an index must rise"),
+        (lambda: Index(expression="b1", low=float("nan")), "finite number"),
+        (lambda: Index(expression="b1", low=2, high=2), "low 2 of an index must be below high 2"),
         (lambda: Prompt(phrase="a", kind="distractor", index=Index(expression="b1")), "'a' is an index"),
         (lambda: Prompt(phrase="a", synonyms=("b",), index=Index(expression="b1")), "'a' is an index"),
         (

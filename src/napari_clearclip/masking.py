@@ -92,12 +92,13 @@ class Masking:
             return values if job.valid is None else values * valid_cells(job.valid, job.frame.cells)
 
         worded = self._cache.made(("scores", candidates.key, deciding.competitors, deciding.scale), make)
-        values, pixels = list(worded), {}
+        values, pixels, ranges = list(worded), {}, {}
         for place, prompt, index in _indices(job):
             values.insert(place, (yield from self._measuring.cells(job, index)))
             pixels[prompt.id] = yield from self._measuring.counts(job, index)
+            ranges[prompt.id] = self._measuring.range(job, index)
         ids = tuple(prompt.id for prompt in job.settings.objects)
-        return Scores(ids, np.stack(values) if pixels else worded, job.frame.cell_size, pixels)
+        return Scores(ids, np.stack(values) if pixels else worded, job.frame.cell_size, pixels, ranges)
 
     def _masks(self, job: Job, candidates: Candidates) -> Generator[Progress, None, Masks]:
         """What is above the thresholds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from napari_clearclip.settings import Index, Prompt
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.automatic import Counts
-    from napari_clearclip.engine.bands import Levels
+    from napari_clearclip.engine.bands import Levels, Range
 
 _STATE = Progress("Computing band expressions")
 
@@ -53,13 +54,19 @@ class Measuring:
         from napari_clearclip.engine.bands import resolve_index
 
         yield _STATE
-        index = self._cache.made(
-            ("index", *_read(job, index), index.low, index.high),
-            lambda: resolve_index(job.bands.image, job.bands.view, index.replace(otsu=False)),
-        )
-        prompt, wanted = prompt.replace(index=index), prompt.index is not None and prompt.index.otsu
+        wanted, index = index.otsu, resolve_index(index.replace(otsu=False), partial(self.range, job, index))
+        prompt = prompt.replace(index=index)
         found = otsu((yield from self.counts(job, index))) if wanted else None
         return prompt if found is None else prompt.replace(threshold=found)
+
+    def range(self, job: Job, index: Index) -> Range | None:
+        """The values between which those of an index are: see `engine.bands.measure_range`."""
+        from napari_clearclip.engine.bands import measure_range
+
+        found: Range | None = self._cache.made(
+            _range_parts(job, index), lambda: measure_range(job.bands.image, job.bands.view, index)
+        )
+        return found
 
     def key(self, job: Job, index: Index) -> str:
         """Names the scores that an index gives the pixels."""
@@ -72,8 +79,9 @@ class Measuring:
         key = self.key(job, index)
         levels: Levels | None = self._cache.get(key)
         if levels is None:
-            levels = yield from counted(measure_steps(job.bands.image, job.bands.view, index), _STATE)
+            levels, found = yield from counted(measure_steps(job.bands.image, job.bands.view, index), _STATE)
             levels.flags.writeable = False
+            self._cache.made(_range_parts(job, index), lambda: found)
             self._cache.put(key, levels, levels.nbytes)
         return levels
 
@@ -98,6 +106,11 @@ class Measuring:
             values = mean_cells((yield from self.levels(job, index)), job.frame.cells, job.valid)
             self._cache.put(key, values, values.nbytes)
         return values
+
+
+def _range_parts(job: Job, index: Index) -> tuple[str, ...]:
+    """Names where the values of an index begin and end."""
+    return "range", *_read(job, index)
 
 
 def _read(job: Job, index: Index) -> tuple[str, str]:

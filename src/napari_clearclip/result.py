@@ -51,12 +51,16 @@ class Scores:
         ((i + 0.5) * cell[0] - 0.5, (j + 0.5) * cell[1] - 0.5).
     pixels : mapping of str to (BINS,) int64 array
         By prompt, how many pixels have which score; only of band expressions, which are scored at pixels.
+    ranges : mapping of str to tuple of 2 float, or None
+        By prompt, the values between which those of a band expression are, but for 0.1 per cent at either end, before
+        they are scaled to scores; None where no pixel has a value.
     """
 
     prompts: tuple[str, ...]
     values: npt.NDArray[np.float32]
     cell: tuple[float, float]
     pixels: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float] | None] = field(default_factory=dict)
 
     def of(self, prompt: str) -> npt.NDArray[np.float32]:
         """The (h, w) scores of one prompt."""

@@ -20,6 +20,7 @@ from napari_clearclip.engine.bands import (
     level_of,
     mean_cells,
     measure,
+    measure_range,
     measure_steps,
     read_values,
     resolve_index,
@@ -40,7 +41,8 @@ def values(image: Any, view: View, text: str) -> Any:
 
 
 def levels(image: Any, view: View, index: Index) -> Any:
-    return drain(measure_steps(image, view, resolve_index(image, view, index)))
+    filled = resolve_index(index, lambda: measure_range(image, view, index))
+    return drain(measure_steps(image, view, filled))[0]
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -106,17 +108,27 @@ def test_where_there_are_no_data_there_is_no_value() -> None:
 
 
 def test_a_normalized_difference_goes_from_minus_one_to_one_whatever_the_image() -> None:
-    assert resolve_index(SCENE, FOUR, NDVI) == NDVI.replace(low=-1, high=1)
-    assert resolve_index(SCENE, FOUR, NDVI.replace(low=0)) == NDVI.replace(low=0, high=1)
+    assert resolve_index(NDVI, lambda: (0.2, 0.4)) == NDVI.replace(low=-1, high=1)
+    assert resolve_index(NDVI.replace(low=0), lambda: None) == NDVI.replace(low=0, high=1)
 
 
 def test_other_expressions_take_what_all_but_a_few_pixels_have() -> None:
-    found = resolve_index(SCENE, FOUR, Index(expression="nir"))
-    expected = np.percentile(SCENE[..., 3].astype(float), (0.1, 99.9))
-    assert (found.low, found.high) == (expected[0], expected[1])
-    assert resolve_index(SCENE, FOUR, found) == found
-    given_ = resolve_index(SCENE, FOUR, Index(expression="nir", high=10_000))
-    assert (given_.low, given_.high) == (expected[0], 10_000)
+    nir = Index(expression="nir")
+    measured = measure_range(SCENE, FOUR, nir)
+    assert measured == tuple(np.percentile(SCENE[..., 3].astype(float), (0.1, 99.9)))
+    found = resolve_index(nir, lambda: measured)
+    assert (found.low, found.high) == measured
+    assert resolve_index(found, lambda: (0, 1)) == found
+    assert resolve_index(nir.replace(high=10_000), lambda: measured) == nir.replace(low=found.low, high=10_000)
+
+
+def test_values_that_are_there_are_measured_whatever_the_scale() -> None:
+    red, nir = (SCENE[..., channel].astype(np.float32) for channel in (0, 3))
+    with np.errstate(all="ignore"):
+        values = ((nir - red) / (nir + red)).astype(float)
+    expected = tuple(np.percentile(values[np.isfinite(values)], (0.1, 99.9)))
+    assert measure_range(SCENE, FOUR, NDVI.replace(low=0.4, high=0.5)) == expected
+    assert measure_range(np.full((3, 4), np.nan), View(), Index(expression="b1")) is None
 
 
 @pytest.mark.parametrize(
@@ -124,7 +136,7 @@ def test_other_expressions_take_what_all_but_a_few_pixels_have() -> None:
 )
 @pytest.mark.parametrize("value", [0, 7, np.nan])
 def test_a_range_rises_also_where_all_is_the_same(index: Index, value: float) -> None:
-    found = resolve_index(np.full((5, 6), value), View(), index)
+    found = resolve_index(index, lambda: measure_range(np.full((5, 6), value), View(), index))
     assert found.low is not None
     assert found.high is not None
     assert found.low < found.high
@@ -132,10 +144,19 @@ def test_a_range_rises_also_where_all_is_the_same(index: Index, value: float) ->
     assert index.high in (None, found.high)
 
 
+@pytest.mark.parametrize("strip", [41, 41 * 4, 10**6])
+@pytest.mark.parametrize("sample", [50, 300, 10**6])
+def test_a_range_is_measured_along_with_the_scores(monkeypatch: pytest.MonkeyPatch, strip: int, sample: int) -> None:
+    monkeypatch.setattr(bands, "_STRIP", strip)
+    monkeypatch.setattr("napari_clearclip.engine.view._SAMPLE", sample)
+    index = Index(expression="nir / red", low=1, high=2)
+    assert drain(measure_steps(SCENE, FOUR, index))[1] == measure_range(SCENE, FOUR, index)
+
+
 def test_a_large_image_is_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_clearclip.engine.view._SAMPLE", 300)
-    found = resolve_index(SCENE, FOUR, Index(expression="nir"))
-    assert (found.low, found.high) == tuple(np.percentile(SCENE[::2, ::2, 3].astype(float), (0.1, 99.9)))
+    expected = tuple(np.percentile(SCENE[::2, ::2, 3].astype(float), (0.1, 99.9)))
+    assert measure_range(SCENE, FOUR, Index(expression="nir")) == expected
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -160,7 +181,7 @@ def test_strips_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = levels(SCENE, FOUR, NDVI)
     counts, cells = count_scores(whole), mean_cells(whole, (4, 5))
     monkeypatch.setattr(bands, "_STRIP", 41 * 7)
-    steps = measure_steps(SCENE, FOUR, resolve_index(SCENE, FOUR, NDVI))
+    steps = measure_steps(SCENE, FOUR, resolve_index(NDVI, lambda: None))
     assert len(list(steps)) == 5
     np.testing.assert_array_equal(levels(SCENE, FOUR, NDVI), whole)
     np.testing.assert_array_equal(count_scores(whole), counts)

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_clearclip.gui.images import channels
 from napari_clearclip.gui.images.channels import Pick
 from napari_clearclip.gui.images.sources import key_of, source_of
 from napari_clearclip.gui.panel import Panel
+from napari_clearclip.gui.prompts.ranges import written
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Index, Runtime
 
@@ -92,6 +95,23 @@ def test_a_panel_measures_without_a_model(qtbot: Any, tmp_path: Path, monkeypatc
         low, high = np.percentile(GREY.astype(float), (0.1, 99.9))
         above = np.clip((GREY - low) / (high - low), 0, 1) >= shown.threshold
         assert np.array_equal(own, ((value + 1) / 2 >= 0.6) | above)
+        measured = tuple(np.percentile(value[np.isfinite(value)].astype(float), (0.1, 99.9)))
+        assert outcome.segmentation.scores.ranges == {ndvi.id: measured, bright.id: (low, high)}
+        panel.prompts.table.select_prompt(ndvi.id)
+        assert panel.prompts.range.about.text().startswith(f"This image has {written(measured[0])} to ")
+        line = panel.prompts.range.editors["low"].inner
+        line.setText("0.5")
+        QTest.keyClick(line, Qt.Key.Key_Return)
+        while not panel.results.idle:
+            QApplication.processEvents()
+        outcome = panel.results.outcome((key_of(photo), ()))
+        assert outcome is not None
+        assert outcome.segmentation.settings.objects[0].index == Index(
+            expression=ndvi.index.expression, low=0.5, high=1
+        )
+        panel.controller.undo()
+        assert panel.controller.settings.objects[0].index == ndvi.index
+        assert line.text() == ""
         viewer.layers.remove(nir)
         assert panel.prompts.bands == ("red", "green", "blue")
         tip = panel.prompts.objects.unknown(panel.prompts.objects.index(0, 0))

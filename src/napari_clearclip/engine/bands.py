@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 Levels = npt.NDArray[np.uint16]
+Range = tuple[float, float]
 
 # Scores at pixels are kept in 16 bits: 0 where there is none, else 1 + the score in steps of 1 / FINEST. Thresholds of
 # up to three decimals are whole numbers of steps, so that rounding down leaves every pixel on its side of them.
@@ -72,31 +74,37 @@ def read_values(image: Any, view: View, expression: Expression, rows: slice, col
     return np.where(missing | ~np.isfinite(values), np.float32(np.nan), values)
 
 
-def resolve_index(image: Any, view: View, index: Index) -> Index:
+def measure_range(image: Any, view: View, index: Index) -> Range | None:
+    """The values between which an expression's are, but for 0.1 per cent at either end; None where it has none.
+
+    They are taken from the plane, or from evenly spaced pixels of a large one.
+    """
+    every = slice(None, None, sampling_step(plane_shape(image, view)))
+    return _range_of(read_values(image, view, parse(index.expression), every, every))
+
+
+def _range_of(values: FloatArray) -> Range | None:
+    """Where finite values begin and end, but for those at either end."""
+    finite = values[np.isfinite(values)].astype(np.float64)
+    if not len(finite):
+        return None
+    low, high = np.percentile(finite, _TAILS).tolist()
+    return low, high
+
+
+def resolve_index(index: Index, measured: Callable[[], Range | None]) -> Index:
     """The index with `low` and `high` filled in.
 
     Parameters
     ----------
-    image : array-like
-        The stored image.
-    view : View
-        How it is looked at.
     index : Index
-        What is given stays. A normalised difference (a - b) / (a + b) goes from -1 to 1 whatever the image; of others
-        the values between which all but 0.1 per cent lie at either end are taken from the plane, or from evenly spaced
-        pixels of a large one.
+        What is given stays. A normalised difference (a - b) / (a + b) goes from -1 to 1 whatever the image.
+    measured : callable
+        Returns from where to where others go, as `measure_range`; called only for these.
     """
     if index.low is not None and index.high is not None:
         return index
-    expression = parse(index.expression)
-    if expression.is_normalized_difference:
-        low, high = -1.0, 1.0
-    else:
-        step = sampling_step(plane_shape(image, view))
-        every = slice(None, None, step)
-        values = read_values(image, view, expression, every, every).astype(np.float64)
-        values = values[np.isfinite(values)]
-        low, high = np.percentile(values, _TAILS).tolist() if len(values) else (0.0, 1.0)
+    low, high = (-1.0, 1.0) if parse(index.expression).is_normalized_difference else measured() or (0.0, 1.0)
     if index.high is not None:
         return index.replace(low=low if low < index.high else float(np.nextafter(index.high - 1, -np.inf)))
     low = low if index.low is None else index.low
@@ -107,7 +115,7 @@ def fill_in(image: Any, view: View, prompt: Prompt) -> Prompt:
     """A prompt that is an index, with its range and Otsu's threshold, where asked for, as the image recommends them."""
     if prompt.index is None:
         return prompt
-    index = resolve_index(image, view, prompt.index.replace(otsu=False))
+    index = resolve_index(prompt.index.replace(otsu=False), partial(measure_range, image, view, prompt.index))
     if not prompt.index.otsu:
         return prompt.replace(index=index)
     height, width = plane_shape(image, view)
@@ -130,24 +138,38 @@ def measure(image: Any, view: View, index: Index, rows: slice, cols: slice) -> L
     (h, w) uint16 array
         ``1 + score * FINEST``, rounded down, of ``score = clip((value - low) / (high - low), 0, 1)``; 0 without one.
     """
+    return _levels_of(read_values(image, view, parse(index.expression), rows, cols), index)
+
+
+def _levels_of(values: FloatArray, index: Index) -> Levels:
+    """The levels of an expression's values."""
     if index.low is None or index.high is None:
         raise ValueError("low and high of an index must be filled in before pixels are scored")
-    values = read_values(image, view, parse(index.expression), rows, cols).astype(np.float64)
-    scores = np.clip((values - index.low) / (index.high - index.low), 0, 1)
+    scores = np.clip((values.astype(np.float64) - index.low) / (index.high - index.low), 0, 1)
     levels: Levels = np.nan_to_num(np.floor(scores * FINEST + _NOISE) + 1, nan=0.0, copy=False).astype(np.uint16)
     return levels
 
 
-def measure_steps(image: Any, view: View, index: Index) -> Generator[None, None, Levels]:
-    """The scores that an index gives all pixels of the plane, as from `measure`, in strips; yields after each."""
-    height, width = plane_shape(image, view)
-    levels = np.empty((height, width), np.uint16)
-    step = max(_STRIP // width, 1)
+def measure_steps(image: Any, view: View, index: Index) -> Generator[None, None, tuple[Levels, Range | None]]:
+    """The scores that an index gives all pixels of the plane, in strips; yields after each.
+
+    Returns
+    -------
+    (H, W) uint16 array
+        As from `measure`.
+    tuple of 2 float or None
+        As from `measure_range`, without reading anything again.
+    """
+    (height, width), expression = plane_shape(image, view), parse(index.expression)
+    levels, sample = np.empty((height, width), np.uint16), []
+    step, every = max(_STRIP // width, 1), sampling_step((height, width))
     for start in range(0, height, step):
         rows = slice(start, start + step)
-        levels[rows] = measure(image, view, index, rows, slice(None))
+        values = read_values(image, view, expression, rows, slice(None))
+        levels[rows] = _levels_of(values, index)
+        sample.append(values[-start % every :: every, ::every].copy())
         yield
-    return levels
+    return levels, _range_of(np.concatenate(sample))
 
 
 def level_of(score: float) -> int:

@@ -224,20 +224,40 @@ def _number_or_word(field: FieldInfo, annotation: Any, words: tuple[str, ...], s
 
 
 def _numbers(annotation: Any) -> Editor:
-    """A line for numbers with commas between them; what is not allowed is put back."""
+    """A line for numbers with commas between them."""
+
+    def parsed(text: str) -> Any:
+        return tuple(int(part) for part in text.split(","))
+
+    return _line(annotation, (), parsed, lambda value: ", ".join(str(number) for number in value))
+
+
+def _number_or_nothing(annotation: Any) -> Editor:
+    """A line for any number, empty where it is left to others; a comma is a point."""
+
+    def parsed(text: str) -> Any:
+        return float(text.replace(",", ".")) if text.strip() else None
+
+    return _line(annotation, None, parsed, lambda value: "" if value is None else f"{value:.12g}")
+
+
+def _line(annotation: Any, start: Any, parsed: Callable[[str], Any], written: Callable[[Any], str]) -> Editor:
+    """A line of text that stands for a value; what is not allowed is put back."""
     line = QLineEdit()
     adapter: TypeAdapter[Any] = TypeAdapter(annotation)
-    last: list[Any] = [()]
+    last: list[Any] = [start]
 
     def read() -> Any:
+        if line.text() == written(last[0]):
+            return last[0]  # with all its digits
         try:
-            return adapter.validate_python(tuple(int(part) for part in line.text().split(",")))
+            return adapter.validate_python(parsed(line.text()))
         except ValueError:
             return last[0]
 
     def show(value: Any) -> None:
         last[0] = value
-        line.setText(", ".join(str(number) for number in value))
+        line.setText(written(value))
 
     editor = Editor(line, read, show)
 
@@ -314,6 +334,8 @@ def edit(field: FieldInfo, suggested: tuple[int, ...] = ()) -> Editor:
         editor = _switch()
     elif plain == (int,):
         editor = _integer(field, optional)
+    elif plain == (float,) and optional:
+        editor = _number_or_nothing(Annotated[field.annotation, *field.metadata])
     elif plain == (float,):
         editor = _number(field)
     else:

@@ -382,8 +382,9 @@ class Panel(QWidget):
     def _show_found(self, source: Source | None) -> None:
         """Show what was found on what is looked at."""
         self.prompts.objects.set_coverage({} if source is None else self._coverage.get(source.spot, {}))
-        self.prompting.set_scores({} if source is None else self._scores.get(source.spot, {}))
         outcome = None if source is None else self.results.outcome(source.spot)
+        ranges = {} if outcome is None else outcome.segmentation.scores.ranges
+        self.prompting.set_scores({} if source is None else self._scores.get(source.spot, {}), ranges)
         self.prompting.set_learned({} if outcome is None else outcome.segmentation.learned)
 
     def _on_result(self, outcome: Outcome) -> None:

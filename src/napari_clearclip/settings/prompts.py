@@ -38,11 +38,13 @@ class Index(Value):
     )
     low: float | None = Field(
         None,
+        allow_inf_nan=False,
         description="Value that is scored 0; empty = -1 for a normalised difference (a - b) / (a + b), else the value "
         "that 0.1 per cent of the image's pixels lie below.",
     )
     high: float | None = Field(
         None,
+        allow_inf_nan=False,
         description="Value that is scored 1; empty = 1 for a normalised difference, else the value that 0.1 per cent "
         "of the image's pixels lie above.",
     )
@@ -68,7 +70,7 @@ class Index(Value):
     @model_validator(mode="after")
     def _rises(self) -> Self:
         if self.low is not None and self.high is not None and not self.low < self.high:
-            raise ValueError(f"low {self.low} and high {self.high} of an index must rise")
+            raise ValueError(f"low {self.low:g} of an index must be below high {self.high:g}")
         return self
 
 

@@ -233,7 +233,7 @@ def test_auto_leaves_alone_what_is_automatic(desk: Desk) -> None:
     (prompt,) = desk.settings.objects
     counts = np.zeros(100, np.int64)
     counts[[10, 80]] = 50
-    desk.prompting.set_scores({prompt.id: counts})
+    desk.prompting.set_scores({prompt.id: counts}, {})
     desk.prompting.set_automatically([prompt.id])
     assert desk.settings.objects[0].fixed_threshold is None
     assert "Each image sets this threshold by Otsu's method already." in desk.message.label.text()

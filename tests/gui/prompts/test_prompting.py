@@ -172,7 +172,7 @@ def test_the_histogram_is_that_of_the_current_prompt(desk: Desk) -> None:
     ids = [prompt.id for prompt in desk.settings.objects]
     plot = desk.section.thresholds.plot
     assert plot.missing == "Run once to see the scores"
-    desk.prompting.set_scores({ids[0]: two_groups(70)})
+    desk.prompting.set_scores({ids[0]: two_groups(70)}, {})
     desk.select("road")
     assert plot.missing == ""
     desk.select("tree")
@@ -184,7 +184,7 @@ def test_the_histogram_is_that_of_the_current_prompt(desk: Desk) -> None:
 
 def test_automatic_thresholds_of_one_and_all(desk: Desk) -> None:
     road, tree, car = (prompt.id for prompt in desk.settings.objects)
-    desk.prompting.set_scores({road: two_groups(70), tree: two_groups(40), car: np.eye(BINS, dtype=np.int64)[3]})
+    desk.prompting.set_scores({road: two_groups(70), tree: two_groups(40), car: np.eye(BINS, dtype=np.int64)[3]}, {})
     desk.select("tree")
     desk.section.thresholds.auto.click()
     first, second, third = (prompt.threshold for prompt in desk.settings.objects)

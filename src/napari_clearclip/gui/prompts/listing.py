@@ -167,6 +167,21 @@ def _typed(text: str, before: Index | None = None) -> dict[str, Any]:
     return {"phrase": typed.phrase, "synonyms": typed.synonyms, "index": before if same else typed.index}
 
 
+def with_range(settings: Settings, id_: str, **ends: float | None) -> Settings:
+    """Settings with other values of a band expression that are scored 0 (``low``) and 1 (``high``); None = automatic.
+
+    Raises
+    ------
+    ValueError
+        If they do not rise.
+    """
+    prompts = (
+        prompt.replace(index=prompt.index.replace(**ends)) if prompt.id == id_ and prompt.index else prompt
+        for prompt in settings.prompts
+    )
+    return settings.replace(prompts=tuple(prompts))
+
+
 def with_thresholds(settings: Settings, thresholds: Mapping[str, float]) -> Settings:
     """Settings with other thresholds by id; locked prompts keep theirs."""
     prompts = (

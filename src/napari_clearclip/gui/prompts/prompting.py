@@ -8,6 +8,7 @@ from typing import Any
 
 from napari_clearclip.engine.automatic import Counts, otsu
 from napari_clearclip.gui.prompts import indices, listing
+from napari_clearclip.gui.prompts.ranges import Ranges
 from napari_clearclip.gui.prompts.section import PromptSection
 from napari_clearclip.gui.sections import Message
 from napari_clearclip.io.prompt_bank import Line, lines_of, read_prompts, write_prompts
@@ -50,16 +51,17 @@ class Prompting:
         section.moved.connect(lambda ids, before: change(lambda s: listing.moved(s, ids, before)))
         section.kind_changed.connect(lambda id_, kind: change(lambda s: listing.with_kind(s, id_, kind)))
         section.automatic.connect(self.set_automatically)
+        section.ranged.connect(lambda id_, ends: change(lambda s: listing.with_range(s, id_, **ends)))
         section.released.connect(self._end_gesture)
         section.refused.connect(lambda reason: message.say(reason) if reason else message.clear())
         section.opened.connect(lambda path: self.open(Path(path)))
         section.saved.connect(lambda path: self.save(Path(path)))
         section.emptied.connect(lambda: change(listing.without_objects))
 
-    def set_scores(self, scores: Mapping[str, Counts]) -> None:
-        """Take the scores of what is looked at, by prompt; empty before it was run."""
+    def set_scores(self, scores: Mapping[str, Counts], ranges: Ranges) -> None:
+        """Take scores, and the values of band expressions, of what is looked at, by prompt; empty before it was run."""
         self._scores = scores
-        self._section.set_scores(scores)
+        self._section.set_scores(scores, ranges)
 
     def set_learned(self, learned: Mapping[str, Learned]) -> None:
         """Take what prompts have learned on the image that is looked at, by id."""

@@ -12,6 +12,7 @@ from napari_clearclip.gui.prompts import indices, listing
 from napari_clearclip.gui.prompts.histogram import Thresholds
 from napari_clearclip.gui.prompts.indices import START, IndexButton
 from napari_clearclip.gui.prompts.phrase_line import PhraseEntry
+from napari_clearclip.gui.prompts.ranges import IndexRange, Ranges
 from napari_clearclip.gui.prompts.table import PromptModel
 from napari_clearclip.gui.prompts.view import PromptView
 from napari_clearclip.gui.sections import GAP, Fold, Section, hint
@@ -34,6 +35,7 @@ class PromptSection(Section):
     kind_changed = Signal(str, str)
     lock_toggled = Signal(str, bool)
     automatic = Signal(object)
+    ranged = Signal(str, dict)
     clear_edits = Signal(str)
     accept = Signal(str)
     accept_objects = Signal(str)
@@ -52,6 +54,7 @@ class PromptSection(Section):
         self._settings = Settings()
         self.bands: tuple[str, ...] = ()
         self._scores: Mapping[str, Counts] = {}
+        self._ranges: Ranges = {}
         self._fill_heading()
         self.entry = PhraseEntry(
             "Type what to look for, press Enter",
@@ -61,6 +64,7 @@ class PromptSection(Section):
         self.table = PromptView(self.objects)
         self.table.setMinimumHeight(self.table.sizeHint().height())
         self.teaching = TeachBar()
+        self.range = IndexRange()
         self.thresholds = Thresholds()
         self.distractors = PromptModel("distractor", self)
         self.others = PromptView(self.distractors)
@@ -76,6 +80,7 @@ class PromptSection(Section):
             (self.about_index, 0),
             (self.table, 1),
             (self.teaching, 0),
+            (self.range, 0),
             (self.thresholds, 0),
             (self.fold, 0),
         ):
@@ -144,6 +149,7 @@ class PromptSection(Section):
                 (self.released, view.released),
             ):
                 theirs.connect(ours)
+        self.range.changed.connect(self.ranged)
         self.thresholds.automatic.connect(self.automatic)
         self.thresholds.released.connect(self.released)
         self.thresholds.threshold_moved.connect(lambda id_, value: self.edited.emit(id_, {"threshold": value}))
@@ -169,9 +175,9 @@ class PromptSection(Section):
         self.empty_action.setEnabled(bool(settings.objects))
         self._show_scores()
 
-    def set_scores(self, scores: Mapping[str, Counts]) -> None:
-        """Show the scores of what is looked at, by prompt; empty before it was run."""
-        self._scores = scores
+    def set_scores(self, scores: Mapping[str, Counts], ranges: Ranges) -> None:
+        """Show scores, and the values of band expressions, of what is looked at, by prompt; empty before it was run."""
+        self._scores, self._ranges = scores, ranges
         self._show_scores()
 
     def _show_scores(self, *_: object) -> None:
@@ -182,6 +188,7 @@ class PromptSection(Section):
         counts = None if prompt is None else self._scores.get(prompt.id)
         some = any(item.id in self._scores and not item.locked for item in objects)
         self.thresholds.show_scores(prompt, counts, some)
+        self.range.show_prompt(prompt, self._ranges)
 
     def _refusal(self, prompt: Prompt, text: str) -> str:
         """Why a prompt cannot have a text, or a copy of it be made with it."""

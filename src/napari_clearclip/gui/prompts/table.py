@@ -11,6 +11,7 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_clearclip.expression import parse
+from napari_clearclip.gui.prompts.ranges import CONTEST
 from napari_clearclip.settings import Index, Prompt
 
 
@@ -319,7 +320,7 @@ class PromptModel(QAbstractTableModel):
             kept = "no prompt yet" if self.is_copy(prompt) else f"still looking for “{lines[0]}”"
             lines = [draft.text or "(empty)", draft.reason, f"Press F2 to mend it, Escape there to give it up; {kept}"]
         elif prompt.index is not None:
-            lines.append(_about_index(prompt.index))
+            lines += [_about_index(prompt.index), CONTEST]
         if words := self._unknown.get(prompt.id, ()):
             unknown = "This image has no band" if prompt.index else "The model has never seen:"
             lines.append(f"{unknown} {', '.join(words)}")
