@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from napari_clearclip.edits import Edits, Region
-from napari_clearclip.io.sessions.journal import SUFFIX, left_behind, read_journal
+from napari_clearclip.io.sessions.journal import SUFFIX, read_journal
+from napari_clearclip.io.sessions.volumes import left_behind
 from napari_clearclip.scenes import vocabulary
 from napari_clearclip.settings import Settings
 
@@ -172,9 +173,9 @@ def _work(seed: int, parent: Path, pipe: int) -> None:
     from qtpy.QtWidgets import QApplication
 
     from napari_clearclip.gui.panel import Panel
-    from napari_clearclip.io.sessions import journal
+    from napari_clearclip.io.sessions import volumes
 
-    journal.folder = lambda: parent  # instead of the user's
+    volumes.folder = lambda: parent  # instead of the user's
     application = QApplication([])
     viewer = ViewerModel()
     viewer.add_image(pixels(seed), name=str(seed))

@@ -194,7 +194,7 @@ def default_preferences(monkeypatch: pytest.MonkeyPatch) -> None:
 def journals(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Panels keep journals in a folder of the test's."""
     path = tmp_path_factory.mktemp("data") / "journals"
-    monkeypatch.setattr("napari_clearclip.io.sessions.journal.folder", lambda: path)
+    monkeypatch.setattr("napari_clearclip.io.sessions.volumes.folder", lambda: path)
     return path
 
 

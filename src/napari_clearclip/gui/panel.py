@@ -55,7 +55,7 @@ from napari_clearclip.gui.sessions.rescue import Notice, Rescue
 from napari_clearclip.gui.sessions.section import SessionSection
 from napari_clearclip.gui.sessions.sessions import Sessions
 from napari_clearclip.gui.teaching.lessons import Lessons
-from napari_clearclip.io.sessions import journal
+from napari_clearclip.io.sessions import volumes
 from napari_clearclip.settings import Model, Runtime, Settings
 
 if TYPE_CHECKING:
@@ -111,9 +111,9 @@ class Panel(QWidget):
         about = (self.session, self.controller, self.results, self.images, self.prompts.table)
         self.sessions = Sessions(napari_viewer, *about, executor)
         self.exporter = Exporter(napari_viewer, self.exports, self.controller, self.results, self.images, executor)
-        self.autosave = Autosave(napari_viewer, self.controller, journal.folder(), known)
+        self.autosave = Autosave(napari_viewer, self.controller, volumes.folder(), known)
         self.notice = Notice()
-        self.rescue = Rescue(self.notice, journal.folder(), self.sessions.restore, self.autosave.flush, executor)
+        self.rescue = Rescue(self.notice, volumes.folder(), self.sessions.restore, self.autosave.flush, executor)
         self.queue = QueueSection()
         places = (self.images, self.sessions, self.run)
         self.walk = Walk(napari_viewer, self.queue, self.controller, self.results, *places, executor)

@@ -269,10 +269,10 @@ import npe2
 npe2.PluginManager.instance().discover()
 app = QApplication([])
 from napari_clearclip.gui import panel as panels
-from napari_clearclip.io.sessions import journal
+from napari_clearclip.io.sessions import volumes
 sys.path.insert(0, sys.argv[3])
 from gui.conftest import CountingPipeline, in_line
-journal.folder = lambda: Path(sys.argv[2])
+volumes.folder = lambda: Path(sys.argv[2])
 panel = panels.Panel(ViewerModel(), executor=in_line, open_pipeline=lambda _: CountingPipeline())
 panel.walk.open(Path(sys.argv[1]))
 panel.prompts.added.emit("water", "object")

@@ -15,7 +15,8 @@ from qtpy.QtTest import QTest
 from napari_clearclip.edits import Edits
 from napari_clearclip.gui.images.sources import is_source
 from napari_clearclip.gui.panel import Panel
-from napari_clearclip.io.sessions.journal import left_behind, read_journal
+from napari_clearclip.io.sessions.journal import read_journal
+from napari_clearclip.io.sessions.volumes import left_behind
 
 from ..conftest import CountingPipeline, in_line
 

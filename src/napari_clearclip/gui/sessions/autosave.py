@@ -18,7 +18,7 @@ from napari_clearclip.gui.sessions.describing import saved_labels
 from napari_clearclip.gui.sessions.taking import Draft, ground_of, is_accepted, one_of
 from napari_clearclip.io.sessions import Layer as Saved
 from napari_clearclip.io.sessions import fingerprint
-from napari_clearclip.io.sessions.journal import Volume
+from napari_clearclip.io.sessions.volumes import Volume
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

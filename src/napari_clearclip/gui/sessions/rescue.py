@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton
 from napari_clearclip.gui.control.runner import Executor
 from napari_clearclip.gui.sections import GAP, Message, breakable
 from napari_clearclip.io.sessions import Session
-from napari_clearclip.io.sessions.journal import Left, left_behind
+from napari_clearclip.io.sessions.volumes import Left, left_behind
 
 GONE = "Another panel has taken that already."
 KEPT = "It is kept, and offered again with the next panel."
