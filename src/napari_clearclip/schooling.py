@@ -114,7 +114,7 @@ def _card(
     material: Material, settings: Settings, study: Study, learning: Learning, names: Sequence[str], seconds: float
 ) -> Card:
     """What there is to say about a student."""
-    from napari_clearclip.training.student import examine
+    from napari_clearclip.training.examination import examine
 
     teacher = domains.recommendations(settings.model)
     kept = {key: teacher[key] for key in ("vocabulary",) if key in teacher}

@@ -1,4 +1,4 @@
-"""The student's training: its lessons, its loss, its schedule, and that it can be interrupted."""
+"""The student's training: its lessons, its schedule, and that it can be interrupted."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from napari_clearclip.study import Study
+from napari_clearclip.training import examination
 from napari_clearclip.training import lessons as material
 from napari_clearclip.training import student as training
 from napari_clearclip.training.lessons import IGNORE, Lesson
@@ -103,24 +104,6 @@ def test_distortion_changes_light_and_keeps_the_range() -> None:
     assert sum(not torch.equal(part, image) for part in changed) >= 6
 
 
-def test_the_loss_is_the_mean_over_labelled_pixels() -> None:
-    logits = torch.randn(2, 3, 4, 5)
-    labels = torch.randint(0, 3, (2, 4, 5))
-    labels[0, :2] = IGNORE
-    wanted = [
-        -torch.log_softmax(logits[place[0], :, place[1], place[2]], 0)[int(labels[place])]
-        for place in np.ndindex(2, 4, 5)
-        if labels[place] != IGNORE
-    ]
-    alike = torch.ones(3)
-    counts = torch.tensor([1.0, 4.0, 0.5])
-    given = torch.stack([counts[value] for value in labels.flatten() if value != IGNORE])
-    mean = (torch.stack(wanted) * given).sum() / given.sum()
-    torch.testing.assert_close(training.label_loss(logits, labels, counts), mean)
-    torch.testing.assert_close(training.label_loss(logits, labels, alike), torch.stack(wanted).mean())
-    assert training.label_loss(logits, torch.full((2, 4, 5), IGNORE), alike) == 0
-
-
 def test_rare_phrases_count_more() -> None:
     pseudo = np.array([[0] * 8, [0] * 6 + [1, IGNORE]], np.uint8)
     known = np.full((2, 8), IGNORE, np.uint8)
@@ -134,17 +117,6 @@ def test_rare_phrases_count_more() -> None:
     assert training.weights_of([Lesson(many, many)], 2, 1)[1] == 8  # no pixel counts without bounds
     nothing = np.full((2, 2), IGNORE, np.uint8)
     assert training.weights_of([Lesson(nothing, nothing)], 2, 1).tolist() == [1, 1, 1]
-
-
-def test_logits_are_products_or_scaled_cosines() -> None:
-    vectors, texts = torch.randn(1, 2, 3, 5), torch.nn.functional.normalize(torch.randn(4, 5), dim=1)
-    products, cosines = (training.study_logits(vectors, texts, scale) for scale in (0, 30))
-    for row, col, word in np.ndindex(2, 3, 4):
-        product = float(vectors[0, row, col] @ texts[word])
-        assert float(products[0, word, row, col]) == pytest.approx(product, abs=1e-5)
-        assert float(cosines[0, word, row, col]) == pytest.approx(
-            30 * product / float(vectors[0, row, col].norm()), abs=1e-4
-        )
 
 
 def test_the_mean_of_weights_follows_them() -> None:
@@ -163,17 +135,6 @@ def test_the_mean_of_weights_follows_them() -> None:
     last.advance(STUDY, subject(), LESSONS)
     for key, value in last.result.state_dict().items():
         torch.testing.assert_close(value, last.student.state_dict()[key])
-
-
-def test_what_the_user_says_counts_more() -> None:
-    known, pseudo = torch.tensor([[1, IGNORE], [IGNORE, 0]]), torch.tensor([[0, 2], [IGNORE, 2]])
-    assert training.merged(known, pseudo).tolist() == [[1, 2], [IGNORE, 0]]
-
-
-def test_the_student_labels_only_what_nobody_labelled() -> None:
-    logits = torch.tensor([9.0, 1.0, 2.0, 8.0]).reshape(1, 4, 1, 1)
-    assert training.own_labels(logits, (1, 2)).tolist() == [[[2]]]
-    assert training.own_labels(logits, (0, 1, 2)).tolist() == [[[0]]]
 
 
 @pytest.mark.parametrize(("guided", "steps"), [(1.0, 6), (0.5, 3), (0.1, 1), (0.0, 0)])
@@ -238,7 +199,7 @@ def test_it_learns_colours() -> None:
     learning = Learning.start(study, subject())
     for _ in training.train_steps(study, subject(), LESSONS, learning):
         pass
-    examined = training.examine(learning.result, subject(), LESSONS)
+    examined = examination.examine(learning.result, subject(), LESSONS)
     assert examined.agreement > 0.8
     assert 10 <= examined.scale <= 200
 
@@ -246,8 +207,8 @@ def test_it_learns_colours() -> None:
 def test_agreement_is_the_share_of_equal_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     cosines = torch.tensor([[[0.1, 0.1, 0.9, 0.1]], [[0.2, 0.0, 0.1, 0.3]]])[None]  # (1, 2, 1, 4): 1 0 0 1
     labels = torch.tensor([[[1, 1, 0, IGNORE]]])
-    monkeypatch.setattr(training, "_cosines", lambda *_: (cosines, labels))
-    examined = training.examine(Learning.start(STUDY, subject()).student, subject(), LESSONS[:1])
+    monkeypatch.setattr(examination, "_cosines", lambda *_: (cosines, labels))
+    examined = examination.examine(Learning.start(STUDY, subject()).student, subject(), LESSONS[:1])
     assert examined.agreement == pytest.approx(2 / 3)
 
     def surprise(scale: float) -> float:
@@ -340,7 +301,7 @@ def test_a_phrase_that_nobody_labelled_is_learned_beside_those_that_are() -> Non
     learning = Learning.start(study, taught)
     for _ in training.train_steps(study, taught, lessons, learning):
         pass
-    assert training.examine(learning.result, taught, LESSONS).agreement > 0.8
+    assert examination.examine(learning.result, taught, LESSONS).agreement > 0.8
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:

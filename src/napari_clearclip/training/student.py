@@ -20,17 +20,17 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
-from napari_clearclip.engine.student import Student, build_student, classify, load_imagenet
+from napari_clearclip.engine.student import Student, build_student, load_imagenet
 from napari_clearclip.io.files import replacing
 from napari_clearclip.study import Study
 from napari_clearclip.training.lessons import IGNORE, Batch, Lesson, deal
+from napari_clearclip.training.losses import distance, label_loss, merged, own_labels, study_logits
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.model import Clip
 
 _TRIAL_STEPS = 5
 _RANK = 0.05  # smaller differences between phrases, against the largest, are not magnified
-_SHORTEST = 1e-12
 _HEAVIEST = 8.0  # most that a pixel of a rare phrase counts
 
 
@@ -231,47 +231,6 @@ def _outside(batch: Batch, side: int) -> torch.Tensor:
     return batch.blank[:, 0, step // 2 :: step, step // 2 :: step]
 
 
-def own_labels(logits: torch.Tensor, unlabelled: Sequence[int]) -> torch.Tensor:
-    """The student's own choice (B, s, s) among the phrases that nobody labelled; of logits (B, Q, s, s)."""
-    numbers = torch.tensor(unlabelled, device=logits.device)
-    return numbers[logits[:, numbers].argmax(dim=1)]
-
-
-def merged(known: torch.Tensor, pseudo: torch.Tensor) -> torch.Tensor:
-    """What the user says, and elsewhere the pseudo-labels."""
-    return torch.where(known == IGNORE, pseudo, known)
-
-
-def study_logits(vectors: torch.Tensor, texts: torch.Tensor, scale: float) -> torch.Tensor:
-    """Logits (B, Q, h, w) of vectors (B, h, w, D): products with the texts (Q, D), or `scale` times the cosines."""
-    products = classify(vectors, texts)
-    return products * (scale / _lengths(vectors)[:, None]) if scale else products
-
-
-def label_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy over the pixels that have a label, by weights (Q,) of the labels; 0 where none has one."""
-    total = functional.cross_entropy(logits, labels, weights, ignore_index=IGNORE, reduction="sum")
-    return total / weights[labels[labels != IGNORE]].sum().clamp_min(weights.min())
-
-
-def distance(vectors: torch.Tensor, wanted: torch.Tensor, scale: float) -> torch.Tensor:
-    """How far vectors (B, h, w, D) are from the teacher's unit vectors (B, D, h, w), as the loss reads them.
-
-    That is the paper's mean absolute difference where vectors are compared as they are, and 1 - cosine where only their
-    direction counts.
-    """
-    wanted = wanted.permute(0, 2, 3, 1).contiguous()
-    if not scale:
-        return (vectors - wanted).abs().mean()
-    return (1 - (vectors * wanted).sum(dim=-1) / (_lengths(vectors) * _lengths(wanted))).mean()
-
-
-def _lengths(vectors: torch.Tensor) -> torch.Tensor:
-    """Lengths (B, h, w) of vectors (B, h, w, D), not 0: products are divided by them, which are fewer than numbers."""
-    lengths: torch.Tensor = torch.linalg.vector_norm(vectors, dim=-1)
-    return lengths.clamp_min(_SHORTEST)
-
-
 def running_mean(stays: float) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | int], torch.Tensor]:
     """How a mean of weights follows new ones after n steps: less of it stays at first, when they change much."""
 
@@ -311,50 +270,8 @@ def paced(study: Study, subject: Subject, lessons: Sequence[Lesson], device: str
     return study.replace(iterations=max(int(60 * minutes / seconds), 1))
 
 
-@dataclass(frozen=True)
-class Examination:
-    """How well a student agrees with its pseudo-labels.
-
-    Attributes
-    ----------
-    agreement : share of labelled places where its best phrase is the pseudo-label
-    scale : of 10, 15, 20, ... 200, the factor on its cosines at which a softmax over all phrases fits them best
-    """
-
-    agreement: float
-    scale: float
-
-
-def examine(student: Student, subject: Subject, lessons: Sequence[Lesson], most: int = 16) -> Examination:
-    """How well a student does on at most `most` of its own lessons, whole images, by cosines as when it is used."""
-    scales = np.arange(10, 201, 5)
-    surprise = torch.zeros(len(scales), dtype=torch.float64)
-    right = count = 0
-    student.eval()
-    for lesson in lessons[:: max(len(lessons) // most, 1)][:most]:
-        cosines, labels = _cosines(student, subject, lesson)
-        right += int((cosines.argmax(dim=1) == labels).sum())
-        count += int((labels != IGNORE).sum())
-        for place, scale in enumerate(scales.tolist()):
-            surprise[place] += functional.cross_entropy(scale * cosines, labels, ignore_index=IGNORE, reduction="sum")
-    return Examination(right / max(count, 1), float(scales[int(surprise.argmin())]))
-
-
 def save_weights(student: Student, path: Path) -> None:
     """Write a student's weights as safetensors."""
     from safetensors.torch import save_file
 
     save_file({name: value.detach().cpu().contiguous() for name, value in student.state_dict().items()}, path)
-
-
-@torch.no_grad()
-def _cosines(student: Student, subject: Subject, lesson: Lesson) -> tuple[torch.Tensor, torch.Tensor]:
-    """The student's cosines (1, Q, h, w) on a whole image, and the pseudo-labels (1, h, w) at the same places."""
-    device = next(student.parameters()).device
-    shape = [length // student.stride * student.stride for length in lesson.image.shape[:2]]
-    image = torch.from_numpy(lesson.image[: shape[0], : shape[1]]).permute(2, 0, 1)[None].float() / 255
-    mean, std = (torch.tensor(values)[:, None, None] for values in (subject.mean, subject.std))
-    vectors = functional.normalize(student(((image - mean) / std).to(device)), dim=-1)
-    half = student.stride // 2
-    pseudo = lesson.pseudo[half : shape[0] : student.stride, half : shape[1] : student.stride]
-    return classify(vectors, subject.texts.to(device)).cpu(), torch.from_numpy(pseudo.astype(np.int64))[None]
