@@ -75,6 +75,7 @@ STAGES = {
     "view": "view.resolve_view",
     "embed": "text.embed_steps",
     "encode": "encoder.encode_steps",
+    "heads": "encoder.heads_of",
     "project": "encoder.project",
     "compare": "compare.compare",
     "improbable": "compare.improbable",
@@ -99,7 +100,7 @@ STAGES = {
     "pack": "labelling.pack",
 }
 OF_INDICES = {"range", "measure", "count", "average", "take", "pack"}
-OF_WORDS = {"load", "embed", "encode", "project", "compare", "assign", "overlap", "threshold"}
+OF_WORDS = {"load", "embed", "encode", "heads", "project", "compare", "assign", "overlap", "threshold"}
 
 # Stages that nothing asks for by itself.
 OPTIONAL = {
@@ -213,7 +214,14 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
         lambda s: s.replace(comparing=s.comparing.replace(cell=4)),
         {"compare"} | AFTER_COMPARE,
     ),
-    "switches to SCLIP": (lambda s: s.replace(attention=variant("sclip")), {"project", "compare"} | AFTER_COMPARE),
+    "switches to SCLIP": (
+        lambda s: s.replace(attention=variant("sclip")),
+        {"heads", "project", "compare"} | AFTER_COMPARE,  # its keys; queries and values are there
+    ),
+    "switches to values": (
+        lambda s: s.replace(attention=variant("vv")),
+        {"project", "compare"} | AFTER_COMPARE,
+    ),
     "turns RC on": (lambda s: attention(s, residual=1), {"project", "compare"} | AFTER_COMPARE),
     "turns FFN on": (lambda s: attention(s, ffn=1), {"project", "compare"} | AFTER_COMPARE),
     "moves alpha": (lambda s: attention(s, alpha=3, residual=1), {"project", "compare"} | AFTER_COMPARE),
@@ -239,11 +247,11 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     "asks for feature surgery": (lambda s: comparing(s, surgery=True), {"compare", "operate"} | AFTER_COMPARE),
     "resizes as the papers' code": (
         lambda s: s.replace(tiling=Tiling(antialias=False)),
-        {"encode", "project", "compare", "score", "assign", "threshold"},  # an enlarged image stays the same
+        {"encode", "heads", "project", "compare", "score", "assign", "threshold"},  # an enlarged image stays the same
     ),
     "changes the working size": (
         lambda s: s.replace(tiling=Tiling(short_side=64)),
-        {"encode", "project", "compare"} | AFTER_COMPARE,
+        {"encode", "heads", "project", "compare"} | AFTER_COMPARE,
     ),
 }
 
@@ -379,7 +387,7 @@ INDEX_TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     ),
     "switches to SCLIP": (
         lambda s: s.replace(attention=variant("sclip")),
-        {"project", "compare", "score", "assign", "threshold", "take"},
+        {"heads", "project", "compare", "score", "assign", "threshold", "take"},
     ),
 }
 
@@ -531,6 +539,61 @@ def test_an_earlier_variant_costs_nothing(settings: Settings, runtime: Runtime, 
     assert not calls
 
 
+# Of a window of 4 x 4 patches and a class token: its features, and the tokens that enter the last block; float32.
+FEATURE_BYTES = 4 * (16 * 24 + 16 + 24)
+TOKEN_BYTES = 4 * 17 * 32
+
+
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+def test_bits_are_the_same_whether_queries_keys_and_values_are_kept_or_not(
+    storage: str, settings: Settings, runtime: Runtime, calls: Counter[str]
+) -> None:
+    runtime = runtime.replace(storage=storage, batch_size=7)
+    keeping = Pipeline(runtime)
+    rows = [variant(name) for name in ("clearclip", "kk", "sclip_clear", "sclip", "sclip_q", "sclip_identity")]
+    for row in (*rows, Attention(terms=("vv", "qk"), unit=True, iterations=1), Attention(terms=("random",), bias=2)):
+        changed = settings.replace(attention=row)
+        found = keeping.run(IMAGE, changed, RGB)
+        read = calls["heads"]
+        alone = Pipeline(runtime.replace(cache_bytes=200_000)).run(IMAGE, changed, RGB)
+        assert calls["heads"] == read
+        assert np.array_equal(found.scores.values, alone.scores.values)
+        assert np.array_equal(found.labels, alone.labels)
+
+
+def test_each_of_queries_keys_and_values_is_made_once(
+    settings: Settings, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads_of, made = import_module("napari_clearclip.engine.encoder").heads_of, Counter[str]()
+
+    def counting(clip: Any, trunk: Any, letters: str) -> Any:
+        made.update(dict.fromkeys(letters, len(trunk.tokens)))
+        return heads_of(clip, trunk, letters)
+
+    monkeypatch.setattr("napari_clearclip.engine.encoder.heads_of", counting)
+    pipeline = Pipeline(runtime.replace(batch_size=7))
+    for name, letters in (("clearclip", "qv"), ("maskclip", "qv"), ("kk", "qkv"), ("sclip_clear", "qkv")):
+        pipeline.run(IMAGE, settings.replace(attention=variant(name)), RGB)
+        assert made == dict.fromkeys(letters, WINDOWS)
+    for name in ("sclip", "qk", "sclip_random"):
+        pipeline.run(IMAGE, settings.replace(attention=variant(name)), RGB)
+    assert made == dict.fromkeys("qkv", WINDOWS)
+
+
+def test_what_is_kept_of_the_last_block_is_counted(settings: Settings, runtime: Runtime) -> None:
+    """Only where all windows take half the memory at most, even if all three are asked for."""
+    enough = 2 * WINDOWS * (FEATURE_BYTES + 4 * TOKEN_BYTES)
+    used = []
+    for row in ("clearclip", "sclip_clear"):
+        for most in (enough, enough - 1):
+            pipeline = Pipeline(runtime.replace(cache_bytes=most))
+            pipeline.run(IMAGE, settings.replace(attention=variant(row)), RGB)
+            used.append(pipeline._cache.used)
+    assert used[0] - used[1] == 2 * WINDOWS * TOKEN_BYTES
+    assert used[2] - used[3] == 3 * WINDOWS * TOKEN_BYTES
+    assert max(used) < enough
+
+
 def test_new_contrast_limits_run_everything_but_the_text(
     settings: Settings, runtime: Runtime, calls: Counter[str]
 ) -> None:
@@ -538,7 +601,7 @@ def test_new_contrast_limits_run_everything_but_the_text(
     pipeline.run(IMAGE, settings, RGB)
     calls.clear()
     pipeline.run(IMAGE, settings, RGB.replace(limits=((0, 99),) * 3))
-    assert set(calls) - {"windows"} == {"view", "encode", "project", "compare"} | MASKS
+    assert set(calls) - {"windows"} == {"view", "encode", "heads", "project", "compare"} | MASKS
     assert calls["windows"] == WINDOWS
 
 
@@ -548,7 +611,7 @@ def test_other_pixels_run_everything_but_the_text(settings: Settings, runtime: R
     calls.clear()
     image[0, 0] += 1  # in place: the content counts, not the object
     pipeline.run(image, settings, RGB)
-    assert set(calls) - {"windows"} == {"view", "encode", "project", "compare"} | MASKS
+    assert set(calls) - {"windows"} == {"view", "encode", "heads", "project", "compare"} | MASKS
 
 
 @pytest.mark.parametrize("edit", ["paint", "lock"])
@@ -599,7 +662,7 @@ TAUGHT_TABLE: dict[str, tuple[Callable[[Settings], Settings], Edits, set[str]]] 
     "takes what another model learned": (lambda s: prompt(s, "dog", learned=OTHERS), TAUGHT, set()),
     "moves a mix without an example": (lambda s: prompt(s, "dog", mix=0.8), TAUGHT, set()),
     "forgets": (lambda s: s, Edits(), {"compare"} | MASKS),
-    "switches to SCLIP": (lambda s: s.replace(attention=variant("sclip")), TAUGHT, {"project"} | LEARNED),
+    "switches to SCLIP": (lambda s: s.replace(attention=variant("sclip")), TAUGHT, {"heads", "project"} | LEARNED),
 }
 
 

@@ -170,20 +170,51 @@ def encode(clip: Clip, images: torch.Tensor, blocks: int = 1, positions: str = "
 
 
 def _attended(
-    tower: Tower, index: int, tokens: torch.Tensor, row: Attention, bias: torch.Tensor | None, earlier: Sequence[Heads]
+    tower: Tower,
+    index: int,
+    tokens: torch.Tensor,
+    row: Attention,
+    bias: torch.Tensor | None,
+    earlier: Sequence[Heads],
+    known: Heads | None,
 ) -> torch.Tensor:
     """O(A v) of a block with the row's attention, layer scale included: (B, L, C)."""
-    heads = attend(sides_at(tower, index, tokens, row), row, bias, earlier)
+    heads = attend(sides_at(tower, index, tokens, row, known), row, bias, earlier)
     return tower.scale(index, tower.output(index, join_heads(heads)))
 
 
-def sides_at(tower: Tower, index: int, tokens: torch.Tensor, row: Attention) -> dict[str, Sides]:
-    """What attends to what in a block that `tokens` (B, L, C) enter; see `sides_of`."""
-    normed = tower.norm(index, tokens)
-    letters = "".join({"v", *(letter for term in row.terms if term in PAIRS for letter in term)})
+def letters_of(row: Attention) -> str:
+    """Which of queries, keys and values a row reads."""
+    letters = {"v", *(letter for term in row.terms if term in PAIRS for letter in term)}
     if {"uu", "random"}.intersection(row.terms):
-        letters += "q"  # whose length the others take on
-    return sides_of(tower.project(index, normed, letters), normed, row)
+        letters.add("q")  # whose length the others take on
+    return "".join(sorted(letters))
+
+
+def sides_at(
+    tower: Tower, index: int, tokens: torch.Tensor, row: Attention, known: Heads | None = None
+) -> dict[str, Sides]:
+    """What attends to what in a block that `tokens` (B, L, C) enter; see `sides_of`, whose projections may be known."""
+    normed = tower.norm(index, tokens)
+    return sides_of(known or tower.project(index, normed, letters_of(row)), normed, row)
+
+
+@torch.inference_mode()
+def heads_of(clip: Clip, trunk: Trunk, letters: str) -> Heads:
+    """Queries, keys and values of the last block, those that are named in `letters`: (B, M, L, d) each.
+
+    Parameters
+    ----------
+    clip : Clip
+        The model.
+    trunk : Trunk
+        From `encode` with ``blocks=1``.
+    letters : str
+        Some of ``qkv``.
+    """
+    tower = clip.tower.at(trunk.grid)
+    last, tokens = tower.depth - 1, sent(trunk.tokens, clip.device, clip.dtype)
+    return tower.project(last, tower.norm(last, tokens), letters)
 
 
 def among_patches(
@@ -224,7 +255,7 @@ def _keys(tower: Tower, tokens: torch.Tensor) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False) -> Features:
+def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False, known: Heads | None = None) -> Features:
     """Dense features of a variant: its last blocks, then the model's own final norm and projection.
 
     Parameters
@@ -237,6 +268,8 @@ def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False) -> Fea
         The variant.
     keys : bool
         Whether to give the keys of the last block as well.
+    known : mapping of str to (B, M, L, d) tensor, optional
+        What `heads_of` gives for the `letters_of` the row, to save computing it; of a row that reads one block only.
 
     Returns
     -------
@@ -265,7 +298,7 @@ def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False) -> Fea
         joint = torch.as_tensor(clip.model.visual.last(tokens)).float()
         return _features(joint[:, 1:], joint[:, 0], trunk.grid, row.debias)
     tower = tower_for(clip, trunk, row)
-    mixed, entering = _mixed(tower, tokens, trunk.grid, row)
+    mixed, entering = _mixed(tower, tokens, trunk.grid, row, known)
     joint = tower.read(mixed)
     if row.own_class:
         after = tower.block(tower.depth - 1, entering)
@@ -295,7 +328,7 @@ def tower_for(clip: Clip, trunk: Trunk, row: Attention) -> Tower:
 
 
 def _mixed(
-    tower: Tower, tokens: torch.Tensor, grid: tuple[int, int], row: Attention
+    tower: Tower, tokens: torch.Tensor, grid: tuple[int, int], row: Attention, known: Heads | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What a variant makes of tokens, and the tokens that enter the last block; both (B, L, C)."""
     bias = bias_for(tower, grid, row, tokens)
@@ -309,7 +342,7 @@ def _mixed(
             origin = tokens
         entered.append(tokens)
         if left <= row.blocks and (left > 1 or not row.calibrated):
-            outputs.append(_attended(tower, index, tokens, row, bias, earlier))
+            outputs.append(_attended(tower, index, tokens, row, bias, earlier, known))
         if index < last:
             tokens = tower.block(index, tokens)
     if row.calibrated:
