@@ -11,7 +11,7 @@ import pytest
 
 from napari_clearclip.engine.catalogue import cached_models
 from napari_clearclip.engine.model import Clip
-from napari_clearclip.loading import Fetcher, Loader
+from napari_clearclip.loading import Fetcher, Loader, Towers
 from napari_clearclip.progress import Cancelled, Progress
 from napari_clearclip.settings import Model
 
@@ -24,6 +24,15 @@ def loaded(loader: Loader, model: Model, device: str = "cpu") -> tuple[Clip, lis
             states.append(next(steps))
         except StopIteration as stop:
             return stop.value, states
+
+
+def result_of(steps: Generator[Progress, None, Any]) -> Any:
+    """What the steps return."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
 
 
 @pytest.fixture
@@ -56,7 +65,7 @@ def test_a_released_model_is_read_again(tiny: Path) -> None:
 def until_bytes(steps: Generator[Progress, None, Any]) -> Progress:
     """Go on until the first half of the file has come; its bytes are yielded."""
     while (state := next(steps)).done == 0:
-        assert state.stage in ("Loading the model", "Connecting", "Downloading the model")
+        assert state.stage in ("Loading the model", "Downloading the model")
     return state
 
 
@@ -135,6 +144,65 @@ def test_fetching_tells_what_went_wrong_and_can_be_tried_again(hub: Any, publish
     hub.go.set()
     list(fetcher.steps(published))
     assert published in cached_models()
+
+
+TIMM = "vit_tiny_patch16_224"
+
+
+@pytest.fixture
+def timm_hub(hub_server: Any) -> Any:
+    """A hub with random weights where timm looks for those of a small tower."""
+    import timm
+    import torch
+    from safetensors.torch import save
+
+    torch.manual_seed(0)
+    weights = save(timm.create_model(TIMM).state_dict())
+    hub_server.offer("timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k", "model.safetensors", weights)
+    hub_server.weights = weights
+    return hub_server
+
+
+def test_a_tower_is_downloaded_once_with_progress(timm_hub: Any) -> None:
+    from safetensors.torch import load
+
+    towers = Towers()
+    steps = towers.steps(TIMM, None)
+    assert next(steps) == Progress(f"Loading {TIMM}")
+    while (state := next(steps)).done == 0:
+        pass
+    size = len(timm_hub.weights)
+    assert (state.stage, state.total, state.unit) == (f"Downloading {TIMM}", size, "bytes")
+    assert 0 < state.done < size
+    timm_hub.go.set()
+    plain = result_of(steps)
+    weights = load(timm_hub.weights)
+    assert all((weights[name] == value).all() for name, value in plain.tower._trunk.state_dict().items())
+    assert not plain.tower._trunk.training
+    again = result_of(towers.steps(TIMM, None))
+    assert again is not plain  # nothing is held
+    assert [method for method, _ in timm_hub.asked].count("GET") == 1
+
+
+def test_leaving_the_download_of_a_tower_stops_it_and_it_goes_on_later(timm_hub: Any) -> None:
+    towers = Towers()
+    steps = towers.steps(TIMM, None)
+    while next(steps).done == 0:
+        pass
+    thread = towers._background._thread
+    assert thread is not None
+    steps.close()
+    timm_hub.go.set()
+    assert isinstance(thread.future.exception(), Cancelled)
+    assert result_of(towers.steps(TIMM, None)).tower.depth == 12
+
+
+def test_a_tower_that_cannot_be_had_is_told(timm_hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    towers, timm_hub.refuses = Towers(), 503
+    with pytest.raises(ValueError, match=r"timm/vit_tiny_patch16_224.* could not be downloaded: .*503"):
+        list(towers.steps(TIMM, None))
+    with pytest.raises(ValueError, match="the hub has no weights of vit_base_patch16_18x2_224; give a local file"):
+        list(towers.steps("vit_base_patch16_18x2_224", None))
 
 
 def test_what_a_model_takes_is_counted(tiny: Path) -> None:

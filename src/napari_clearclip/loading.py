@@ -8,12 +8,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from napari_clearclip.progress import Cancelled, Progress
 
 if TYPE_CHECKING:
     from napari_clearclip.engine.model import Clip
+    from napari_clearclip.engine.towers import Plain
     from napari_clearclip.settings import Model
 
 T = TypeVar("T")
@@ -26,9 +28,10 @@ _PACE_SECONDS = 5.0
 class _Thread(Generic[T]):
     """One piece of work in a thread of its own, since nothing stops reading a file or waiting for a server."""
 
-    def __init__(self, key: Hashable, work: Callable[[Report], T], stage: str) -> None:
+    def __init__(self, key: Hashable, work: Callable[[Report], T], what: str) -> None:
         self.key = key
-        self.state = Progress(stage)
+        self._what = what
+        self.state = Progress(f"Loading {what}")
         self.left = threading.Event()
         self._lock = threading.Lock()
         self._waiting = 0
@@ -52,7 +55,7 @@ class _Thread(Generic[T]):
             self._seen.popleft()
         since, before = self._seen[0]
         rate = (done - before) / (now - since) if now > since else 0.0
-        self.state = Progress("Downloading the model", done, total, "bytes", rate)
+        self.state = Progress(f"Downloading {self._what}", done, total, "bytes", rate)
 
     def steps(self) -> Generator[Progress, None, T]:
         """The result, yielding how far it is; closing leaves, and coming back goes on if it is still at work."""
@@ -96,7 +99,7 @@ class Background(Generic[T]):
         """Let go of the result."""
         self._thread = None
 
-    def steps(self, key: Hashable, work: Callable[[Report], T], stage: str) -> Generator[Progress, None, T]:
+    def steps(self, key: Hashable, work: Callable[[Report], T], what: str) -> Generator[Progress, None, T]:
         """What `work` returns, yielding progress; not done again for the same key.
 
         Closing the generator answers at once, whatever the work waits for. A download then ends with its next bytes;
@@ -108,13 +111,13 @@ class Background(Generic[T]):
             Names the work.
         work : callable
             Called in a thread with a function to report bytes done and total to.
-        stage : str
-            What is yielded until bytes are reported.
+        what : str
+            What is loaded, or downloaded, as progress calls it.
         """
         while True:
             thread = self._thread
             if thread is None or thread.key != key:
-                thread = self._thread = _Thread(key, work, stage)
+                thread = self._thread = _Thread(key, work, what)
             try:
                 return (yield from thread.steps())
             except Cancelled:  # it had ended already when we came back to it
@@ -159,7 +162,7 @@ class Loader:
 
             return load(model, resolve_device(device)[0], report)
 
-        return self._background.steps((model, device), work, "Loading the model")
+        return self._background.steps((model, device), work, "the model")
 
 
 class Fetcher:
@@ -182,5 +185,37 @@ class Fetcher:
 
             find(model, report)
 
-        yield from self._background.steps(model, work, "Connecting")
+        yield from self._background.steps(model, work, "the model")
         self._background.forget()  # the file may be gone when it is asked for again
+
+
+class Towers:
+    """Loads towers of timm's to look at beside a model, one at a time."""
+
+    def __init__(self) -> None:
+        self._background: Background[Plain] = Background()
+
+    def steps(self, name: str, weights: Path | None) -> Generator[Progress, None, Plain]:
+        """A tower, yielding while it is read or downloaded.
+
+        Parameters
+        ----------
+        name : str
+            As timm calls it.
+        weights : Path or None
+            A local file of its weights; None for those that timm has, which are downloaded once.
+
+        Raises
+        ------
+        ValueError
+            If there is no such tower, or its weights cannot be had.
+        """
+
+        def work(report: Report) -> Plain:
+            from napari_clearclip.engine.towers import plain_tower
+
+            return plain_tower(name, weights, pretrained=True, progress=report)
+
+        tower = yield from self._background.steps((name, weights), work, name)
+        self._background.forget()  # it is large, and needed once
+        return tower

@@ -10,9 +10,12 @@ import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import VisionTransformer
 
+from napari_clearclip.engine.download import Progress, fetch
 from napari_clearclip.engine.resnet_tower import ResNetTower
 from napari_clearclip.engine.timm_tower import TimmTower
 from napari_clearclip.engine.tower import ClipTower, Tower
+
+_FILES = ("model.safetensors", "pytorch_model.bin")  # of timm's repositories
 
 
 def tower_of(visual: torch.nn.Module) -> Tower:
@@ -64,7 +67,9 @@ class Plain:
     patch: int
 
 
-def plain_tower(name: str, weights: Path | None = None, pretrained: bool = False) -> Plain:
+def plain_tower(
+    name: str, weights: Path | None = None, pretrained: bool = False, progress: Progress | None = None
+) -> Plain:
     """A vision transformer of timm.
 
     Parameters
@@ -74,7 +79,9 @@ def plain_tower(name: str, weights: Path | None = None, pretrained: bool = False
     weights : Path, optional
         A local file of its weights.
     pretrained : bool
-        Whether to download the weights that timm has under this name; without either, weights are random.
+        Whether to take the weights that timm has under this name, downloaded once; without either, weights are random.
+    progress : callable, optional
+        Called with bytes done and total while weights are downloaded; what it raises stops the download.
 
     Raises
     ------
@@ -87,14 +94,28 @@ def plain_tower(name: str, weights: Path | None = None, pretrained: bool = False
         raise ValueError(f"timm has no model {name!r}; see timm.list_models('vit_*')")
     if weights is not None and not weights.is_file():
         raise ValueError(f"the weights {weights} of {name} do not exist; check the path")
+    published = pretrained and weights is None
+    source = {"file": str(_fetched(name, progress)), "custom_load": False} if published else None
     try:
         visual: Any = timm.create_model(
-            name, pretrained=pretrained and weights is None, checkpoint_path=weights, num_classes=0
+            name, pretrained=published, pretrained_cfg_overlay=source, checkpoint_path=weights, num_classes=0
         )
-    except (OSError, RuntimeError) as error:  # not reached, or of another model
+    except (OSError, RuntimeError) as error:  # damaged, or of another model
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(f"the weights of {name} cannot be had ({reason}); give a local file of them") from error
     tower = tower_of(visual.eval().requires_grad_(False))
     config = visual.pretrained_cfg
     mean, std = ((float(r), float(g), float(b)) for r, g, b in (config["mean"], config["std"]))
     return Plain(tower, mean, std, tower.patch)
+
+
+def _fetched(name: str, progress: Progress | None) -> Path:
+    """The file of the weights that timm has under a name, downloaded if it must be."""
+    import timm
+
+    published = timm.get_pretrained_cfg(name)
+    repository = str(getattr(published, "hf_hub_id", None) or "")
+    if not repository:
+        raise ValueError(f"the hub has no weights of {name}; give a local file of them")
+    named = getattr(published, "hf_hub_filename", None)
+    return fetch(repository, (named,) if named else _FILES, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -231,6 +232,41 @@ def test_another_tower_is_drawn_beside_the_blocks(opened: Opened, tmp_path: Path
         opened.section.blocks_button.click()
         opened.bench.drain()
         assert said.lower() in opened.panel.message.label.text().lower()
+
+
+def test_another_tower_is_downloaded_with_progress_and_the_download_can_be_left(
+    opened: Opened, hub_server: Any
+) -> None:
+    import timm
+    from safetensors.torch import save
+
+    weights = save(timm.create_model("vit_tiny_patch16_224").state_dict())
+    hub_server.offer("timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k", "model.safetensors", weights)
+    opened.section.other.setText("vit_tiny_patch16_224")
+    opened.section.blocks_button.click()
+    while " of " not in opened.section.stage.text() or ": 0 bytes" in opened.section.stage.text():
+        opened.bench.step()
+    assert opened.section.stage.text().startswith("Downloading vit_tiny_patch16_224: ")
+    assert 0 < opened.section.bar.value() < opened.section.bar.maximum()
+    opened.section.cancel_button.click()
+    assert not opened.inspector.busy
+    assert not opened.section.running.isVisibleTo(opened.section)
+    opened.bench.drain()
+    assert not opened.section.findChildren(FigureWindow)
+    hub_server.refuses = 503
+    hub_server.go.set()
+    for thread in threading.enumerate():
+        if thread.name == "clearclip-load":
+            thread.join(60)
+    opened.section.blocks_button.click()
+    opened.bench.drain()
+    assert "could not be downloaded: " in opened.panel.message.label.text()
+    hub_server.refuses = 0
+    opened.section.blocks_button.click()
+    opened.bench.drain()
+    (window,) = opened.section.findChildren(FigureWindow)
+    assert len(window.canvas.figure.axes[0].lines) == 6
+    window.close()
 
 
 def test_the_last_block_has_a_figure(opened: Opened, settings: Settings) -> None:

@@ -19,11 +19,13 @@ from napari_clearclip.gui.inspect.figures import FigureWindow
 from napari_clearclip.gui.inspect.pointer import Pointer
 from napari_clearclip.gui.inspect.section import InspectSection
 from napari_clearclip.gui.inspect.shelf import Shelf
+from napari_clearclip.gui.models.choices import title_of
 from napari_clearclip.gui.prompts import listing
 from napari_clearclip.inspection.curves import KINDS, curves_steps, norms_steps
 from napari_clearclip.inspection.maps import USUAL, Comparison, Decomposition, compare_steps, decompose_steps
 from napari_clearclip.inspection.plots import plot_curves, plot_last_block, plot_variants
 from napari_clearclip.inspection.points import AttentionMap, Place, attention_steps, words_steps
+from napari_clearclip.loading import Towers
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Settings
 
@@ -65,6 +67,7 @@ class Inspector:
         self._viewer, self._controller, self._images, self._section = viewer, controller, images, section
         self.shelf = Shelf(viewer)
         self.pointer = Pointer(viewer, self.shelf)
+        self._towers = Towers()
         self._stop: Callable[[], None] | None = None
         self._asked = self._working = 0  # the number of what was asked last, and of what is worked on
         self._closed = False
@@ -239,7 +242,7 @@ class Inspector:
         """Show curves over the blocks of the model, and of another tower beside it if one is named."""
         settings, other = self._controller.settings, self._section.other.text().strip()
         self.ask(
-            lambda pipeline, source: _curves(pipeline, source, settings, other),
+            lambda pipeline, source: _curves(pipeline, source, settings, other, self._towers),
             lambda _, curves: self._show_figure("Blocks of the model", lambda: plot_curves(curves)),
         )
 
@@ -305,16 +308,15 @@ def _title(row: Attention) -> str:
     return VARIANTS[name].title if name in VARIANTS else "your own variant"
 
 
-def _curves(pipeline: Pipeline, source: Source, settings: Settings, other: str) -> Generator[Progress, None, Any]:
+def _curves(
+    pipeline: Pipeline, source: Source, settings: Settings, other: str, towers: Towers
+) -> Generator[Progress, None, Any]:
     """Curves by tower: the model's, and those of another, ``NAME`` or ``NAME = FILE``, on the same windows."""
     read = partial(source.read, source.view.plane)
-    found = {str(settings.model): (yield from curves_steps(pipeline, read, settings, source.view))}
-    if other:
-        from napari_clearclip.engine.towers import plain_tower
-
-        name, _, file = (part.strip() for part in other.partition("="))
-        yield Progress(f"Loading {name}")
-        tower = plain_tower(name, Path(file).expanduser() if file else None, pretrained=True)
+    name, _, file = (part.strip() for part in other.partition("="))
+    tower = (yield from towers.steps(name, Path(file).expanduser() if file else None)) if name else None
+    found = {title_of(settings.model): (yield from curves_steps(pipeline, read, settings, source.view))}
+    if tower is not None:
         found[name] = yield from curves_steps(pipeline, read, settings, source.view, tower)
     return found
 

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_clearclip.engine.attention import VARIANTS, variant_name
 from napari_clearclip.engine.sizes import Sizes
+from napari_clearclip.gui.amounts import progress_text
 from napari_clearclip.gui.forms import Choice
 from napari_clearclip.gui.sections import GAP, Fold, form_layout, hint, show_on
 from napari_clearclip.inspection.points import Likeness
@@ -138,7 +139,7 @@ class InspectSection(QWidget):
             grid.addWidget(button, *divmod(place, 2))
         self.body.addLayout(grid)
         self.other = QLineEdit()
-        self.other.setPlaceholderText("beside Blocks: a model of timm's")
+        self.other.setPlaceholderText("beside Blocks: vit_base_patch16_224.dino, …")
         self.other.setToolTip(
             "Another vision transformer whose blocks are drawn beside the model's: a name of timm's, such as "
             "vit_base_patch16_224.dino, whose weights are downloaded once, or NAME = FILE with weights that are here. "
@@ -162,6 +163,7 @@ class InspectSection(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
         self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setToolTip("Stop what is being inspected, a download too")
         self.cancel_button.clicked.connect(lambda: self.cancelled.emit())
         row = QHBoxLayout(self.running)
         row.setContentsMargins(0, 0, 0, 0)
@@ -212,7 +214,7 @@ class InspectSection(QWidget):
         self.stage.setVisible(progress is not None)
         if progress is not None:
             show_on(self.bar, progress)
-            self.stage.setText(progress.stage)
+            self.stage.setText(progress_text(progress))
 
     def show_clicking(self, clicking: bool) -> None:
         """Show whether a click is waited for."""
