@@ -215,7 +215,7 @@ def _threshold_ratio(bench: _Bench) -> list[tuple[str, float, str]]:
 
 
 def _question_ratios(bench: _Bench) -> list[tuple[str, float, str]]:
-    from napari_clearclip.engine.attention import VARIANTS
+    from napari_clearclip.engine.variants import VARIANTS
 
     bench.open(512, 99)
     bench.timed(bench.panel.run)  # loads the model

@@ -40,7 +40,7 @@ import numpy.typing as npt
 
 from benchmarks import plain
 from napari_clearclip.edits import View
-from napari_clearclip.engine.attention import variant
+from napari_clearclip.engine.variants import variant
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.result import Segmentation
 from napari_clearclip.scenes import make_scene

@@ -16,8 +16,8 @@ from skimage.measure import label
 from napari_clearclip import domains
 from napari_clearclip.cache import cache_folder, key_of
 from napari_clearclip.edits import Edits, View
-from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.projections import register_projection
+from napari_clearclip.engine.variants import variant
 from napari_clearclip.engine.weights import ModelError, file_hash
 from napari_clearclip.job import Picture, frame_of, image_key
 from napari_clearclip.pipeline import Pipeline

@@ -12,9 +12,9 @@ import torch
 
 from napari_clearclip.edits import Edits, View
 from napari_clearclip.engine import refinement
-from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.pamr import pamr
 from napari_clearclip.engine.refinement import Parts
+from napari_clearclip.engine.variants import variant
 from napari_clearclip.job import Picture
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Preview, Progress

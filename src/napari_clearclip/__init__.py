@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_clearclip.edits import Edits, View
-    from napari_clearclip.engine.attention import VARIANTS, register_variant
+    from napari_clearclip.engine.variants import VARIANTS, register_variant
     from napari_clearclip.pipeline import Pipeline
     from napari_clearclip.result import Segmentation
     from napari_clearclip.settings import Prompt, Settings
@@ -19,14 +19,14 @@ __version__ = "0.1.0"
 __all__ = ["VARIANTS", "Edits", "Pipeline", "Prompt", "Segmentation", "Settings", "View", "register_variant"]
 
 _HOMES = {
-    "VARIANTS": "engine.attention",
+    "VARIANTS": "engine.variants",
     "Edits": "edits",
     "Pipeline": "pipeline",
     "Prompt": "settings",
     "Segmentation": "result",
     "Settings": "settings",
     "View": "edits",
-    "register_variant": "engine.attention",
+    "register_variant": "engine.variants",
 }
 
 

@@ -29,8 +29,8 @@ def test_both_ways_agree_and_all_figures_are_there(turns: Turns) -> None:
 
 
 def test_operations_are_those_that_torch_counts(turns: Turns) -> None:
-    from napari_clearclip.engine.attention import variant
     from napari_clearclip.engine.encoder import encode, project
+    from napari_clearclip.engine.variants import variant
 
     clip = turns.clip
     clip.model.train()  # else torch takes a shortcut through the blocks that it does not count

@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from napari_clearclip.cli import app
-from napari_clearclip.engine.attention import VARIANTS
+from napari_clearclip.engine.variants import VARIANTS
 from napari_clearclip.evaluate.datasets import DATASETS
 from napari_clearclip.evaluate.methods import method_of
 from napari_clearclip.evaluate.recipes import recipe_of

@@ -18,9 +18,9 @@ from napari_clearclip.engine.anatomy import (
     norms_of,
     shares_of,
 )
-from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.encoder import encode, project
 from napari_clearclip.engine.towers import tower_of
+from napari_clearclip.engine.variants import variant
 from napari_clearclip.settings import Attention
 
 

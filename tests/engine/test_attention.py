@@ -13,18 +13,11 @@ import torch
 from safetensors.torch import load_file
 from sklearn.neighbors import LocalOutlierFactor
 
-from napari_clearclip.engine.attention import (
-    VARIANTS,
-    attend,
-    neighbourhood_bias,
-    register_variant,
-    unmet,
-    variant,
-    variant_name,
-)
+from napari_clearclip.engine.attention import attend, neighbourhood_bias
 from napari_clearclip.engine.encoder import embed_images, encode, prepare, project
 from napari_clearclip.engine.projections import register_projection
 from napari_clearclip.engine.tower import resample_positions
+from napari_clearclip.engine.variants import VARIANTS, unmet, variant
 from napari_clearclip.settings import Attention
 
 State = dict[str, torch.Tensor]
@@ -286,55 +279,6 @@ def test_every_variant_is_its_formula(
     check(clip, references[architecture], row)
 
 
-def test_a_row_says_what_the_tower_lacks() -> None:
-    assert unmet(variant("gem"), 6) == ""
-    assert unmet(variant("gem"), 5) == "It reads the last 6 blocks, and the model has 5."
-    assert unmet(variant("resclip"), 6) == "It reads the last 7 blocks, and the model has 6."
-    assert unmet(variant("segearth"), 12, has_class=False) == "It needs a class token, and the model has none."
-    assert unmet(variant("clearclip"), 1, has_class=False) == ""
-    assert unmet(variant("clearclip"), 0) == "The model has no attention block that variants could change."
-
-
-# terms, residual, ffn, bias as published, and what else is not at its default.
-SIDE: dict[str, Any] = {"blocks": 6, "origin": "first"}
-PUBLISHED: dict[str, tuple[Any, ...]] = {
-    "vanilla": (("qk",), 1, 1, 0),
-    "maskclip": (("identity",), 0, 0, 0),
-    "maskclip_official": (("identity",), 1, 1, 0),
-    "sclip": (("qq", "kk"), 1, 1, 0),
-    "sclip_clear": (("qq", "kk"), 0, 0, 0),
-    "clearclip": (("qq",), 0, 0, 0),
-    "naclip": (("kk",), 0, 0, 5),
-    "qk": (("qk",), 0, 0, 0),
-    "qq": (("qq",), 0, 0, 0),
-    "kk": (("kk",), 0, 0, 0),
-    "vv": (("vv",), 0, 0, 0),
-    "gem": (("vv", "kk", "qq"), 1, 0, 0, {**SIDE, "gain": 1 / 3, "unit": True, "iterations": 1}),
-    "clip_surgery": (("vv",), 1, 0, 0, {**SIDE, "own_class": True}),
-    "segearth": (("qq", "kk", "vv"), 0, 0, 0, {"debias": 0.3}),
-    "resclip": (("kk",), 0, 0, 5, {"cross": 0.4, "gain": 2}),
-    "sc_clip": (("kk",), 0, 0, 0, {"gain": 0.5, "own_class": True, "calibrated": True}),
-    "x_res": (("qk",), 1, 0, 0, {"alpha": 0}),
-    "x_attn": (("qk",), 0, 0, 0),
-    "x_sum": (("qk",), 1, 0, 0),
-    "sclip_identity": (("uu",), 1, 1, 0),
-    "sclip_q": (("qq",), 1, 1, 0),
-    "sclip_k": (("kk",), 1, 1, 0),
-    "sclip_random": (("random",), 1, 1, 0),
-}
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_rows_are_the_published_ones(name: str) -> None:
-    terms, residual, ffn, bias, *rest = PUBLISHED[name]
-    assert variant(name) == Attention(terms=terms, residual=residual, ffn=ffn, bias=bias, **dict(*rest))
-
-
-def test_the_table_is_complete_and_clearclip_is_the_default() -> None:
-    assert set(VARIANTS) == set(PUBLISHED)
-    assert Attention() == variant("clearclip")
-
-
 CELLS = {
     "RC and FFN": Attention(terms=("qq",), residual=1, ffn=1),
     "RC only": Attention(terms=("qq",), residual=1, ffn=0),
@@ -343,6 +287,7 @@ CELLS = {
 }
 CUSTOM = {
     "gain": Attention(terms=("qq", "kk", "vv"), gain=1 / 3),
+    "half and half": Attention(terms=("vv", "identity"), gain=0.5),
     "sharp": Attention(terms=("kk",), temperature=0.25),
     "flat": Attention(terms=("qk", "identity"), temperature=3, residual=1),
     "alpha": Attention(terms=("qq",), residual=1, alpha=10),
@@ -521,34 +466,6 @@ def test_bias_is_a_gaussian_of_patch_distance() -> None:
     assert bias[1, 1] == 1
     assert bias[1, 6].item() == pytest.approx(math.exp(-(1 + 4) / 50))  # patches (0, 0) and (1, 2)
     assert torch.equal(bias, bias.T)
-
-
-def test_register_variant(clips: dict[str, Any], references: dict[str, Reference]) -> None:
-    row = Attention(terms=("vv", "identity"), gain=0.5)
-    register_variant("mine", row, "Half and half.", "nobody 2026")
-    try:
-        assert variant("mine") == row
-        assert variant_name(row) == "mine"
-        assert VARIANTS["mine"].summary == "Half and half."
-        register_variant("mine", row)  # the same row again does no harm
-        with pytest.raises(ValueError, match="'mine' exists with another row"):
-            register_variant("mine", Attention())
-        check(clips["patch8"][0], references["patch8"], variant("mine"))
-    finally:
-        del VARIANTS["mine"]
-
-
-def test_variant_names_are_identifiers_and_known() -> None:
-    with pytest.raises(ValueError, match="variant name 'a b' must be letters"):
-        register_variant("a b", Attention())
-    with pytest.raises(ValueError, match="unknown variant 'clipclear'; known are clearclip, sclip"):
-        variant("clipclear")
-
-
-def test_rows_are_found_by_value() -> None:
-    assert variant_name(Attention(terms=("qq",))) == "clearclip"
-    assert variant_name(Attention(terms=("qq",), alpha=2)) == "custom"
-    assert all(variant_name(entry.row) in {name, "clearclip", "qk"} for name, entry in VARIANTS.items())
 
 
 # ----------------------------------------------------------------------------------------------------------------------

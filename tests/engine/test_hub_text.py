@@ -14,12 +14,12 @@ from open_clip import CLIPTextCfg, CLIPVisionCfg
 from open_clip.model import CustomTextCLIP
 
 from napari_clearclip.edits import View
-from napari_clearclip.engine.attention import unmet, variant
 from napari_clearclip.engine.catalogue import catalogue
 from napari_clearclip.engine.encoder import embed_images
 from napari_clearclip.engine.model import ModelError, load
 from napari_clearclip.engine.sizes import sizes_of
 from napari_clearclip.engine.text import embed, embed_tokens
+from napari_clearclip.engine.variants import unmet, variant
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings
 

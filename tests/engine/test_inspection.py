@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from napari_clearclip.engine.attention import VARIANTS, attend, unmet, variant
+from napari_clearclip.engine.attention import attend
 from napari_clearclip.engine.encoder import encode, tower_for
 from napari_clearclip.engine.inspection import attended_at, attention_of, weights_of
+from napari_clearclip.engine.variants import VARIANTS, unmet, variant
 from napari_clearclip.settings import Attention
 
 State = dict[str, torch.Tensor]

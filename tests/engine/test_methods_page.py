@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_clearclip.engine.attention import VARIANTS
+from napari_clearclip.engine.variants import VARIANTS
 from napari_clearclip.evaluate.datasets import DATASETS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "methods.md").read_text("utf-8")

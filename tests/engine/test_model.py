@@ -21,7 +21,6 @@ from safetensors.torch import load_file, save_file
 from napari_clearclip.engine import device as device_module
 from napari_clearclip.engine import model as model_module
 from napari_clearclip.engine import sources
-from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.catalogue import cached_models, catalogue, parameters, published_models
 from napari_clearclip.engine.device import resolve_device
 from napari_clearclip.engine.encoder import embed_images, encode, project
@@ -29,6 +28,7 @@ from napari_clearclip.engine.model import load
 from napari_clearclip.engine.sizes import sizes_of
 from napari_clearclip.engine.sources import published_config
 from napari_clearclip.engine.text import embed
+from napari_clearclip.engine.variants import variant
 from napari_clearclip.engine.weights import ModelError, read_state
 from napari_clearclip.settings import Model, Tiling
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.model import load
 from napari_clearclip.engine.sizes import Sizes, sizes_of
+from napari_clearclip.engine.variants import variant
 from napari_clearclip.settings import Model, Tiling
 
 

@@ -12,9 +12,9 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from torch.nn import functional
 
-from napari_clearclip.engine.attention import VARIANTS, unmet, variant
 from napari_clearclip.engine.encoder import embed_images, encode, heads_of, project
 from napari_clearclip.engine.towers import tower_of
+from napari_clearclip.engine.variants import VARIANTS, unmet, variant
 from napari_clearclip.settings import Attention
 
 

@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from napari_clearclip.edits import View
-from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.compare import compare
 from napari_clearclip.engine.decide import Candidates, assign_steps
 from napari_clearclip.engine.encoder import encode, prepare, project
 from napari_clearclip.engine.stitching import RowStitching
 from napari_clearclip.engine.stitching import stitch as stitch_parts
+from napari_clearclip.engine.variants import variant
 from napari_clearclip.engine.view import resolve_view
 from napari_clearclip.engine.windows import Frame, bilinear, cut, resampling, resize, resized_shape, taps
 from napari_clearclip.settings import Deciding

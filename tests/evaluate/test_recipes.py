@@ -13,7 +13,7 @@ from open_clip.model import CLIP
 from torch.nn.functional import interpolate, pad
 
 from napari_clearclip.edits import Edits, View
-from napari_clearclip.engine.attention import variant
+from napari_clearclip.engine.variants import variant
 from napari_clearclip.evaluate.recipes import PROTOCOLS, Recipe
 from napari_clearclip.job import Picture
 from napari_clearclip.pipeline import Pipeline

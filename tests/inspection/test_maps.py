@@ -9,10 +9,10 @@ import torch
 
 from napari_clearclip.edits import View
 from napari_clearclip.engine.anatomy import blocks_of, entropy, feed_forward_angles, last_block
-from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.encoder import encode, prepare
 from napari_clearclip.engine.model import load
 from napari_clearclip.engine.towers import plain_tower
+from napari_clearclip.engine.variants import variant
 from napari_clearclip.inspection import block_curves, compare_variants, decompose, disagreement, last_block_norms
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Prompt, Settings

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from napari_clearclip.engine.attention import variant
 from napari_clearclip.engine.encoder import encode, project
 from napari_clearclip.engine.projections import register_projection
+from napari_clearclip.engine.variants import variant
 from napari_clearclip.steps import drain
 from napari_clearclip.training.projection import Course, Lesson, Window, learn_steps
 

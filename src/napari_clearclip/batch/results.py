@@ -142,7 +142,7 @@ def _legend(results: Sequence[Segmentation]) -> tuple[Entry, ...]:
 
 
 def _title(name: str, first: Segmentation) -> str:
-    from napari_clearclip.engine.attention import variant_name
+    from napari_clearclip.engine.variants import variant_name
 
     if not first.settings.worded:
         return name  # no model had a part in it

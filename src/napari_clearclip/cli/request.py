@@ -228,7 +228,7 @@ def prompt_color(place: int) -> str:
 
 
 def _attention(name: str) -> Attention:
-    from napari_clearclip.engine.attention import variant
+    from napari_clearclip.engine.variants import variant
 
     return variant(name)
 

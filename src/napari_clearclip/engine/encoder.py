@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch.nn import functional
 
-from napari_clearclip.engine.attention import PAIRS, attend, neighbourhood_bias, sides_of, unmet
+from napari_clearclip.engine.attention import PAIRS, attend, neighbourhood_bias, sides_of
 from napari_clearclip.engine.calibration import CLASS_SHARE, Calibration, calibrate
 from napari_clearclip.engine.device import free_memory, sent
 from napari_clearclip.engine.student import Student
 from napari_clearclip.engine.tower import Heads, Tower, join_heads
+from napari_clearclip.engine.variants import unmet, variant
 from napari_clearclip.settings.reading import CROSSED
 from napari_clearclip.steps import drain
 
@@ -375,8 +376,6 @@ def _features(
 
 def embed_images(clip: Clip, images: torch.Tensor) -> torch.Tensor:
     """Unit vectors (B, D) of whole images: pooled from the unchanged model, equal to open_clip's ``encode_image``."""
-    from napari_clearclip.engine.attention import variant
-
     row = variant("qk" if clip.has_variants and not clip.tower.has_residual else "vanilla")
     return project(clip, encode(clip, images, row.entry), row).cls
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_clearclip import domains
-from napari_clearclip.engine.attention import unmet
+from napari_clearclip.engine.variants import unmet
 from napari_clearclip.settings import Attention, Model, Tiling
 from napari_clearclip.study import stride_of
 

@@ -103,7 +103,7 @@ def method_of(text: str) -> Method:
 
 def _row_of(name: str) -> Attention:
     """The row of a variant, of the ablation, or of so many random projections."""
-    from napari_clearclip.engine.attention import VARIANTS, variant
+    from napari_clearclip.engine.variants import VARIANTS, variant
 
     if name in ABLATION and name not in VARIANTS:
         return ABLATION[name]

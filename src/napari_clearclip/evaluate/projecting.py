@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_clearclip.engine.attention import variant
+from napari_clearclip.engine.variants import variant
 from napari_clearclip.engine.windows import Frame
 from napari_clearclip.evaluate.cases import Case
 from napari_clearclip.evaluate.evaluation import Sample

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.edits import View
-from napari_clearclip.engine.attention import variant
+from napari_clearclip.engine.variants import variant
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Settings

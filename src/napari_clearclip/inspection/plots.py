@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_clearclip.engine.attention import VARIANTS, variant_name
+from napari_clearclip.engine.variants import VARIANTS, variant_name
 from napari_clearclip.inspection.curves import Curves, LastBlock
 from napari_clearclip.inspection.maps import Comparison
 from napari_clearclip.inspection.points import AttentionMap

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_clearclip.edits import Edits, View
-from napari_clearclip.engine.attention import variant
+from napari_clearclip.engine.variants import variant
 from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.history import State
 from napari_clearclip.gui.control.jobs import Outcome, Source

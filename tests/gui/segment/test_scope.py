@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_clearclip.edits import Plane
-from napari_clearclip.engine.attention import VARIANTS
+from napari_clearclip.engine.variants import VARIANTS
 from napari_clearclip.engine.view import render, resolve_view
 from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.images.channels import NO_PICKS, Pick, axis_of, key_of, picks_of

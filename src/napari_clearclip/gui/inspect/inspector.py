@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_clearclip.engine.attention import VARIANTS, variant, variant_name
 from napari_clearclip.engine.sizes import sizes_of
+from napari_clearclip.engine.variants import VARIANTS, variant, variant_name
 from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.history import State
 from napari_clearclip.gui.control.jobs import Source

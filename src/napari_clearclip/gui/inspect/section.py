@@ -20,8 +20,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_clearclip.engine.attention import VARIANTS, variant_name
 from napari_clearclip.engine.sizes import Sizes
+from napari_clearclip.engine.variants import VARIANTS, variant_name
 from napari_clearclip.gui.amounts import progress_text
 from napari_clearclip.gui.forms import Choice
 from napari_clearclip.gui.sections import GAP, Fold, form_layout, hint, show_on

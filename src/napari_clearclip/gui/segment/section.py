@@ -8,8 +8,8 @@ from typing import Any
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_clearclip.engine.attention import VARIANTS, Variant, variant_name
 from napari_clearclip.engine.sizes import Sizes, sizes_of
+from napari_clearclip.engine.variants import VARIANTS, Variant, variant_name
 from napari_clearclip.gui.amounts import progress_text
 from napari_clearclip.gui.forms import Choice, Form, edit
 from napari_clearclip.gui.images.planes import PlaneRow
