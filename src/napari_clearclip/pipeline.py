@@ -257,24 +257,27 @@ class Pipeline:
     def cutting_steps(
         self, image: Any, settings: Settings, view: View, count: int
     ) -> Generator[Progress, None, tuple[range, ...]]:
-        """About `count` blocks of rows of cells that several processes can read of one large image.
+        """About `count` blocks of rows of cells that several processes can read of one large image with words.
 
-        Empty where that would not help: windows fit into memory, are too few, or phrases change each other in each.
+        Empty where that would not help: windows fit into memory, or are too few.
         """
         job = yield from self._part(image, settings, view)
         surveying = Surveying(lambda: self.store, self.runtime)
-        if not job.phrases or job.settings.comparing.adjusting or not surveying.is_for(job):
+        if not surveying.is_for(job):
             return ()
         return blocks_of(job.frame, count)
 
     def block_steps(
-        self, image: Any, settings: Settings, view: View, rows: range
+        self, image: Any, settings: Settings, view: View, rows: range | None = None
     ) -> Generator[Progress, None, dict[str, FloatArray]]:
-        """Each phrase's cosines (n, w) in a block of rows of cells, the same bits as in a run on the whole image."""
+        """Each phrase's cosines (n, w) in a block of rows of cells, or in all; the same bits as in a run."""
         job = yield from self._part(image, settings, view)
         vectors = yield from self._vectors(job)
-        surveying = Surveying(lambda: self.store, self.runtime)
-        found = yield from surveying.compare(job, vectors, None, None, READING, rows)
+        if rows is None:
+            found = yield from self._cosines(job, vectors)
+        else:
+            surveying = Surveying(lambda: self.store, self.runtime)
+            found = yield from surveying.compare(job, vectors, None, None, READING, rows)
         return {phrase: map_.numpy() for phrase, map_ in found.items()}
 
     def teacher_steps(

@@ -14,7 +14,7 @@ import zarr
 from distributed import Client, LocalCluster
 
 from napari_clearclip.batch.cluster import Engine, _failed, check_scheduler, work_on
-from napari_clearclip.batch.work import Task, Wish, work_through
+from napari_clearclip.batch.work import Task, Wish, cut, work_through
 from napari_clearclip.engine.model import ModelError
 from napari_clearclip.io.settings_file import SettingsFile
 from napari_clearclip.pipeline import Pipeline
@@ -85,6 +85,16 @@ def large(tmp_path: Path) -> Path:
     return tmp_path / "large.zarr"
 
 
+@pytest.fixture
+def stack(tmp_path: Path) -> Path:
+    """Three planes of unlike contrast."""
+    image = np.random.default_rng(5).integers(0, 80, (3, 400, 90, 3), np.uint8) * np.uint8([[[[1]]], [[[2]]], [[[3]]]])
+    zarr.open_array(tmp_path / "stack.zarr", mode="w", shape=image.shape, chunks=(1, 64, 64, 3), dtype="u1")[...] = (
+        image
+    )
+    return tmp_path / "stack.zarr"
+
+
 def in_windows(wanted: SettingsFile) -> SettingsFile:
     settings = wanted.settings.replace(
         tiling=Tiling(short_side="native", window=32, stride=16), splitting=Splitting(method="shape")
@@ -118,6 +128,38 @@ def test_an_image_in_blocks_is_the_same_though_a_worker_is_killed(
     files = [{path.name: path.read_bytes() for path in wish.folder.iterdir() if path.is_file()} for wish in wishes]
     assert "large_clearclip_masks.npz" in files[0]
     assert files[0] == files[1]
+
+
+@pytest.mark.parametrize(("in_blocks", "parts"), [(False, 3), (True, 9)])
+def test_a_stack_in_planes_is_the_same(
+    stack: Path, wanted: SettingsFile, tmp_path: Path, in_blocks: bool, parts: int
+) -> None:
+    runtime = Runtime(
+        cache_folder=str(tmp_path / "cache"), **(LITTLE if in_blocks else {**LITTLE, "cache_bytes": 2**27})
+    )
+    wishes = [Wish(in_windows(wanted), tmp_path / name, tmp_path / "spool", ("npz",)) for name in ("one", "many")]
+    for wish in wishes:
+        wish.folder.mkdir()
+    (alone,) = work_through(Pipeline(runtime), [Task(stack, "stack")], wishes[0])
+    said: list[tuple[int, int]] = []
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        (found,) = work_on(client, [Task(stack, "stack")], wishes[1], runtime, lambda *state: said.append(state))
+    assert said == [(1, 2 + parts), *((done, 2 + parts) for done in range(2, 3 + parts))]
+    assert found.status == "done"
+    assert found.replace(seconds=0) == alone.replace(seconds=0)
+    files = [{path.name: path.read_bytes() for path in wish.folder.iterdir()} for wish in wishes]
+    assert len(np.unique(tifffile.imread(wishes[0].folder / "stack_clearclip_labels.tif"))) > 1
+    assert files[0] == files[1]
+
+
+def test_planes_are_not_parted_where_phrases_change_each_other(
+    stack: Path, wanted: SettingsFile, tmp_path: Path
+) -> None:
+    pipeline = Pipeline(Runtime(cache_folder=str(tmp_path / "cache"), device="cpu", threads=1))
+    assert len(cut(pipeline, Task(stack, "stack"), Wish(wanted, tmp_path, tmp_path), 8)) == 3
+    comparing = wanted.settings.comparing.replace(surgery=True)
+    surgery = wanted.replace(settings=wanted.settings.replace(comparing=comparing))
+    assert cut(pipeline, Task(stack, "stack"), Wish(surgery, tmp_path, tmp_path), 8) == ()
 
 
 def test_a_block_that_cannot_be_read_fails_its_image_alone(large: Path, wanted: SettingsFile, tmp_path: Path) -> None:

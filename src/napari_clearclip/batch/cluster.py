@@ -1,4 +1,4 @@
-"""Images, and blocks of large ones, on the workers of a dask.distributed cluster.
+"""Images, and parts of large ones, on the workers of a dask.distributed cluster.
 
 What it schedules, repeats and restarts is dask's business.
 """
@@ -13,8 +13,8 @@ from secrets import token_hex
 from typing import Any, cast
 
 from napari_clearclip.batch.outcome import Outcome, sentence
-from napari_clearclip.batch.planes import Block
-from napari_clearclip.batch.work import FAULTS, Task, Wish, cut, failed, read_block, work_steps
+from napari_clearclip.batch.planes import Block, Part
+from napari_clearclip.batch.work import FAULTS, Task, Wish, cut, failed, read_part, work_steps
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Runtime
 from napari_clearclip.steps import drain
@@ -26,7 +26,7 @@ except ImportError as error:
 
 _PLUGIN = "napari-clearclip"
 _RETRIES = 2
-_BLOCKS = 4  # for each worker, so that none waits long for the others
+_PARTS = 4  # for each worker, so that none waits long for the others
 
 
 class Engine(WorkerPlugin):
@@ -113,22 +113,23 @@ def work_on(
     runtime : Runtime
         Of each worker.
     told : callable, optional
-        Called with how many images and blocks of images are done, and how many there are as far as is known.
+        Called with how many images and parts of images are done, and how many there are as far as is known.
 
     Notes
     -----
-    An image whose windows do not fit into memory is cut into blocks where there are few images for the workers: each
-    block is a task that gives maps on its cells, and a last task makes the masks. It is the same to the bit as without.
+    Where there are few images for the workers, the planes of a stack are parts of it, and so are blocks of rows where
+    windows do not fit into memory: each part is a task that gives maps on its cells, and a last task makes the masks.
+    It is the same to the bit as without.
 
-    An image or a block of a worker that is lost goes to another; one that has ended several workers has failed. Files
+    An image or a part of a worker that is lost goes to another; one that has ended several workers has failed. Files
     are written beside their places and moved there, so that one that is written twice is written whole.
     """
     equip(client, runtime)
-    count = -(-_BLOCKS * max(len(client.nthreads()), 1) // max(len(tasks), 1))
+    count = -(-_PARTS * max(len(client.nthreads()), 1) // max(len(tasks), 1))
     futures: dict[Future[Any], Task] = {submit(client, task.name, _work, task, wish, count): task for task in tasks}
     going, total, cut_at = as_completed(list(futures), raise_errors=False), len(futures), dict[Task, float]()
     for done, future in enumerate(going, 1):
-        task, outcome = futures.pop(future, None), None  # no task is that of a block
+        task, outcome = futures.pop(future, None), None  # no task is that of a part
         if task is not None:
             error = future.exception()
             found = future.result() if error is None else _failed(task, error)
@@ -136,11 +137,11 @@ def work_on(
                 seconds = round(time.perf_counter() - cut_at[task], 3) if task in cut_at else found.seconds
                 outcome = found.replace(seconds=seconds)
             else:
-                more = [submit(client, task.name, _read, task, wish, rows) for rows in found]
+                more = [submit(client, task.name, _read, task, part) for part in found]
                 more.append(submit(client, task.name, _finish, task, wish, more.copy()))
                 futures[more[-1]], cut_at[task], total = task, time.perf_counter(), total + len(more)
                 going.update(more)
-                more.clear()  # so that what a block gives is let go
+                more.clear()  # so that what a part gives is let go
         if told is not None:
             told(done, total)
         if outcome is not None:
@@ -152,24 +153,24 @@ def submit(client: Client, name: str, do: Callable[..., Any], *arguments: Any) -
     return client.submit(do, *arguments, retries=_RETRIES, pure=False, key=f"{name}-{token_hex(6)}")
 
 
-def _work(task: Task, wish: Wish, count: int) -> Outcome | tuple[range, ...]:
-    """What became of an image, or the blocks into which it is to be cut, on a worker."""
+def _work(task: Task, wish: Wish, count: int) -> Outcome | tuple[Part, ...]:
+    """What became of an image, or the parts in which it is to be read, on a worker."""
     with engine_here().busy() as pipeline:
-        blocks: tuple[range, ...] = ()
+        parts: tuple[Part, ...] = ()
         if count > 1:
             with suppress(*FAULTS):  # which are found again, and told
-                blocks = cut(pipeline, task, wish, count)
-        return blocks or drain(work_steps(pipeline, task, wish))
+                parts = cut(pipeline, task, wish, count)
+        return parts or drain(work_steps(pipeline, task, wish))
 
 
-def _read(task: Task, wish: Wish, rows: range) -> Block:
-    """What is found in a block, on a worker."""
+def _read(task: Task, part: Part) -> Block:
+    """What is found in a part of an image, on a worker."""
     with engine_here().busy() as pipeline:
-        return read_block(pipeline, task, wish, rows)
+        return read_part(pipeline, task, part)
 
 
 def _finish(task: Task, wish: Wish, blocks: Sequence[Block]) -> Outcome:
-    """What became of an image whose blocks are read, on a worker."""
+    """What became of an image whose parts are read, on a worker."""
     with engine_here().busy() as pipeline:
         return drain(work_steps(pipeline, task, wish, blocks))
 
@@ -180,7 +181,7 @@ def engine_here() -> Engine:
 
 
 def _failed(task: Task, error: BaseException) -> Outcome:
-    """An image that ended its workers or has a block that cannot be read, or the error that all would end with."""
+    """An image that ended its workers or has a part that cannot be read, or the error that all would end with."""
     from napari_clearclip.engine.model import ModelError
 
     if isinstance(error, KilledWorker):

@@ -1,8 +1,9 @@
-"""An image, which may be a stack, to the segmentation of each of its planes."""
+"""An image, which may be a stack, to the segmentation of each of its planes; and the parts that it is read in."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Block = Mapping[str, "NDArray[np.float32]"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one of several processes reads of an image.
+
+    Attributes
+    ----------
+    view, settings : View, Settings
+        How the image is looked at, with its plane, and what is wanted.
+    rows : range or None
+        The rows of cells; all where it is None.
+    """
+
+    view: View
+    settings: Settings
+    rows: range | None = None
+
+
 # Enough pixels of a stack for steady contrast limits.
 _SAMPLE = 16_000_000
 
@@ -36,28 +56,56 @@ def picture_steps(
     Parameters
     ----------
     blocks : sequence of mapping, optional
-        As for `Pipeline.steps`, of an image with one plane.
+        What was read of each of the `parts_of` the image, in order.
 
     Raises
     ------
     ValueError
         If there are more names of `bands` than channels.
     """
-    view, settings, planes = seen_as(picture, wanted, bands), wanted.settings, planes_of(picture, wanted)
-    if len(planes) > 1:
-        tall, flat = _tall(picture, view)
-        view = _stack_view(tall, flat, view)
-        settings = _stack_settings(tall, flat, settings)
-    results = []
-    for place, plane in enumerate(planes):
+    planes = _looked_at(picture, wanted, bands)
+    each, results = len(blocks) // len(planes), []
+    for place, (view, settings) in enumerate(planes):
         part = f"plane {place + 1}/{len(planes)} · " if len(planes) > 1 else ""
-        seen, mine = view.replace(plane=plane), (edits or Edits()).at(plane)
-        steps = pipeline.steps(picture.data, settings, seen, mine, picture.georeference, blocks=blocks)
+        mine, read = (edits or Edits()).at(view.plane), blocks[place * each :][:each]
+        steps = pipeline.steps(picture.data, settings, view, mine, picture.georeference, blocks=read)
         results.append((yield from prefixed(part, steps)))
     return tuple(results)
 
 
-def seen_as(picture: Picture, wanted: SettingsFile, bands: tuple[str, ...] = ()) -> View:
+def parts_of(
+    pipeline: Pipeline, picture: Picture, wanted: SettingsFile, bands: tuple[str, ...], count: int
+) -> Generator[Progress, None, tuple[Part, ...]]:
+    """About `count` parts that several processes can read of an image: its planes, or as many blocks of rows in each.
+
+    Empty where that would not help: there is but one plane whose windows fit into memory, or phrases change each other
+    in each window.
+
+    Raises
+    ------
+    ValueError
+        If there are more names of `bands` than channels.
+    """
+    if not wanted.settings.worded or wanted.settings.comparing.adjusting:
+        return ()
+    planes = _looked_at(picture, wanted, bands)
+    view, settings = planes[0]
+    rows = yield from pipeline.cutting_steps(picture.data, settings, view, -(-count // len(planes)))
+    parts = tuple(Part(view, settings, part) for view, settings in planes for part in rows or (None,))
+    return parts if len(parts) > 1 else ()
+
+
+def _looked_at(picture: Picture, wanted: SettingsFile, bands: tuple[str, ...]) -> list[tuple[View, Settings]]:
+    """How each plane is looked at, and what is wanted there."""
+    view, settings, planes = _seen_as(picture, wanted, bands), wanted.settings, _planes_of(picture, wanted)
+    if len(planes) > 1:
+        tall, flat = _tall(picture, view)
+        view = _stack_view(tall, flat, view)
+        settings = _stack_settings(tall, flat, settings)
+    return [(view.replace(plane=plane), settings) for plane in planes]
+
+
+def _seen_as(picture: Picture, wanted: SettingsFile, bands: tuple[str, ...]) -> View:
     """How an image is looked at, its planes left open.
 
     Raises
@@ -73,7 +121,7 @@ def seen_as(picture: Picture, wanted: SettingsFile, bands: tuple[str, ...] = ())
     return view
 
 
-def planes_of(picture: Picture, wanted: SettingsFile) -> list[Plane]:
+def _planes_of(picture: Picture, wanted: SettingsFile) -> list[Plane]:
     """The planes that are wanted of an image."""
     view = wanted.view or picture.view
     return [view.plane] if view.plane or not picture.stack else list(picture.planes)

@@ -13,7 +13,7 @@ from napari_clearclip import __version__
 from napari_clearclip.batch.exports import Exports
 from napari_clearclip.batch.inputs import stamp
 from napari_clearclip.batch.outcome import Outcome, found_in, sentence
-from napari_clearclip.batch.planes import Block, picture_steps, planes_of, seen_as
+from napari_clearclip.batch.planes import Block, Part, parts_of, picture_steps
 from napari_clearclip.batch.results import write_results
 from napari_clearclip.cache import key_of
 from napari_clearclip.edits import Edits
@@ -117,7 +117,7 @@ def work_steps(
     task, wish
         The image and what is wanted.
     blocks : sequence of mapping
-        What `read_block` gave for each block of the image, where it was cut into some.
+        What `read_part` gave for each part of the image, where it was `cut` into some.
 
     Raises
     ------
@@ -159,23 +159,22 @@ def work_through(
         yield drain(steps) if follow is None else follow(shown, steps)
 
 
-def cut(pipeline: Pipeline, task: Task, wish: Wish, count: int) -> tuple[range, ...]:
-    """About `count` blocks into which an image is best cut, so that several processes read it; () where none are.
+def cut(pipeline: Pipeline, task: Task, wish: Wish, count: int) -> tuple[Part, ...]:
+    """About `count` parts in which an image is best read by several processes; () where it is not.
 
     Raises
     ------
     OSError, ValueError
         If the image cannot be read.
     """
-    picture = read_image(task.path, lazy=True)
-    if wish.edits != Edits() or len(planes_of(picture, wish.wanted)) > 1:
+    if wish.edits != Edits():
         return ()
-    view = seen_as(picture, wish.wanted, wish.bands)
-    return drain(pipeline.cutting_steps(picture.data, wish.wanted.settings, view, count))
+    picture = read_image(task.path, lazy=True)
+    return drain(parts_of(pipeline, picture, wish.wanted, wish.bands, count))
 
 
-def read_block(pipeline: Pipeline, task: Task, wish: Wish, rows: range) -> Block:
-    """What is found in a block of an image, for `work`.
+def read_part(pipeline: Pipeline, task: Task, part: Part) -> Block:
+    """What is found in a part of an image, for `work_steps`.
 
     Raises
     ------
@@ -183,8 +182,10 @@ def read_block(pipeline: Pipeline, task: Task, wish: Wish, rows: range) -> Block
         If it cannot be read.
     """
     picture = read_image(task.path, lazy=True)
-    view = seen_as(picture, wish.wanted, wish.bands)
-    return drain(pipeline.block_steps(picture.data, wish.wanted.settings, view, rows))
+    try:
+        return drain(pipeline.block_steps(picture.data, part.settings, part.view, part.rows))
+    finally:
+        pipeline.forget()
 
 
 def failed(task: Task, reason: str, seconds: float = 0.0) -> Outcome:
