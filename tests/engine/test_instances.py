@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 
 from napari_clearclip.engine.instances import id_type, position_of, split
 from napari_clearclip.evaluate.metrics import match_instances
+from napari_clearclip.result import Scores
 from napari_clearclip.settings import Splitting
 
 COMPONENTS = Splitting(method="components")
@@ -73,6 +76,97 @@ def test_of_equal_scores_the_deepest_counts_then_the_first() -> None:
     assert set(np.unique(split(labels, of(scores), COMPONENTS))) == {0, 4 * 20 + 4 + 1, 2 * 20 + 10 + 1}
     scores[0, 6, 6] = 2
     assert 6 * 20 + 6 + 1 in split(labels, of(scores), COMPONENTS)
+
+
+def naive_components(labels: np.ndarray, scores: np.ndarray, pixel: tuple[float, float]) -> np.ndarray:
+    """Ids pixel by pixel: what hangs together, its highest score, and among equals the distance to anything lower."""
+    ids = np.zeros(labels.shape, int)
+    height, width = labels.shape
+    for start in np.argwhere(labels):
+        if ids[tuple(start)]:
+            continue
+        value, found, waiting = labels[tuple(start)], set(), [tuple(start.tolist())]
+        while waiting:
+            row, col = waiting.pop()
+            if 0 <= row < height and 0 <= col < width and labels[row, col] == value and (row, col) not in found:
+                found.add((row, col))
+                waiting += [(row - 1, col), (row + 1, col), (row, col - 1), (row, col + 1)]
+        highest = max(scores[value - 1][place] for place in found)
+        top = sorted(place for place in found if scores[value - 1][place] == highest)
+        others = [place for place in np.ndindex(labels.shape) if place not in set(top)]
+
+        def depth(place: tuple[int, int], others: Any = others) -> float:
+            row, col = place
+            return min((np.hypot((row - r) * pixel[0], (col - c) * pixel[1]) for r, c in others), default=1)
+
+        row, col = max(top, key=lambda place: (round(depth(place), 4), -top.index(place)))
+        for place in found:
+            ids[place] = row * width + col + 1
+    return ids
+
+
+def coarse(seed: int, steps: int = 8, shape: tuple[int, int] = (18, 21)) -> np.ndarray:
+    """Smooth random scores of one prompt that are often equal, in [0, 1]."""
+    score = ndimage.gaussian_filter(np.random.default_rng(seed).random(shape), 1.5)
+    score = (score - score.min()) / np.ptp(score)
+    return np.asarray(np.round(score * steps) / steps, np.float32)[None]
+
+
+@given(seed=st.integers(0, 2**16), least=st.floats(0, 1), tall=st.sampled_from([1.0, 2.5]))
+@settings(deadline=None, max_examples=40)
+def test_ids_equal_those_of_a_naive_loop(seed: int, least: float, tall: float) -> None:
+    scores = coarse(seed)
+    labels = (scores[0] >= least).astype(np.uint8)
+    ids = split(labels, of(scores), COMPONENTS, pixel=(tall, 1))
+    np.testing.assert_array_equal(ids, naive_components(labels, scores, (tall, 1)))
+
+
+@given(seed=st.integers(0, 2**16), least=st.floats(0, 1), more=st.floats(0, 1))
+@settings(deadline=None)
+def test_what_keeps_its_peak_keeps_its_id_however_many_scores_are_equal(seed: int, least: float, more: float) -> None:
+    scores = coarse(seed, shape=(40, 50))
+    before = split((scores[0] >= min(least, more)).astype(np.uint8), of(scores), COMPONENTS)
+    after = split((scores[0] >= max(least, more)).astype(np.uint8), of(scores), COMPONENTS)
+    for id_ in np.unique(before[before > 0]):
+        row, col = position_of(np.array([id_]), 50)[0]
+        assert after[row, col] in (0, id_)
+
+
+@pytest.mark.parametrize("splitting", [COMPONENTS, SHAPE, SCORE], ids=lambda s: s.method)
+@given(seed=st.integers(0, 2**16))
+@settings(deadline=None, max_examples=25)
+def test_many_objects_within_a_cell_have_ids_of_their_own(splitting: Splitting, seed: int) -> None:
+    """Scores come from cells of 16 pixels; what peaks in a cell's middle need not have that pixel."""
+    rng = np.random.default_rng(seed)
+    scores = Scores(("it",), rng.random((1, 3, 4)).astype(np.float32), (16, 16))
+    labels = (ndimage.gaussian_filter(rng.random((48, 64)), 1) > 0.56).astype(np.uint8)
+
+    def score_at(value: int, rows: slice, cols: slice) -> np.ndarray:
+        return scores.at("it", rows, cols)
+
+    ids = split(labels, score_at, splitting)
+    found = np.unique(ids[ids > 0])
+    assert len(found) > 12  # more than cells
+    assert len(found) >= ndimage.label(labels)[1]
+    score = scores.at("it", slice(0, 48), slice(0, 64))
+    for id_ in found:
+        row, col = position_of(np.array([id_]), 64)[0]
+        assert ids[row, col] == id_
+        assert score[row, col] == score[ids == id_].max()
+    components = ndimage.label(labels)[0]
+    for number, (rows, cols) in enumerate(ndimage.find_objects(components), 1):
+        box = slice(max(rows.start - 1, 0), rows.stop + 1), slice(max(cols.start - 1, 0), cols.stop + 1)
+        alone = np.where(components[box] == number, labels[box], 0)
+
+        def there(value: int, rows: slice, cols: slice, box: Any = box) -> np.ndarray:
+            shift = [
+                slice(part.start + at.start, part.stop + at.start) for part, at in zip((rows, cols), box, strict=True)
+            ]
+            return scores.at("it", *shift)
+
+        part = split(alone, there, splitting, corner=(box[0].start, box[1].start), whole=labels.shape)
+        inside = components[box] == number
+        np.testing.assert_array_equal(part[inside], ids[box][inside])
 
 
 def test_components_equal_scipys_with_pixels_joined_by_their_sides() -> None:

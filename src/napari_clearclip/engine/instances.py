@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,8 +58,9 @@ def split(
     -------
     (H, W) int32 or int64 array
         0 where `labels` is 0, else ``row * W + col + 1`` of the instance's peak in the whole image: its pixel with the
-        highest score; of equal ones the one farthest from the edge of what hangs together; of equal ones again the
-        first by row, then column.
+        highest score; of equal ones the one with the most of them around it, which is the farthest from any other
+        pixel; of equal ones again the first by row, then column. None of this changes where a threshold takes lower
+        scores away.
 
     Notes
     -----
@@ -101,14 +101,13 @@ class _Component:
     score: Floats
     pixel: tuple[float, float]
 
-    @cached_property
-    def depth(self) -> Floats:
-        """How far each pixel is from the edge, (h, w) float32; the same everywhere if no edge is in sight."""
+    def depth(self, of: Mask) -> Floats:
+        """How far pixels are from others than these, (h, w) float32; the same everywhere if no other is in sight."""
         from scipy.ndimage import distance_transform_edt
 
-        if self.mask.all():
-            return np.ones(self.mask.shape, np.float32)
-        return np.asarray(distance_transform_edt(self.mask, sampling=self.pixel), np.float32)
+        if of.all():
+            return np.ones(of.shape, np.float32)
+        return np.asarray(distance_transform_edt(of, sampling=self.pixel), np.float32)
 
 
 def _with_rim(box: Box, shape: tuple[int, ...]) -> Box:
@@ -129,7 +128,7 @@ def _parts(component: _Component, splitting: Splitting) -> Ids:
     from skimage.morphology import local_maxima
     from skimage.segmentation import watershed
 
-    height = component.depth if splitting.method == "shape" else component.score
+    height = component.depth(mask) if splitting.method == "shape" else component.score
     height = np.where(mask, gaussian_filter(height, splitting.smooth, mode="nearest"), 0)
     tops = local_maxima(height, connectivity=2) & mask  # type: ignore[no-untyped-call]
     summits, count = label(tops, connectivity=2, return_num=True)  # type: ignore[no-untyped-call]
@@ -184,10 +183,11 @@ def _peaks(component: _Component, parts: Ids) -> tuple[npt.NDArray[np.intp], npt
     from scipy.ndimage import maximum
 
     highest = maximum(component.score, parts, np.arange(parts.max() + 1))
-    rows, cols = np.nonzero((parts > 0) & (component.score == highest[parts]))
+    top = (parts > 0) & (component.score == highest[parts])
+    rows, cols = np.nonzero(top)
     of = parts[rows, cols]
     if len(of) > len(highest) - 1:  # some are equal
-        order = np.lexsort((-component.depth[rows, cols], of))  # stable: of equal pixels the first stays first
+        order = np.lexsort((-component.depth(top)[rows, cols], of))  # stable: of equal pixels the first stays first
         order = order[np.unique(of[order], return_index=True)[1]]
     else:
         order = np.argsort(of)
