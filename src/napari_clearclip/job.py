@@ -89,12 +89,17 @@ class Bands:
         ValueError
             If the stack is of another size than the image.
         """
-        from napari_clearclip.edits import View
-
         if stack is None:
             return cls(picture, view)
         if shape != stack.shape[1:]:
             raise ValueError(f"the bands have {stack.shape[1:]} pixels and the image {shape}; give bands of its size")
+        return cls.beside(stack)
+
+    @classmethod
+    def beside(cls, stack: Stack) -> Bands:
+        """The bands of a stack."""
+        from napari_clearclip.edits import View
+
         return cls(stack, View(channel_axis=0, bands=stack.names))
 
     @property

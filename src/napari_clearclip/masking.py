@@ -96,7 +96,7 @@ class Masking:
         for place, prompt, index in _indices(job):
             values.insert(place, (yield from self._measuring.cells(job, index)))
             pixels[prompt.id] = yield from self._measuring.counts(job, index)
-            ranges[prompt.id] = self._measuring.range(job, index)
+            ranges[prompt.id] = self._measuring.range(job.bands, index)
         ids = tuple(prompt.id for prompt in job.settings.objects)
         return Scores(ids, np.stack(values) if pixels else worded, job.frame.cell_size, pixels, ranges)
 
@@ -104,7 +104,7 @@ class Masking:
         """What is above the thresholds."""
         deciding = job.settings.deciding
         thresholds = tuple(prompt.threshold for prompt in job.settings.objects)
-        measured = tuple((place, self._measuring.key(job, index)) for place, _, index in _indices(job))
+        measured = tuple((place, self._measuring.key(job.bands, index)) for place, _, index in _indices(job))
         key = key_of("masks", candidates.key, job.frame, job.settings.refining.key, deciding, thresholds, measured)
         if deciding.exclusive and not measured:
             labels, tally = yield from self._settled(job, candidates)
@@ -157,7 +157,7 @@ class Masking:
         places = [place for place, prompt in enumerate(job.settings.objects) if prompt.index is None]
         labels, doubt = hold(labels, score, places, [prompt.threshold for prompt in job.settings.worded])
         for place, prompt, index in _indices(job):
-            levels = yield from self._measuring.levels(job, index)
+            levels = yield from self._measuring.levels(job.bands, index)
             take(labels, doubt, levels, place, prompt.threshold, job.valid)
         return labels
 
@@ -177,7 +177,7 @@ class Masking:
             places = [place for place, prompt in enumerate(job.settings.objects) if prompt.index is None]
             bits[places] = found
         for place, prompt, index in _indices(job):
-            bits[place] = pack((yield from self._measuring.levels(job, index)), prompt.threshold, job.valid)
+            bits[place] = pack((yield from self._measuring.levels(job.bands, index)), prompt.threshold, job.valid)
         return bits
 
     def _doubtful(self, job: Job, candidates: Candidates) -> Generator[Progress, None, LabelArray]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.cache import Cache, key_of
-from napari_clearclip.job import Job
+from napari_clearclip.job import Bands, Job
 from napari_clearclip.progress import Progress, counted
 from napari_clearclip.settings import Index, Prompt
 
@@ -54,34 +54,34 @@ class Measuring:
         from napari_clearclip.engine.bands import resolve_index
 
         yield _STATE
-        wanted, index = index.otsu, resolve_index(index.replace(otsu=False), partial(self.range, job, index))
+        wanted, index = index.otsu, resolve_index(index.replace(otsu=False), partial(self.range, job.bands, index))
         prompt = prompt.replace(index=index)
         found = otsu((yield from self.counts(job, index))) if wanted else None
         return prompt if found is None else prompt.replace(threshold=found)
 
-    def range(self, job: Job, index: Index) -> Range | None:
+    def range(self, bands: Bands, index: Index) -> Range | None:
         """The values between which those of an index are: see `engine.bands.measure_range`."""
         from napari_clearclip.engine.bands import measure_range
 
         found: Range | None = self._cache.made(
-            _range_parts(job, index), lambda: measure_range(job.bands.image, job.bands.view, index)
+            _range_parts(bands, index), lambda: measure_range(bands.image, bands.view, index)
         )
         return found
 
-    def key(self, job: Job, index: Index) -> str:
+    def key(self, bands: Bands, index: Index) -> str:
         """Names the scores that an index gives the pixels."""
-        return key_of("levels", *_read(job, index), index.low, index.high)
+        return key_of("levels", *_read(bands, index), index.low, index.high)
 
-    def levels(self, job: Job, index: Index) -> Generator[Progress, None, Levels]:
+    def levels(self, bands: Bands, index: Index) -> Generator[Progress, None, Levels]:
         """The scores that an index, filled in, gives the pixels: see `engine.bands.measure`."""
         from napari_clearclip.engine.bands import measure_steps
 
-        key = self.key(job, index)
+        key = self.key(bands, index)
         levels: Levels | None = self._cache.get(key)
         if levels is None:
-            levels, found = yield from counted(measure_steps(job.bands.image, job.bands.view, index), _STATE)
+            levels, found = yield from counted(measure_steps(bands.image, bands.view, index), _STATE)
             levels.flags.writeable = False
-            self._cache.made(_range_parts(job, index), lambda: found)
+            self._cache.made(_range_parts(bands, index), lambda: found)
             self._cache.put(key, levels, levels.nbytes)
         return levels
 
@@ -89,10 +89,10 @@ class Measuring:
         """How many pixels have which score."""
         from napari_clearclip.engine.bands import count_scores
 
-        key = key_of("counts", self.key(job, index), job.valid_key)
+        key = key_of("counts", self.key(job.bands, index), job.valid_key)
         counts: Counts | None = self._cache.get(key)
         if counts is None:
-            counts = count_scores((yield from self.levels(job, index)), job.valid)
+            counts = count_scores((yield from self.levels(job.bands, index)), job.valid)
             self._cache.put(key, counts, counts.nbytes)
         return counts
 
@@ -100,21 +100,21 @@ class Measuring:
         """The mean scores (h, w) on the job's cells."""
         from napari_clearclip.engine.bands import mean_cells
 
-        key = key_of("cells", self.key(job, index), job.valid_key, job.frame.cells)
+        key = key_of("cells", self.key(job.bands, index), job.valid_key, job.frame.cells)
         values: npt.NDArray[np.float32] | None = self._cache.get(key)
         if values is None:
-            values = mean_cells((yield from self.levels(job, index)), job.frame.cells, job.valid)
+            values = mean_cells((yield from self.levels(job.bands, index)), job.frame.cells, job.valid)
             self._cache.put(key, values, values.nbytes)
         return values
 
 
-def _range_parts(job: Job, index: Index) -> tuple[str, ...]:
+def _range_parts(bands: Bands, index: Index) -> tuple[str, ...]:
     """Names where the values of an index begin and end."""
-    return "range", *_read(job, index)
+    return "range", *_read(bands, index)
 
 
-def _read(job: Job, index: Index) -> tuple[str, str]:
+def _read(bands: Bands, index: Index) -> tuple[str, str]:
     """Names what an index reads, and what it makes of it."""
     from napari_clearclip.engine.bands import channels_of
 
-    return job.bands.key(channels_of(job.bands.image, job.bands.view, index)), index.expression
+    return bands.key(channels_of(bands.image, bands.view, index)), index.expression

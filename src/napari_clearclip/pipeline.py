@@ -84,7 +84,6 @@ class Pipeline:
         self._measuring = Measuring(self._cache)
         self._stepping = Stepping(self._cache)
         self._masking = Masking(self._cache, self._measuring, self._stepping, cache_folder(self.runtime))
-        self._splitter = Splitter(self._cache)
 
     @property
     def store(self) -> Store:
@@ -486,4 +485,6 @@ class Pipeline:
             tally = self._stepping.tally("edited", job.key, edited, labels.shape, len(job.settings.objects))
         unknown = domains.unknown_in(job.settings.prompts, job.settings.model)
         parts = (labels, scores, job.settings, job.view, job.edits, overlaps, job.valid, unknown, georeference)
-        return Segmentation(*parts, splitter=self._splitter, tally=tally, content=job.content)
+        measured = any(prompt.index for prompt in job.settings.objects)
+        splitter = Splitter(self._cache, job.bands if measured else None)
+        return Segmentation(*parts, splitter=splitter, tally=tally, content=job.content)

@@ -12,6 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from npe2 import PluginManifest
 from qtpy.QtWidgets import QApplication
+from scipy import ndimage
 from tifffile import imwrite
 
 from napari_clearclip.edits import Region
@@ -21,6 +22,8 @@ from napari_clearclip.gui.opening import open_file
 from napari_clearclip.gui.panel import Panel
 from napari_clearclip.gui.sessions.restoring import LEFT_OUT, OTHER_PIXELS
 from napari_clearclip.io import sessions
+from napari_clearclip.pipeline import Pipeline
+from napari_clearclip.settings import Comparing, Index, Runtime, Splitting
 
 from ..conftest import CountingPipeline, in_line
 
@@ -131,6 +134,36 @@ def test_everything_is_as_it_was(tmp_path: Path, opened: Open, found: bool) -> N
     assert_same(panel, other)
     runs = other.controller._runner._pipeline
     assert (runs is None) == found  # what was kept is not computed again
+
+
+def test_objects_of_a_band_expression_keep_their_ids(tmp_path: Path, qtbot: Any) -> None:
+    """Where a pixel's score is highest, though a session keeps no more than the scores of cells."""
+    runtime = Runtime(device="cpu", cache_folder=str(tmp_path / "cache"))
+    panels = [Panel(ViewerModel(), in_line, lambda _: Pipeline(runtime)) for _ in range(2)]
+    ids = []
+    for at, panel in enumerate(panels):
+        qtbot.addWidget(panel)
+        if at:
+            panel.sessions.open(tmp_path / "a.clearclip")
+        else:
+            spots = ndimage.gaussian_filter(np.random.default_rng(3).random((40, 50)), 1)
+            viewer_of(panel).add_image((4000 * spots).astype(np.uint16), name="dapi")
+            settings = panel.controller.settings
+            parts = {"splitting": Splitting(method="components"), "comparing": Comparing(cell=16)}
+            panel.controller.update(settings.replace(**parts))
+            panel.prompting.add_index("spots", Index(expression="dapi", otsu=True))
+            panel.run()
+            settle(panel)
+            panel.session.results.setChecked(True)
+            panel.sessions.write(tmp_path / "a.clearclip")
+        settle(panel)
+        outcome = panel.results.outcome(panel.controller.source.spot)  # type: ignore[union-attr]
+        assert outcome is not None
+        ids.append(outcome.segmentation.instances)
+        assert (panel.controller._runner._pipeline is None) == bool(at)  # it is not computed again
+        panel.close_down()
+    assert len(np.unique(ids[0])) > 12
+    np.testing.assert_array_equal(ids[0], ids[1])
 
 
 def test_a_stack_with_its_planes(tmp_path: Path, opened: Open) -> None:

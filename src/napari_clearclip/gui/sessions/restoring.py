@@ -11,12 +11,13 @@ from napari_clearclip.cache import Cache
 from napari_clearclip.edits import Edits
 from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.history import State
-from napari_clearclip.gui.control.jobs import Outcome, Reading
+from napari_clearclip.gui.control.jobs import Outcome, Reading, Source
 from napari_clearclip.gui.images import channels
 from napari_clearclip.gui.images.gallery import Images
 from napari_clearclip.gui.images.sources import is_source, key_of, source_of
 from napari_clearclip.gui.sessions.describing import image_from, labels_from, place, show
 from napari_clearclip.io.sessions import Camera, Image, Result, Session, fingerprint, places
+from napari_clearclip.job import Bands
 from napari_clearclip.result import Scores, Segmentation
 from napari_clearclip.splitting import Splitter
 
@@ -183,16 +184,18 @@ def adopt(layer: ImageLayer, image: Image, controller: Controller, images: Image
     state = State(image.settings, image.edits, readings)
     source = source_of(layer, [0.0] * layer.ndim, images.layers)
     outcomes = [
-        Outcome.of(source.at(result.plane, readings[result.plane].view), _segmentation(result, image.edits))
+        Outcome.of(source.at(result.plane, readings[result.plane].view), _segmentation(result, image.edits, source))
         for result in image.results
         if result.plane in readings
     ]
     controller.adopt(key_of(layer), state, outcomes)
 
 
-def _segmentation(result: Result, edits: Edits) -> Segmentation:
-    """What was found on a plane."""
+def _segmentation(result: Result, edits: Edits, source: Source) -> Segmentation:
+    """What was found on a plane of an image."""
     ids = tuple(prompt.id for prompt in result.settings.objects)
+    stack = None if source.bands is None else source.bands.at(result.plane)
+    bands = None if stack is None else Bands.beside(stack)
     return Segmentation(
         result.labels,
         Scores(ids, result.scores, result.cell),
@@ -201,7 +204,7 @@ def _segmentation(result: Result, edits: Edits) -> Segmentation:
         edits.at(result.plane),
         result.overlaps,
         result.valid,
-        splitter=Splitter(Cache(_SPLITTING)),
+        splitter=Splitter(Cache(_SPLITTING), bands),
     )
 
 
