@@ -62,7 +62,7 @@ def measure(
     wanted = ["area", "centroid", "bbox", "axis_major_length", "axis_minor_length"]
     wanted += ["intensity_mean", "intensity_max"] if given else []
     stack = np.stack([array.astype(np.float32) for array in given.values()], axis=-1) if given else None
-    table = regionprops_table(places, stack, properties=wanted, spacing=pixel)  # type: ignore[no-untyped-call]
+    table = regionprops_table(places, stack, properties=wanted, spacing=pixel)
     means = {name: table[f"intensity_mean-{at}"] for at, name in enumerate(given)}
     least = max(pixel)
     axes = [np.maximum(table[f"axis_{name}_length"], least) for name in ("major", "minor")]

@@ -56,5 +56,5 @@ def otsu(counts: Counts) -> float | None:
     from skimage.filters import threshold_otsu
 
     # What comes out is the last bin of the lower class.
-    last = threshold_otsu(hist=(counts, np.arange(BINS)))  # type: ignore[no-untyped-call]
+    last = threshold_otsu(hist=(counts, np.arange(BINS)))
     return float((last + 1) / BINS)

@@ -264,7 +264,7 @@ def keep_objects(labels: Labels, smallest: float, largest: int) -> Labels:
     """
     from skimage.measure import label
 
-    objects = label(labels, background=0, connectivity=1)  # type: ignore[no-untyped-call]
+    objects = label(labels, background=0, connectivity=1)
     areas = np.bincount(objects.ravel())
     keep = areas >= smallest
     if largest:

@@ -72,8 +72,8 @@ def cut(ids: Ids, start: Place, end: Place) -> Ids:
         left = mask.copy()
         on = (rows >= box[0].start) & (rows < box[0].stop) & (cols >= box[1].start) & (cols < box[1].stop)
         left[rows[on] - box[0].start, cols[on] - box[1].start] = False
-        parts, count = label(left, connectivity=1, return_num=True)  # type: ignore[no-untyped-call]
-        before = label(mask, connectivity=1, return_num=True)[1]  # type: ignore[no-untyped-call]
+        parts, count = label(left, connectivity=1, return_num=True)
+        before = label(mask, connectivity=1, return_num=True)[1]
         if count <= before:
             continue
         nearest = distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
@@ -91,7 +91,7 @@ def _line(start: Place, end: Place, shape: tuple[int, int]) -> tuple[npt.NDArray
     """Rows and columns of a line's pixels in an image."""
     from skimage.draw import line
 
-    rows, cols = line(*(round(at) for at in (*start, *end)))  # type: ignore[no-untyped-call]
+    rows, cols = line(*(round(at) for at in (*start, *end)))
     inside = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
     return rows[inside], cols[inside]
 

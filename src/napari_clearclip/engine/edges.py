@@ -142,7 +142,7 @@ def flood(labels: Labels, doubtful: Mask, steepness: Heights, free: Mask) -> Lab
         return labels
     lake = binary_dilation(doubtful) & free
     seeds = np.where(lake & ~doubtful, labels.astype(np.int32) + 1, 0)
-    reached = watershed(steepness, seeds, mask=lake)  # type: ignore[no-untyped-call]
+    reached = watershed(steepness, seeds, mask=lake)
     return np.where(reached > 0, reached - 1, labels).astype(np.uint8)
 
 

@@ -78,7 +78,7 @@ def split(
     from skimage.measure import label
 
     whole = (labels.shape[0], labels.shape[1]) if whole is None else whole
-    components = label(labels, background=0, connectivity=1)  # type: ignore[no-untyped-call]
+    components = label(labels, background=0, connectivity=1)
     ids = np.zeros(labels.shape, id_type(whole))
     for number, inner in enumerate(ndimage.find_objects(components), 1):
         box = _with_rim(inner, labels.shape)
@@ -130,11 +130,11 @@ def _parts(component: _Component, splitting: Splitting) -> Ids:
 
     height = component.depth(mask) if splitting.method == "shape" else component.score
     height = np.where(mask, gaussian_filter(height, splitting.smooth, mode="nearest"), 0)
-    tops = local_maxima(height, connectivity=2) & mask  # type: ignore[no-untyped-call]
-    summits, count = label(tops, connectivity=2, return_num=True)  # type: ignore[no-untyped-call]
+    tops = local_maxima(height, connectivity=2) & mask
+    summits, count = label(tops, connectivity=2, return_num=True)
     if count < 2:
         return mask.astype(np.int32)
-    basins = watershed(-height, summits, mask=mask)  # type: ignore[no-untyped-call]
+    basins = watershed(-height, summits, mask=mask)
     root = _joined(basins, summits, height, splitting, component.pixel)
     return np.asarray(np.unique(root, return_inverse=True)[1][basins])
 

@@ -84,7 +84,7 @@ def _georeference(page: TiffPage) -> Georeference | None:
         return None
     if int(keys.get("GTRasterTypeGeoKey", 1)) == _PIXEL_IS_POINT:
         c, f = c - (a + b) / 2, f - (d + e) / 2
-    return Georeference(f"EPSG:{code}", tuple(float(value) for value in (a, b, c, d, e, f)))  # type: ignore[arg-type]
+    return Georeference(f"EPSG:{code}", (float(a), float(b), float(c), float(d), float(e), float(f)))
 
 
 def tags_of(georeference: Georeference) -> tuple[tuple[int, int, int, Any], ...]:

@@ -124,7 +124,7 @@ def blur(image: Array, sigma: float) -> Array:
     """An image (H, W) or (H, W, 3) smoothed by a Gaussian of `sigma` units."""
     from skimage.filters import gaussian
 
-    smooth = gaussian(image, sigma * len(image) / EXTENT, channel_axis=-1 if image.ndim == 3 else None)  # type: ignore[no-untyped-call]
+    smooth = gaussian(image, sigma * len(image) / EXTENT, channel_axis=-1 if image.ndim == 3 else None)
     return np.asarray(smooth)
 
 

@@ -99,7 +99,7 @@ def learn_steps(clip: Clip, lesson: Lesson, steps: int, seed: int) -> Generator[
         drawn = torch.randint(len(windows), (_BATCH,), generator=generator).tolist()
         optimizer.zero_grad()
         for place in drawn:
-            (_loss(clip, windows[place], lesson, matrix) / _BATCH).backward()  # type: ignore[no-untyped-call]
+            (_loss(clip, windows[place], lesson, matrix) / _BATCH).backward()
         optimizer.step()
         yield
     return Course(matrix.detach(), before, _mean_loss(clip, windows, lesson, matrix))
