@@ -9,11 +9,12 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from napari_clearclip import domains
 from napari_clearclip.cli import app
-from napari_clearclip.scenes import DISTRACTORS, KINDS, vocabulary
+from napari_clearclip.scenes import DISTRACTORS, KINDS, make_scene, vocabulary
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +63,17 @@ def bundled(tiny, tmp_path, monkeypatch):
     shutil.copy(tiny, tmp_path / "demo/demo.safetensors")
     (tmp_path / "demo/demo.json").write_text(json.dumps(config))
     monkeypatch.setattr(domains, "demo_folder", lambda: tmp_path / "demo")
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A folder of two scenes with their truth as label maps."""
+    folder = tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    (folder / "labels").mkdir()
+    (folder / "classes.txt").write_text("plain background\nred circle\nblue square\n")
+    for seed in range(2):
+        scene = make_scene("shapes", seed, size=96)
+        Image.fromarray(scene.image).save(folder / f"images/{seed}.png")
+        Image.fromarray((scene.truth % 3).astype(np.uint8)).save(folder / f"labels/{seed}.png")
+    return folder

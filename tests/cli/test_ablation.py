@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from napari_clearclip.cli.ablation import Choice, run_ablation
+
 
 def test_scenes_are_studied_and_what_is_done_stays_done(
     run: Callable[..., Any], bundled: None, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -29,6 +31,15 @@ def test_scenes_are_studied_and_what_is_done_stays_done(
     assert run(*arguments).stdout == result.stdout
 
 
+def test_workers_find_what_one_process_does(root: Path, tmp_path: Path) -> None:
+    for name, scheduler in (("one", None), ("many", "local:1")):
+        assert run_ablation("folder", root, "demo", Choice(), "cpu", tmp_path / name, 1, scheduler) == 0
+    for file in ("ablation.json", "ablation.csv", "ablation.md"):
+        assert (tmp_path / "many" / file).read_bytes() == (tmp_path / "one" / file).read_bytes()
+    lines = [(tmp_path / name / "record.jsonl").read_text().splitlines() for name in ("one", "many")]
+    assert sorted(lines[0]) == sorted(lines[1])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -36,6 +47,7 @@ def test_scenes_are_studied_and_what_is_done_stays_done(
         (("voc20", "--names", "latin", "--model", "demo"), "--names latin is not known"),
         (("scenes-moon",), "data set 'scenes-moon' is not known"),
         (("voc20", "--model", "demo"), "voc20 needs --root"),
+        (("scenes-shapes", "--scheduler", "local:0"), "--scheduler is 'local:0'; give local:N"),
     ],
 )
 def test_wrong_choices_are_told(

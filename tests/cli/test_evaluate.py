@@ -6,28 +6,12 @@ import csv
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from napari_clearclip.cli.console import UsageError
 from napari_clearclip.cli.evaluate import Wishes, run_evaluation
 from napari_clearclip.cli.projection import learn_projection
-from napari_clearclip.scenes import make_scene
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A folder of two scenes with their truth as label maps."""
-    folder = tmp_path / "data"
-    (folder / "images").mkdir(parents=True)
-    (folder / "labels").mkdir()
-    (folder / "classes.txt").write_text("plain background\nred circle\nblue square\n")
-    for seed in range(2):
-        scene = make_scene("shapes", seed, size=96)
-        Image.fromarray(scene.image).save(folder / f"images/{seed}.png")
-        Image.fromarray((scene.truth % 3).astype(np.uint8)).save(folder / f"labels/{seed}.png")
-    return folder
 
 
 def test_a_folder_is_evaluated(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

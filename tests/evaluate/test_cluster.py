@@ -6,12 +6,14 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from distributed import Client, LocalCluster
 
 from napari_clearclip.engine.projections import register_projection
-from napari_clearclip.evaluate.cluster import evaluate_on
+from napari_clearclip.evaluate.blocks import curves_over
+from napari_clearclip.evaluate.cluster import Workers
 from napari_clearclip.evaluate.evaluation import Record, Sample, evaluate_steps
 from napari_clearclip.evaluate.methods import Method, method_of
 from napari_clearclip.evaluate.recipes import Recipe
@@ -37,7 +39,8 @@ def test_workers_measure_what_one_process_does(tmp_path: Path) -> None:
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
-        steps = evaluate_on(client, samples, methods, Record(path), runtime, outlines=False)
+        workers = Workers(client, runtime)
+        steps = workers.measure(samples, methods, Record(path), outlines=False)
         while True:
             try:
                 told.append(next(steps).done)
@@ -46,7 +49,12 @@ def test_workers_measure_what_one_process_does(tmp_path: Path) -> None:
                 break
             if len(told) == 2:
                 os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+        curves = drain(workers.curves(samples[:2]))
     assert found == alone
+    for one, other in zip(curves, drain(curves_over(Pipeline(runtime), samples[:2])), strict=True):
+        for quantity in ("entropy", "maximum"):
+            for part, values in getattr(one, quantity).items():
+                np.testing.assert_array_equal(values, getattr(other, quantity)[part])
     assert told == list(range(1, COUNT + 1))  # one was known
     assert len(path.read_text().splitlines()) == COUNT * len(methods)
     assert Record(path).of(samples, methods, False) == alone
@@ -67,4 +75,4 @@ def test_an_error_of_a_worker_is_told(tmp_path: Path) -> None:
         Client(cluster) as client,
         pytest.raises(ValueError, match="reads the last 8 blocks, and the model has 6"),
     ):
-        drain(evaluate_on(client, samples, [method_of("sc_clip")], Record(tmp_path / "r.jsonl"), runtime))
+        drain(Workers(client, runtime).measure(samples, [method_of("sc_clip")], Record(tmp_path / "r.jsonl")))

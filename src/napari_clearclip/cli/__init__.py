@@ -459,6 +459,7 @@ def _ablation(
     model: ModelOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    scheduler: SchedulerOption = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results (made if need be).")
     ] = Path("clearclip_ablation"),
@@ -472,7 +473,7 @@ def _ablation(
     from napari_clearclip.cli.ablation import Choice, run_ablation
 
     choice = Choice(protocol=protocol, names=names, exact=exact, seeds=seeds, limit=limit)
-    return run_ablation(dataset, root, model, choice, device, out, threads)
+    return run_ablation(dataset, root, model, choice, device, out, threads, scheduler)
 
 
 @app.command("learn-projection")

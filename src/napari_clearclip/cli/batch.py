@@ -12,9 +12,9 @@ from napari_clearclip.batch.inputs import expand
 from napari_clearclip.batch.outcome import Outcome
 from napari_clearclip.batch.run import Batch, wish_for
 from napari_clearclip.batch.work import Task, Wish, runtime_of, work_through
-from napari_clearclip.cli.console import UsageError, counting, follow, meter, show, tell
+from napari_clearclip.cli.console import counting, follow, meter, options, show, tell
 from napari_clearclip.cli.report import warn_unknown
-from napari_clearclip.cli.request import Flags, check_formats, settings_of
+from napari_clearclip.cli.request import Flags, check_formats, check_scheduler, settings_of
 from napari_clearclip.cli.segment import runtime_for, tell_error
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Runtime
@@ -62,14 +62,9 @@ def run_batch(
     UsageError
         If the options are wrong; nothing is done then.
     """
-    try:
+    with options():
         paths = [path.absolute() for path in expand(inputs)]  # workers may be in other folders
-        if machine.scheduler is not None:
-            from napari_clearclip.batch.cluster import check_scheduler
-
-            check_scheduler(machine.scheduler)
-    except (ValueError, ImportError) as error:
-        raise UsageError(str(error)) from error
+    check_scheduler(machine.scheduler)
     wanted = settings_of(flags)
     check_formats(flags)
     runtime = machine.runtime

@@ -34,6 +34,21 @@ class UsageError(ValueError):
     """A wrong use of the command line: exit code 2."""
 
 
+@contextmanager
+def options() -> Iterator[None]:
+    """While options are read: what is not allowed, or needs a library that is missing, is a wrong use.
+
+    Raises
+    ------
+    UsageError
+        With the sentence of the error.
+    """
+    try:
+        yield
+    except (ValueError, ImportError) as error:
+        raise UsageError(sentence(error)) from error
+
+
 def quiet_libraries() -> None:
     """Keep libraries from writing between our lines; what matters comes as an exception."""
     for name in ("tifffile", "PIL", "imageio", "huggingface_hub", "open_clip"):

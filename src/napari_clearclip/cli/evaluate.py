@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_clearclip.cli.console import UsageError, follow, meter, show, tell
-from napari_clearclip.cli.request import find_model
+from napari_clearclip.cli.console import UsageError, follow, meter, options, show, tell
+from napari_clearclip.cli.request import check_scheduler, find_model
 from napari_clearclip.cli.segment import runtime_for
-from napari_clearclip.evaluate.evaluation import RECORD, Measured, Record, Sample, evaluate_steps, segmented_by
+from napari_clearclip.evaluate.evaluation import RECORD, Record, Sample, segmented_by
 from napari_clearclip.evaluate.figure import confidence_row, head_of, page_of, row_of
 from napari_clearclip.evaluate.methods import Method, methods_of
+from napari_clearclip.evaluate.places import place_of
 from napari_clearclip.evaluate.plots import draw_report
 from napari_clearclip.evaluate.recipes import RECOMMENDED, recipe_of
 from napari_clearclip.evaluate.report import Report, class_rows, figures_of, image_rows, markdown, with_published, worst
@@ -24,7 +24,6 @@ from napari_clearclip.evaluate.sources import source_of
 from napari_clearclip.io.files import replacing, writable_folder
 from napari_clearclip.io.raster import write_photograph
 from napari_clearclip.pipeline import Pipeline
-from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Settings
 
 _SHOWN = 3  # images that are named as the worst
@@ -65,25 +64,20 @@ def run_evaluation(
     UsageError
         If the options are wrong or files are not where they should be; nothing is done then.
     """
-    try:
+    with options():
         recipe = recipe_of(wishes.protocol, dataset)
         methods = methods_of(wishes.variants, wishes.scales, wishes.thresholds)
         settings = asked_of(dataset, model, wishes.names, wishes.exact, device)
-        place = root if root is None else root.absolute()  # workers may be in other folders
-        source = source_of(dataset, place, settings, recipe, wishes.names, wishes.exact, wishes.ignore, wishes.limit)
+        where = root if root is None else root.absolute()  # workers may be in other folders
+        source = source_of(dataset, where, settings, recipe, wishes.names, wishes.exact, wishes.ignore, wishes.limit)
         wanted = _class_wanted(wishes.confidence, source.classes)
-        if scheduler is not None:
-            from napari_clearclip.batch.cluster import check_scheduler
-
-            check_scheduler(scheduler)
-    except (ValueError, ImportError) as error:
-        raise UsageError(str(error)) from error
+    check_scheduler(scheduler)
     samples = unseen(source.samples, methods)
     pipeline = Pipeline(runtime_for(device, threads))
     folder = writable_folder(out)
     record = Record(folder / RECORD)
-    with meter() as bar, _measuring(pipeline, samples, methods, record, wishes.outlines, scheduler) as steps:
-        found = follow(bar, dataset, steps)
+    with meter() as bar, place_of(scheduler, pipeline) as place:
+        found = follow(bar, dataset, place.measure(samples, methods, record, wishes.outlines))
     figures = figures_of(found, source.classes, source.exclude)
     report = Report(
         dataset=dataset,
@@ -112,26 +106,6 @@ def run_evaluation(
         written.append("worst.png")
     show(f"Written to {folder.resolve()}: {', '.join(written)}")
     return 0
-
-
-@contextmanager
-def _measuring(
-    pipeline: Pipeline,
-    samples: Sequence[Sample],
-    methods: Sequence[Method],
-    record: Record,
-    outlines: bool,
-    scheduler: str | None,
-) -> Iterator[Generator[Progress, None, list[list[Measured]]]]:
-    """The evaluation in steps: here, one image after the other, or on the workers of a cluster."""
-    if scheduler is None:
-        yield evaluate_steps(pipeline, samples, methods, record, outlines)
-        return
-    from napari_clearclip.batch.cluster import client_of
-    from napari_clearclip.evaluate.cluster import evaluate_on
-
-    with client_of(scheduler) as client:
-        yield evaluate_on(client, samples, methods, record, pipeline.runtime, outlines)
 
 
 def unseen(samples: Sequence[Sample], methods: Sequence[Method]) -> Sequence[Sample]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_clearclip.cli.console import UsageError, follow, meter, show
+from napari_clearclip.cli.console import follow, meter, options, show
 from napari_clearclip.cli.evaluate import asked_of
 from napari_clearclip.cli.segment import pipeline_for
 from napari_clearclip.evaluate.projecting import project_steps
@@ -37,14 +37,12 @@ def learn_projection(
     """
     from napari_clearclip.engine.projections import pack_projection
 
-    try:
+    with options():
         if out.suffix != _ENDING:
             raise ValueError(f"--out is {out}; give a file that ends with {_ENDING}")
         settings = asked_of(dataset, model, "official", False, device)
         settings = settings.replace(model=settings.model.replace(precision="float32"))
         source = source_of(dataset, root, settings, recipe_of(protocol, dataset), ignore=ignore, limit=images)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     writable_folder(out.parent)
     with meter() as bar:
         course = follow(bar, dataset, project_steps(pipeline_for(device, threads), source.samples, steps, seed))

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from pydantic import ValidationError
-
 from napari_clearclip import domains
-from napari_clearclip.cli.console import UsageError, sentence, tell
+from napari_clearclip.cli.console import UsageError, options, tell
 from napari_clearclip.cli.sessions import from_session
 from napari_clearclip.edits import Edits
 from napari_clearclip.io.formats import FORMATS
@@ -67,6 +65,21 @@ def check_formats(flags: Flags) -> None:
                 raise UsageError(f"{option} {name} is not known; there are {', '.join(known)}")
 
 
+def check_scheduler(scheduler: str | None) -> None:
+    """Refuse a scheduler that can be none, or for which a library is missing; None is this process.
+
+    Raises
+    ------
+    UsageError
+        With what to give or to install.
+    """
+    if scheduler is not None:
+        with options():
+            from napari_clearclip.batch.cluster import check_scheduler as check
+
+            check(scheduler)
+
+
 def wanted_of(flags: Flags, images: Sequence[Path]) -> tuple[SettingsFile, Edits]:
     """The settings file, or what a session says of the images, with the flags put over it; and what was done by hand.
 
@@ -79,10 +92,8 @@ def wanted_of(flags: Flags, images: Sequence[Path]) -> tuple[SettingsFile, Edits
         return settings_of(flags), Edits()
     if flags.settings is not None:
         raise UsageError("--settings and --session exclude each other; give one of them")
-    try:
+    with options():
         wanted, edits = from_session(flags.session, images)
-    except ValueError as error:
-        raise UsageError(sentence(error)) from error
     return settings_of(flags, wanted), edits
 
 
@@ -96,7 +107,7 @@ def settings_of(flags: Flags, wanted: SettingsFile | None = None) -> SettingsFil
     """
     if flags.distractors and flags.no_distractors:
         raise UsageError("--distractor and --no-distractors exclude each other; give one of them")
-    try:
+    with options():
         wanted = wanted or (read_settings(flags.settings) if flags.settings else SettingsFile())
         settings = wanted.settings
         if flags.prompts or flags.model or settings.worded or not (flags.indices or settings.objects):
@@ -109,8 +120,6 @@ def settings_of(flags: Flags, wanted: SettingsFile | None = None) -> SettingsFil
         )
         for prompt in settings.objects:
             domains.check_phrases(settings.model, prompt.words)
-    except (ValidationError, ValueError) as error:
-        raise UsageError(sentence(error)) from error
     if not settings.objects:
         raise UsageError('there is nothing to look for; give at least one --prompt, such as --prompt "road"')
     return wanted.replace(settings=settings)
@@ -137,10 +146,8 @@ def find_model(text: str | None) -> Model:
             "600 MB) or a weights file."
         )
         return Model()
-    try:
+    with options():
         model = Model.parse(text)
-    except ValueError as error:
-        raise UsageError(sentence(error)) from error
     given, weights = Path(text).expanduser(), Path(model.pretrained).expanduser()
     if given.exists() and not (model.pretrained and weights.is_file()):
         raise UsageError(f"{text} is no weights file; give a .safetensors, .pt, .pth, .bin or .ckpt file")
@@ -154,13 +161,11 @@ def _checked(model: Model) -> Model:
     path = Path(model.pretrained).expanduser()
     if model.pretrained and path.exists():
         return model.replace(pretrained=str(path.resolve()))
-    from napari_clearclip.engine.model import ModelError, load, published_models
+    from napari_clearclip.engine.model import load, published_models
 
     if model not in published_models():
-        try:
+        with options():
             load(model)
-        except ModelError as error:
-            raise UsageError(sentence(error)) from error
     return model
 
 

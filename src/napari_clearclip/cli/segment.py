@@ -10,7 +10,7 @@ from pathlib import Path
 from napari_clearclip.batch.inputs import OURS, output_names, stem_of
 from napari_clearclip.batch.outcome import Outcome
 from napari_clearclip.batch.work import Task, Wish, runtime_of, work_through
-from napari_clearclip.cli.console import UsageError, follow, meter, sentence, tell
+from napari_clearclip.cli.console import UsageError, follow, meter, options, tell
 from napari_clearclip.cli.report import Row, advise, show_rows, warn_unknown
 from napari_clearclip.cli.request import Flags, check_formats, wanted_of
 from napari_clearclip.io.files import writable_folder
@@ -68,11 +68,9 @@ def runtime_for(device: str, threads: int | None = None) -> Runtime:
     """
     from napari_clearclip.engine.device import resolve_device
 
-    try:
+    with options():
         runtime = Runtime(device=device, threads=threads)
         resolve_device(runtime.device)  # now, so that a wrong device is wrong usage and not a failed image
-    except ValueError as error:
-        raise UsageError(sentence(error)) from error
     return runtime
 
 

@@ -16,6 +16,7 @@ from napari_clearclip.settings import Value
 from napari_clearclip.steps import drain
 
 QUANTITIES = ("entropy", "maximum")
+READING = "Reading blocks"
 
 
 class Curve(Value):
@@ -34,11 +35,17 @@ def curves_over(pipeline: Pipeline, samples: Sequence[Sample]) -> Generator[Prog
     """The curves of each image, yielding how many are done."""
     found = []
     for done, sample in enumerate(samples):
-        yield Progress("Reading blocks", done, len(samples), "images")
-        case = sample.load()
-        found.append(drain(curves_steps(pipeline, case.image, case.settings, case.view)))
-        pipeline.forget()
-    yield Progress("Reading blocks", len(samples), len(samples), "images")
+        yield Progress(READING, done, len(samples), "images")
+        found.append(curves_of(pipeline, sample))
+    yield Progress(READING, len(samples), len(samples), "images")
+    return found
+
+
+def curves_of(pipeline: Pipeline, sample: Sample) -> Curves:
+    """The curves of an image; what the pipeline kept of it is forgotten then."""
+    case = sample.load()
+    found = drain(curves_steps(pipeline, case.image, case.settings, case.view))
+    pipeline.forget()
     return found
 
 

@@ -21,6 +21,7 @@ from napari_clearclip.result import Segmentation
 from napari_clearclip.settings import Value
 
 RECORD = "record.jsonl"
+EVALUATING = "Evaluating"
 
 
 @dataclass(frozen=True)
@@ -166,9 +167,9 @@ def evaluate_steps(
         How many images are done.
     """
     for done, sample in enumerate(samples):
-        yield Progress("Evaluating", done, len(samples), "images")
+        yield Progress(EVALUATING, done, len(samples), "images")
         part = unmeasured(sample, methods, record, outlines)
         for measured in measure(pipeline, part) if part.methods else ():
             record.add(measured)
-    yield Progress("Evaluating", len(samples), len(samples), "images")
+    yield Progress(EVALUATING, len(samples), len(samples), "images")
     return record.of(samples, methods, outlines)
