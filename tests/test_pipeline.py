@@ -76,6 +76,7 @@ STAGES = {
     "embed": "text.embed_steps",
     "encode": "encoder.encode_steps",
     "heads": "encoder.heads_of",
+    "attend": "encoder.outputs_of",
     "project": "encoder.project",
     "compare": "compare.compare",
     "improbable": "compare.improbable",
@@ -100,7 +101,7 @@ STAGES = {
     "pack": "labelling.pack",
 }
 OF_INDICES = {"range", "measure", "count", "average", "take", "pack"}
-OF_WORDS = {"load", "embed", "encode", "heads", "project", "compare", "assign", "overlap", "threshold"}
+OF_WORDS = {"load", "embed", "encode", "heads", "attend", "project", "compare", "assign", "overlap", "threshold"}
 
 # Stages that nothing asks for by itself.
 OPTIONAL = {
@@ -216,11 +217,11 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     ),
     "switches to SCLIP": (
         lambda s: s.replace(attention=variant("sclip")),
-        {"heads", "project", "compare"} | AFTER_COMPARE,  # its keys; queries and values are there
+        {"heads", "attend", "project", "compare"} | AFTER_COMPARE,  # its keys; queries and values are there
     ),
     "switches to values": (
         lambda s: s.replace(attention=variant("vv")),
-        {"project", "compare"} | AFTER_COMPARE,
+        {"attend", "project", "compare"} | AFTER_COMPARE,
     ),
     "turns RC on": (lambda s: attention(s, residual=1), {"project", "compare"} | AFTER_COMPARE),
     "turns FFN on": (lambda s: attention(s, ffn=1), {"project", "compare"} | AFTER_COMPARE),
@@ -233,25 +234,34 @@ TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     "keeps CLIP's class token": (lambda s: attention(s, own_class=True), {"project", "compare"}),
     "compares unit vectors": (
         lambda s: attention(s, unit=True, iterations=1),
-        {"project", "compare"} | AFTER_COMPARE,
+        {"attend", "project", "compare"} | AFTER_COMPARE,
     ),
     "takes off the class token": (lambda s: attention(s, debias=0.3), {"project", "compare"} | AFTER_COMPARE),
     "projects at random": (
         lambda s: attention(s, terms=("random",), projections=2, seed=1),
-        {"project", "compare"} | AFTER_COMPARE,
+        {"attend", "project", "compare"} | AFTER_COMPARE,
     ),
     "projects as was learned": (
         lambda s: attention(s, terms=("random",), projection=register_projection(torch.eye(32))),
-        {"project", "compare"} | AFTER_COMPARE,
+        {"attend", "project", "compare"} | AFTER_COMPARE,
     ),
     "asks for feature surgery": (lambda s: comparing(s, surgery=True), {"compare", "operate"} | AFTER_COMPARE),
     "resizes as the papers' code": (
         lambda s: s.replace(tiling=Tiling(antialias=False)),
-        {"encode", "heads", "project", "compare", "score", "assign", "threshold"},  # an enlarged image stays the same
+        {
+            "encode",
+            "heads",
+            "attend",
+            "project",
+            "compare",
+            "score",
+            "assign",
+            "threshold",
+        },  # an enlarged image stays the same
     ),
     "changes the working size": (
         lambda s: s.replace(tiling=Tiling(short_side=64)),
-        {"encode", "heads", "project", "compare"} | AFTER_COMPARE,
+        {"encode", "heads", "attend", "project", "compare"} | AFTER_COMPARE,
     ),
 }
 
@@ -387,7 +397,7 @@ INDEX_TABLE: dict[str, tuple[Callable[[Settings], Settings], set[str]]] = {
     ),
     "switches to SCLIP": (
         lambda s: s.replace(attention=variant("sclip")),
-        {"heads", "project", "compare", "score", "assign", "threshold", "take"},
+        {"heads", "attend", "project", "compare", "score", "assign", "threshold", "take"},
     ),
 }
 
@@ -545,7 +555,7 @@ TOKEN_BYTES = 4 * 17 * 32
 
 
 @pytest.mark.parametrize("storage", ["float32", "float16"])
-def test_bits_are_the_same_whether_queries_keys_and_values_are_kept_or_not(
+def test_bits_are_the_same_whatever_is_kept_of_the_last_block(
     storage: str, settings: Settings, runtime: Runtime, calls: Counter[str]
 ) -> None:
     runtime = runtime.replace(storage=storage, batch_size=7)
@@ -580,18 +590,44 @@ def test_each_of_queries_keys_and_values_is_made_once(
     assert made == dict.fromkeys("qkv", WINDOWS)
 
 
+def test_each_term_is_attended_to_once(settings: Settings, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs_of, made = import_module("napari_clearclip.engine.encoder").outputs_of, list[str]()
+
+    def counting(clip: Any, trunk: Any, row: Attention, heads: Any) -> Any:
+        made.extend(row.terms)
+        return outputs_of(clip, trunk, row, heads)
+
+    monkeypatch.setattr("napari_clearclip.engine.encoder.outputs_of", counting)
+    pipeline = Pipeline(runtime)
+    expected = {
+        "clearclip": ["qq"],
+        "sclip_clear": ["kk"],
+        "segearth": ["vv"],
+        "sclip": [],
+        "kk": [],
+        "naclip": ["kk"],  # with a bias
+        "maskclip": ["identity"],  # the values themselves
+        "x_res": ["qk"],
+        "vanilla": [],
+    }
+    for name, terms in expected.items():
+        made.clear()
+        pipeline.run(IMAGE, settings.replace(attention=variant(name)), RGB)
+        assert made == terms
+
+
 def test_what_is_kept_of_the_last_block_is_counted(settings: Settings, runtime: Runtime) -> None:
-    """Only where all windows take half the memory at most, even if all three are asked for."""
-    enough = 2 * WINDOWS * (FEATURE_BYTES + 4 * TOKEN_BYTES)
+    """Only where all windows take half the memory at most, even if queries, keys and values are all asked for."""
     used = []
-    for row in ("clearclip", "sclip_clear"):
+    for row, terms in (("clearclip", 1), ("sclip_clear", 2)):
+        enough = 2 * WINDOWS * (FEATURE_BYTES + (4 + terms) * TOKEN_BYTES)
         for most in (enough, enough - 1):
             pipeline = Pipeline(runtime.replace(cache_bytes=most))
             pipeline.run(IMAGE, settings.replace(attention=variant(row)), RGB)
             used.append(pipeline._cache.used)
-    assert used[0] - used[1] == 2 * WINDOWS * TOKEN_BYTES
-    assert used[2] - used[3] == 3 * WINDOWS * TOKEN_BYTES
-    assert max(used) < enough
+        assert max(used) < enough
+    assert used[0] - used[1] == (2 + 1) * WINDOWS * TOKEN_BYTES
+    assert used[2] - used[3] == (3 + 2) * WINDOWS * TOKEN_BYTES
 
 
 def test_new_contrast_limits_run_everything_but_the_text(
@@ -601,7 +637,7 @@ def test_new_contrast_limits_run_everything_but_the_text(
     pipeline.run(IMAGE, settings, RGB)
     calls.clear()
     pipeline.run(IMAGE, settings, RGB.replace(limits=((0, 99),) * 3))
-    assert set(calls) - {"windows"} == {"view", "encode", "heads", "project", "compare"} | MASKS
+    assert set(calls) - {"windows"} == {"view", "encode", "heads", "attend", "project", "compare"} | MASKS
     assert calls["windows"] == WINDOWS
 
 
@@ -611,7 +647,7 @@ def test_other_pixels_run_everything_but_the_text(settings: Settings, runtime: R
     calls.clear()
     image[0, 0] += 1  # in place: the content counts, not the object
     pipeline.run(image, settings, RGB)
-    assert set(calls) - {"windows"} == {"view", "encode", "heads", "project", "compare"} | MASKS
+    assert set(calls) - {"windows"} == {"view", "encode", "heads", "attend", "project", "compare"} | MASKS
 
 
 @pytest.mark.parametrize("edit", ["paint", "lock"])
@@ -662,7 +698,11 @@ TAUGHT_TABLE: dict[str, tuple[Callable[[Settings], Settings], Edits, set[str]]] 
     "takes what another model learned": (lambda s: prompt(s, "dog", learned=OTHERS), TAUGHT, set()),
     "moves a mix without an example": (lambda s: prompt(s, "dog", mix=0.8), TAUGHT, set()),
     "forgets": (lambda s: s, Edits(), {"compare"} | MASKS),
-    "switches to SCLIP": (lambda s: s.replace(attention=variant("sclip")), TAUGHT, {"heads", "project"} | LEARNED),
+    "switches to SCLIP": (
+        lambda s: s.replace(attention=variant("sclip")),
+        TAUGHT,
+        {"heads", "attend", "project"} | LEARNED,
+    ),
 }
 
 

@@ -344,3 +344,12 @@ def test_an_index_that_is_not_allowed(make: Any, reason: str) -> None:
 
 def test_prompts_of_earlier_versions_have_no_index() -> None:
     assert Prompt.model_validate_json('{"id": "1", "phrase": "tree", "threshold": 0.3}').index is None
+
+
+def test_a_term_alone_keeps_what_its_attention_reads() -> None:
+    """And nothing of what is done with it, so that rows which differ only there share it."""
+    read = {"temperature": 0.5, "bias": 3, "unit": True, "iterations": 2}
+    drawn = {"projections": 3, "seed": 4, "projection": "mine"}
+    row = Attention(terms=("qq", "random"), gain=2, residual=1, ffn=1, alpha=3, debias=0.1, **read, **drawn)
+    assert row.alone("qq") == Attention(terms=("qq",), **read)
+    assert row.alone("random") == Attention(terms=("random",), **read, **drawn)

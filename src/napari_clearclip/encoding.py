@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_clearclip.attending import Attending
 from napari_clearclip.cache import Cache, key_of
 from napari_clearclip.job import MANY_WINDOWS, Job, milestones, nearest_first, windows_at_once
 from napari_clearclip.progress import Pace, Progress, counted
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import torch
 
     from napari_clearclip.engine.encoder import Features, Trunk
-    from napari_clearclip.engine.tower import Heads
     from napari_clearclip.engine.windows import Box, Region
 
 FloatArray = npt.NDArray[np.float32]
@@ -46,6 +46,7 @@ class Encoding:
     def __init__(self, cache: Cache, runtime: Runtime) -> None:
         self._cache = cache
         self._runtime = runtime
+        self._attending = Attending(cache)
 
     def compare(
         self, job: Job, vectors: dict[str, FloatArray], first: Region | None, show: Show | None, stage: str
@@ -178,8 +179,8 @@ class Encoding:
             for chunk in _chunks([index for index in missing if found[index] is None], size):
                 part = [boxes[index] for index in chunk]
                 trunk = yield from self._trunk(job, part, state)
-                heads = self._heads(job, part, trunk) if self._keeps_heads(job) else None
-                made = project(job.clip, trunk, attention, bool(job.settings.comparing.smooth), heads)
+                known = self._attending.outputs(job, part, trunk)
+                made = project(job.clip, trunk, attention, bool(job.settings.comparing.smooth), known)
                 for place, index in enumerate(chunk):
                     found[index] = item = made[place].stored(self._runtime.storage)
                     self._cache.put(keys[index], item, item.nbytes)
@@ -187,36 +188,6 @@ class Encoding:
         if missing:
             yield from halving(work, len(missing))
         return [part for part in found if part is not None]
-
-    def _keeps_heads(self, job: Job) -> bool:
-        """Whether queries, keys and values of the last block are kept beside the tokens from which they are made.
-
-        So they are on a CPU, where another variant would spend a third of its time on them, if all that is kept of the
-        windows takes half the memory at most: what is made of them later must not push tokens and features out. A
-        ResNet's values depend on what they are asked for with.
-        """
-        clip, (rows, cols) = job.clip, job.frame.grid
-        if clip.device != "cpu" or job.settings.attention.entry > 1 or not clip.has_variants:
-            return False
-        patches = rows * cols
-        of_window = patches * (clip.width + 1) + clip.width + 4 * (clip.tower.prefix + patches) * clip.tower.channels
-        return clip.tower.has_residual and 2 * 4 * job.frame.count * of_window <= self._cache.budget
-
-    def _heads(self, job: Job, boxes: Sequence[Box], trunk: Trunk) -> Heads:
-        """Queries, keys and values that the variant reads in the last block, each from the cache or from the trunk.
-
-        They are kept as they are and for the windows that were computed together, so that keeping them costs no time
-        and changes no bit.
-        """
-        from napari_clearclip.engine.encoder import heads_of, letters_of
-
-        keys = {letter: key_of("heads", job.key, boxes, letter) for letter in letters_of(job.settings.attention)}
-        found = {letter: self._cache.get(key) for letter, key in keys.items()}
-        missing = "".join(letter for letter, part in found.items() if part is None)
-        made = heads_of(job.clip, trunk, missing) if missing else {}
-        for letter, part in made.items():
-            self._cache.put(keys[letter], part, part.nbytes)
-        return found | made
 
     def _trunk(self, job: Job, boxes: Sequence[Box], state: Progress) -> Generator[Progress, None, Trunk]:
         """The tokens of some windows that enter the last blocks, from the cache or through `encode`."""

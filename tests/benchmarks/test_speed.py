@@ -125,6 +125,7 @@ def test_each_figure_is_measured(turns: Turns, image: Any) -> None:
         "new_prompt_speedup",
         "variant_speedup",
         "variant_sum_speedup",
+        "variant_three_speedup",
         "variant_ffn_speedup",
     )
     assert tuple(found) == names

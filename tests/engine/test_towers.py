@@ -12,7 +12,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from torch.nn import functional
 
-from napari_clearclip.engine.encoder import embed_images, encode, heads_of, project
+from napari_clearclip.engine.encoder import embed_images, encode, heads_of, outputs_of, project
 from napari_clearclip.engine.towers import tower_of
 from napari_clearclip.engine.variants import VARIANTS, unmet, variant
 from napari_clearclip.settings import Attention
@@ -102,14 +102,16 @@ def test_every_block_taken_apart_is_the_block(tower: Any) -> None:
             torch.testing.assert_close(found.vectors.flatten(1, 2), unit, atol=1e-5, rtol=0)
 
 
-def test_queries_keys_and_values_that_are_known_change_no_bit(tower: Any) -> None:
+def test_queries_keys_values_and_outputs_that_are_known_change_no_bit(tower: Any) -> None:
     """However they were asked for; but a ResNet's values have no places where they are asked for alone."""
     trunk = encode(tower, images_for(tower, 1, 0))
-    known = {**heads_of(tower, trunk, "v"), **heads_of(tower, trunk, "kq")}
-    for row in (Attention(), Attention(terms=("qk", "kk")), Attention(terms=("identity",))):
-        found, expected = (project(tower, trunk, row, known=heads).vectors for heads in (known, None))
-        assert torch.equal(found, expected) == (tower.tower.has_residual or row.terms == ("identity",))
-    assert not torch.equal(project(tower, trunk, Attention(), known={"q": known["k"], "v": known["v"]}).vectors, found)
+    heads = {**heads_of(tower, trunk, "v"), **heads_of(tower, trunk, "kq")}
+    for terms in (("qq",), ("qk", "identity", "kk"), ("identity",)):
+        row = Attention(terms=terms, bias=2, gain=0.7, temperature=0.8, residual=float(tower.tower.has_residual))
+        known = {term: outputs_of(tower, trunk, row.alone(term), heads)[term] for term in terms}
+        found, expected = (project(tower, trunk, row, known=part).vectors for part in (known, None))
+        assert torch.equal(found, expected) == (tower.tower.has_residual or terms == ("identity",))
+    assert not torch.equal(project(tower, trunk, row, known={"identity": 2 * heads["v"]}).vectors, found)
 
 
 @pytest.mark.parametrize("name", list(VARIANTS))

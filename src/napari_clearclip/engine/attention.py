@@ -126,6 +126,38 @@ def as_long(flat: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
     return split * (wanted / given).sqrt()
 
 
+def attend_each(sides: Mapping[str, Sides], row: Attention, bias: torch.Tensor | None) -> dict[str, torch.Tensor]:
+    """Attention output of every head, term by term.
+
+    Parameters
+    ----------
+    sides : mapping of str to list of pairs of (B, M, L, d) tensor
+        From `sides_of`.
+    row : Attention
+        Its terms and temperature are read.
+    bias : (L, L) tensor or None
+        Added to the logits of each softmax.
+
+    Returns
+    -------
+    dict of str to (B, M, L, d) tensor
+        ``softmax(a b^T / (temperature sqrt(d)) + bias) v``; the term ``identity`` gives v itself.
+    """
+    from torch.nn.functional import scaled_dot_product_attention
+
+    values = sides["v"][0][0]
+    scale = values.shape[-1] ** -0.5 / row.temperature
+    found = {"identity": values} if "identity" in row.terms else {}
+    for term in row.terms:
+        if term != "identity":
+            outputs = [
+                scaled_dot_product_attention(left, right, values, attn_mask=bias, scale=scale)
+                for left, right in sides[term]
+            ]
+            found[term] = sum(outputs[1:], start=outputs[0]) / len(outputs) if len(outputs) > 1 else outputs[0]
+    return found
+
+
 def attend(
     sides: Mapping[str, Sides],
     row: Attention,
@@ -154,33 +186,28 @@ def attend(
         gain * sum over terms of softmax(a b^T / (temperature sqrt(d)) + bias) v; the term ``identity`` gives v itself.
         With cross, ``gain * ((1 - cross) * sum + cross * mean over earlier of softmax(q k^T / sqrt(d)) v)``.
 
-    Notes
-    -----
-    The terms are summed, not averaged: the out-projection's bias weighs half as much beside a sum of two (SCLIP).
-
     References
     ----------
     ClearCLIP Eq. (6); SCLIP Eq. (5); MaskCLIP Eq. (3); NACLIP Eq. (5); ResCLIP's residual cross-correlation.
     """
     from torch.nn.functional import scaled_dot_product_attention
 
-    values = sides["v"][0][0]
-    scale = values.shape[-1] ** -0.5
-    total = None
-    for term in row.terms:
-        if term == "identity":
-            output = values
-        else:
-            outputs = [
-                scaled_dot_product_attention(left, right, values, attn_mask=bias, scale=scale / row.temperature)
-                for left, right in sides[term]
-            ]
-            output = sum(outputs[1:], start=outputs[0]) / len(outputs) if len(outputs) > 1 else outputs[0]
-        total = output if total is None else total + output
-    assert total is not None  # Attention has at least one term
+    values, total = sides["v"][0][0], summed(attend_each(sides, row, bias), row)
     if alike is not None:
         total = total + alike[:, None] @ values
     if row.cross:
+        scale = values.shape[-1] ** -0.5
         crossed = [scaled_dot_product_attention(part["q"], part["k"], values, scale=scale) for part in earlier]
         total = (1 - row.cross) * total + row.cross * sum(crossed[1:], start=crossed[0]) / len(crossed)
     return total * row.gain
+
+
+def summed(outputs: Mapping[str, torch.Tensor], row: Attention) -> torch.Tensor:
+    """The sum over a row's terms of what `attend_each` gives for them, in the row's order: (B, M, L, d).
+
+    Notes
+    -----
+    They are summed, not averaged: the out-projection's bias weighs half as much beside a sum of two (SCLIP).
+    """
+    first, *others = (outputs[term] for term in row.terms)
+    return sum(others, start=first)

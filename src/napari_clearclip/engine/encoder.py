@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch.nn import functional
 
-from napari_clearclip.engine.attention import PAIRS, attend, neighbourhood_bias, sides_of
+from napari_clearclip.engine.attention import PAIRS, attend, attend_each, neighbourhood_bias, sides_of, summed
 from napari_clearclip.engine.calibration import CLASS_SHARE, Calibration, calibrate
 from napari_clearclip.engine.device import free_memory, sent
 from napari_clearclip.engine.student import Student
@@ -179,8 +179,11 @@ def _attended(
     earlier: Sequence[Heads],
     known: Heads | None,
 ) -> torch.Tensor:
-    """O(A v) of a block with the row's attention, layer scale included: (B, L, C)."""
-    heads = attend(sides_at(tower, index, tokens, row, known), row, bias, earlier)
+    """O(A v) of a block with the row's attention, of which outputs may be known, layer scale included: (B, L, C)."""
+    if known is None:
+        heads = attend(sides_at(tower, index, tokens, row), row, bias, earlier)
+    else:
+        heads = summed(known, row) * row.gain
     return tower.scale(index, tower.output(index, join_heads(heads)))
 
 
@@ -216,6 +219,27 @@ def heads_of(clip: Clip, trunk: Trunk, letters: str) -> Heads:
     tower = clip.tower.at(trunk.grid)
     last, tokens = tower.depth - 1, sent(trunk.tokens, clip.device, clip.dtype)
     return tower.project(last, tower.norm(last, tokens), letters)
+
+
+@torch.inference_mode()
+def outputs_of(clip: Clip, trunk: Trunk, row: Attention, heads: Heads) -> dict[str, torch.Tensor]:
+    """What each of a row's terms gives in the last block, (B, M, L, d): see `attend_each`.
+
+    Parameters
+    ----------
+    clip : Clip
+        The model.
+    trunk : Trunk
+        From `encode` with ``blocks=1``.
+    row : Attention
+        A variant that reads the last block only.
+    heads : mapping of str to (B, M, L, d) tensor
+        What `heads_of` gives for the `letters_of` the row.
+    """
+    tower = clip.tower.at(trunk.grid)
+    tokens = sent(trunk.tokens, clip.device, clip.dtype)
+    sides = sides_at(tower, tower.depth - 1, tokens, row, heads)
+    return attend_each(sides, row, bias_for(tower, trunk.grid, row, tokens))
 
 
 def among_patches(
@@ -270,7 +294,7 @@ def project(clip: Clip, trunk: Trunk, row: Attention, keys: bool = False, known:
     keys : bool
         Whether to give the keys of the last block as well.
     known : mapping of str to (B, M, L, d) tensor, optional
-        What `heads_of` gives for the `letters_of` the row, to save computing it; of a row that reads one block only.
+        What `outputs_of` gives, to save computing it; of a row that reads the last block only.
 
     Returns
     -------

@@ -164,6 +164,12 @@ class Attention(Value):
         """How many last blocks are computed anew for it; those before are the same whatever the variant."""
         return max(self.blocks, CROSSED[0] if self.cross else 1, CALIBRATED if self.calibrated else 1)
 
+    def alone(self, term: Term) -> Attention:
+        """The row of one of its terms that attends in the same way; all that follows on that is at its default."""
+        read = {"temperature", "bias", "unit", "iterations"}
+        read |= {"projections", "seed", "projection"} if term == "random" else set()
+        return Attention(terms=(term,), **{name: getattr(self, name) for name in read})
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.iterations and not self.unit:
