@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from skimage.measure import label
 
 from napari_clearclip import domains
@@ -288,6 +289,27 @@ def test_what_a_change_runs(change: str, settings: Settings, runtime: Runtime, c
     assert again.instances is first.instances
     assert set(calls) == set()
     assert np.array_equal(again.labels, first.labels)
+
+
+def test_what_the_models_own_score_runs(
+    settings: Settings,
+    runtime: Runtime,
+    calls: Counter[str],
+    architectures: dict[str, dict[str, Any]],
+    save_model: Callable[..., Path],
+) -> None:
+    config = {**architectures["patch8"], "init_logit_bias": -10}
+    state = {**load_file(settings.model.pretrained), "logit_bias": torch.tensor(-3.0)}
+    settings = settings.replace(model=Model(name="", pretrained=str(save_model("own", config, state))))
+    pipeline = Pipeline(runtime)
+    first = pipeline.run(IMAGE, settings, RGB)
+    calls.clear()
+    sigmoid = pipeline.run(IMAGE, deciding(settings, score="sigmoid"), RGB)
+    assert set(calls) == MASKS
+    assert not np.array_equal(sigmoid.scores.values, first.scores.values)
+    calls.clear()
+    pipeline.run(IMAGE, settings, RGB)
+    assert not calls
 
 
 def cleaning(settings: Settings, **changes: Any) -> Settings:

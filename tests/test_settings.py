@@ -89,6 +89,7 @@ comparings = st.builds(
 )
 decidings = st.builds(
     Deciding,
+    score=st.sampled_from(["softmax", "sigmoid"]),
     competitors=st.sampled_from(["distractors", "all"]),
     scale=positive,
     exclusive=st.booleans(),

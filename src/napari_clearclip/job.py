@@ -207,7 +207,17 @@ def filled_in(settings: Settings, clip: Clip) -> Settings:
 
     A model without variants (a student) has no attention and no keys: its row is the usual one, and nothing is smoothed
     by keys.
+
+    Raises
+    ------
+    ValueError
+        If the model's own score is asked for, and it has none.
     """
+    if settings.deciding.score == "sigmoid" and clip.sigmoid is None:
+        raise ValueError(
+            f"deciding.score is sigmoid, but {settings.model} has no logit_bias: it was not trained to score each "
+            "phrase by itself; choose softmax, or a SigLIP"
+        )
     comparing = settings.comparing.replace(
         templates=settings.comparing.templates or clip.templates, cell=settings.comparing.cell or clip.patch
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,7 +80,9 @@ class Masking:
         owners = tuple(owner for owner, _ in taking_part)
         maps = [cosines[phrase] for _, phrase in taking_part]
         key = key_of(job.key, owners, len(job.settings.worded), *(part.numpy() for part in maps))
-        return Candidates.join(maps, owners, len(job.settings.worded), key, job.frame.cells)
+        candidates = Candidates.join(maps, owners, len(job.settings.worded), key, job.frame.cells)
+        own = job.loaded is not None and job.settings.deciding.score == "sigmoid"
+        return replace(candidates, sigmoid=job.clip.sigmoid) if own else candidates
 
     def _scores(self, job: Job, candidates: Candidates) -> Generator[Progress, None, Scores]:
         """The object prompts' scores on the cells."""
@@ -91,7 +94,8 @@ class Masking:
             values = score_cells(candidates, deciding).numpy()
             return values if job.valid is None else values * valid_cells(job.valid, job.frame.cells)
 
-        worded = self._cache.made(("scores", candidates.key, deciding.competitors, deciding.scale), make)
+        read = deciding.score, deciding.competitors, deciding.scale
+        worded = self._cache.made(("scores", candidates.key, *read), make)
         values, pixels, ranges = list(worded), {}, {}
         for place, prompt, index in _indices(job):
             values.insert(place, (yield from self._measuring.cells(job, index)))
@@ -217,7 +221,7 @@ class Masking:
         from napari_clearclip.engine.decide import assign_steps
 
         deciding = job.settings.deciding
-        read = (job.settings.refining.key, deciding.competitors, deciding.scale, deciding.area)
+        read = (job.settings.refining.key, deciding.score, deciding.competitors, deciding.scale, deciding.area)
         key = key_of("assignment", candidates.key, job.frame, *read)
         assignment: Assignment | None = self._cache.get(key)
         if assignment is None:

@@ -145,7 +145,8 @@ def _questions(settings: Settings, phrases: Sequence[str], study: Study) -> Sett
         Prompt(id=f"phrase-{number}", phrase=phrase, threshold=study.confidence)
         for number, phrase in enumerate(phrases)
     )
-    return settings.replace(prompts=prompts, deciding=settings.deciding.replace(competitors="all", exclusive=True))
+    deciding = settings.deciding.replace(score="softmax", competitors="all", exclusive=True)
+    return settings.replace(prompts=prompts, deciding=deciding)
 
 
 def unlabelled_phrases(settings: Settings, examples: Sequence[Example], study: Study) -> tuple[int, ...]:

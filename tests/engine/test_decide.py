@@ -52,6 +52,10 @@ def naive_scores(candidates: Candidates, deciding: Deciding) -> np.ndarray[Any, 
         own = [q for q, owner in enumerate(candidates.owner) if owner == prompt]
         rivals = [q for q, owner in enumerate(candidates.owner) if owner >= candidates.objects]
         taking_part = list(range(len(maps))) if deciding.competitors == "all" else own + rivals
+        if candidates.sigmoid is not None:
+            scale, bias = candidates.sigmoid
+            scores[prompt] = np.max([1 / (1 + np.exp(-scale * maps[q] - bias)) for q in own], axis=0)
+            continue
         for row, col in np.ndindex(*maps.shape[1:]):
             exponents = {q: np.exp(deciding.scale * maps[q, row, col]) for q in taking_part}
             scores[prompt, row, col] = max(exponents[q] for q in own) / sum(exponents.values())
@@ -98,6 +102,21 @@ def test_without_distractors_the_own_phrases_compete(competitors: Any) -> None:
     candidates = Candidates.join(list(cosines(3)), (0, 0, 1), 2)
     deciding = Deciding(competitors=competitors)
     np.testing.assert_allclose(score_cells(candidates, deciding), naive_scores(candidates, deciding), atol=2e-5)
+
+
+def test_sigmoids_are_each_phrase_by_itself(candidates: Candidates) -> None:
+    own = dataclasses.replace(candidates, sigmoid=(30.0, -5.0))
+    scores = score_cells(own, Deciding())
+    np.testing.assert_allclose(scores, naive_scores(own, Deciding()), atol=1e-6)
+    alone = Candidates.join([own.cosines[2]], (0,), 1)
+    assert torch.equal(score_cells(dataclasses.replace(alone, sigmoid=(30.0, -5.0)), Deciding())[0], scores[1])
+    for least in (0.3, 0.45):
+        bits = drain(overlap_steps(own, FRAME, Deciding(exclusive=False), [least, least], None))
+        masks = np.unpackbits(bits, axis=-1, count=FRAME.image[1]).astype(bool)
+        fine = dataclasses.replace(own, cosines=upsampled(own))
+        assert np.array_equal(masks, naive_scores(fine, Deciding()) >= least)
+        assert masks.any()
+        assert not masks.all()
 
 
 def test_adding_a_prompt_leaves_the_other_scores_bit_identical() -> None:
@@ -152,8 +171,12 @@ def naive_labels(
 
 @pytest.mark.parametrize("lead", [0.0, 0.3])
 @pytest.mark.parametrize("competitors", ["distractors", "all"])
-def test_labels_are_the_naive_ones(competitors: Any, lead: float, candidates: Candidates) -> None:
+@pytest.mark.parametrize("sigmoid", [None, (15.0, -3.2)], ids=["softmax", "sigmoid"])
+def test_labels_are_the_naive_ones(
+    sigmoid: tuple[float, float] | None, competitors: Any, lead: float, candidates: Candidates
+) -> None:
     deciding = Deciding(competitors=competitors, scale=20, lead=lead)
+    candidates = dataclasses.replace(candidates, sigmoid=sigmoid)
     valid = np.ones(FRAME.image, bool)
     valid[:7, 3:] = False
     actual = labels_of(candidates, deciding, [0.3, 0.35], valid)

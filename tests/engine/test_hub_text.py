@@ -15,13 +15,14 @@ from open_clip.model import CustomTextCLIP
 
 from napari_clearclip.edits import View
 from napari_clearclip.engine.catalogue import catalogue
-from napari_clearclip.engine.encoder import embed_images
+from napari_clearclip.engine.decide import Candidates, score_cells
+from napari_clearclip.engine.encoder import embed_images, encode, prepare, project
 from napari_clearclip.engine.model import ModelError, load
 from napari_clearclip.engine.sizes import sizes_of
 from napari_clearclip.engine.text import embed, embed_tokens
 from napari_clearclip.engine.variants import unmet, variant
 from napari_clearclip.pipeline import Pipeline
-from napari_clearclip.settings import Comparing, Model, Prompt, Runtime, Settings
+from napari_clearclip.settings import Comparing, Deciding, Model, Prompt, Runtime, Settings, Tiling
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "cat", "dog", "red", "photo", "of", ".")
 VISION = {"timm_model_name": "vit_base_patch16_siglip_224", "timm_model_pretrained": False, "timm_pool": "map"}
@@ -29,6 +30,7 @@ TEXT = {"context_length": 12, "vocab_size": len(WORDS), "width": 32, "heads": 4,
 SIGLIP_TEXT = {"no_causal_mask": True, "proj_bias": True, "pool_type": "last", "norm_kwargs": {"eps": 1e-6}}
 SIGLIP = {
     "embed_dim": 48,
+    "init_logit_bias": -10,
     "vision_cfg": {"image_size": 32, "timm_proj": "none", **VISION},
     "text_cfg": {**TEXT, **SIGLIP_TEXT, "hf_tokenizer_name": "nobody/siglip", "tokenizer_kwargs": {"clean": "lower"}},
 }
@@ -109,7 +111,8 @@ def make(save_model: Callable[..., Path]) -> Callable[[str], tuple[CustomTextCLI
             config["text_cfg"] |= {"hf_model_name": str(path.parent), "hf_model_pretrained": False}
         torch.manual_seed(0)
         vision, text = CLIPVisionCfg(**config["vision_cfg"]), CLIPTextCfg(**config["text_cfg"])
-        model = CustomTextCLIP(config["embed_dim"], vision, text, init_logit_bias=-10).eval()
+        bias = None if config.get("init_logit_bias") is None else -1.5
+        model = CustomTextCLIP(config["embed_dim"], vision, text, init_logit_scale=2.5, init_logit_bias=bias).eval()
         with torch.no_grad():
             for name, value in model.named_parameters():
                 if "logit" not in name:
@@ -156,6 +159,67 @@ def test_words_become_masks(make: Callable[..., Any], tmp_path: Path) -> None:
     assert set(np.unique(pipeline.run(image, settings, View(channel_axis=-1)).labels)) <= {1, 2}
     with pytest.raises(ValueError, match="It needs a class token, and the model has none"):
         pipeline.run(image, settings.replace(attention=variant("segearth")), View(channel_axis=-1))
+
+
+@pytest.mark.parametrize("kind", ["siglip", "siglip2"])
+def test_the_score_of_a_siglip_is_that_of_open_clip(kind: str, make: Callable[..., Any]) -> None:
+    model, path = make(kind)
+    clip = load(Model(name="", pretrained=str(path)))
+    words = ["a red cat", "dog", "photo of dog"]
+    images = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        ids = torch.tensor([clip.tokenizer.tokens(word) for word in words])
+        expected = torch.sigmoid(model.get_logits(images, ids)[0]).T  # (Q, B)
+        cosines = embed(clip, words, ["{}"]) @ embed_images(clip, images).T
+    candidates = Candidates(cosines[..., None], (0, 1, 1), 2, sigmoid=clip.sigmoid)
+    scores = score_cells(candidates, Deciding(score="sigmoid"))[..., 0]
+    torch.testing.assert_close(scores, torch.stack([expected[0], expected[1:].amax(0)]), atol=1e-5, rtol=0)
+    assert expected.std() > 0.01
+
+
+def test_the_scores_of_an_image_are_sigmoids_of_its_cosines(
+    make: Callable[..., Any], tiny: Path, tmp_path: Path
+) -> None:
+    model, path = make("siglip")
+    cat, dog = (Prompt(id=word, phrase=word, threshold=0.15) for word in ("cat", "dog"))
+    settings = Settings(
+        model=Model(name="", pretrained=str(path)),
+        prompts=(cat, dog, Prompt(phrase="photo", kind="distractor")),
+        comparing=Comparing(templates=("a photo of {}",)),
+        tiling=Tiling(short_side=32, window=32, stride=32),
+        deciding=Deciding(score="sigmoid", exclusive=False),
+    )
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)  # one window
+    pipeline, view = Pipeline(Runtime(device="cpu", cache_folder=str(tmp_path / "cache"))), View(channel_axis=-1)
+    clip = load(settings.model)
+    pixels = torch.from_numpy(image)[None] / 255
+    vectors = project(clip, encode(clip, prepare(clip, pixels)), settings.attention).vectors[0]  # (4, 4, D)
+    cosines = vectors @ embed(clip, ["a photo of cat", "a photo of dog"], ["{}"]).T
+    expected = torch.sigmoid(model.logit_scale.exp() * cosines + model.logit_bias).detach().permute(2, 0, 1)
+    found = pipeline.run(image, settings, view)
+    np.testing.assert_allclose(found.scores.values, expected, atol=1e-5)
+    alone = pipeline.run(image, settings.replace(prompts=(cat,)), view)
+    np.testing.assert_array_equal(alone.scores.values[0], found.scores.values[0])  # nothing competes with it
+    with pytest.raises(ValueError, match=r"deciding\.score is sigmoid, but .* has no logit_bias"):
+        pipeline.run(image, settings.replace(model=Model(name="", pretrained=str(tiny))), view)
+
+
+def test_a_siglip_without_a_bias_in_its_file_is_loaded_without_a_score_of_its_own(make: Callable[..., Any]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    _, path = make("siglip")
+    save_file({name: value for name, value in load_file(path).items() if name != "logit_bias"}, path)
+    assert load(Model(name="", pretrained=str(path))).sigmoid is None
+
+
+def test_whether_there_is_a_score_of_its_own_is_known_before_loading(make: Callable[..., Any]) -> None:
+    for kind, has in (("siglip2", True), ("biomedclip", False)):
+        model = Model(name="", pretrained=str(make(kind)[1]))
+        sizes = sizes_of(model)
+        assert sizes is not None
+        assert sizes.has_sigmoid is has is (load(model).sigmoid is not None)
+    known = sizes_of(Model.parse("ViT-B-16-SigLIP/webli")), sizes_of(Model.parse("ViT-B-16/openai"))
+    assert [sizes is not None and sizes.has_sigmoid for sizes in known] == [True, False]
 
 
 def test_a_missing_tokenizer_is_told_with_what_to_do(make: Callable[..., Any]) -> None:

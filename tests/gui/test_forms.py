@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import Field
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSpinBox
 
@@ -47,6 +48,7 @@ OTHERS: dict[tuple[type[Value], str], Any] = {
     (Refining, "dilations"): (1, 2, 4),
     (Refining, "guided"): 8,
     (Refining, "contrast"): 0.1,
+    (Deciding, "score"): "sigmoid",
     (Deciding, "competitors"): "all",
     (Deciding, "scale"): 100.0,
     (Deciding, "exclusive"): False,
@@ -179,6 +181,16 @@ def test_form_tells_one_field_at_a_time(qtbot: Any) -> None:
     assert not told
     form.editors["scale"].inner.setValue(80)
     assert told == [("scale", 80.0)]
+
+
+def test_a_choice_that_cannot_be_had_is_grey_and_says_why(qtbot: Any) -> None:
+    form = Form(Deciding)
+    qtbot.addWidget(form)
+    box: Any = form.editors["score"].inner
+    for lacking in ("It has none.", ""):
+        form.set_lacking("score", "sigmoid", lacking)
+        assert [box.model().item(at).isEnabled() for at in range(2)] == [True, not lacking]
+        assert box.itemData(1, Qt.ItemDataRole.ToolTipRole) == lacking
 
 
 def test_unknown_type_is_refused() -> None:

@@ -47,12 +47,15 @@ class Candidates:
         Number of object prompts.
     key : str
         Names the contents, for caches.
+    sigmoid : tuple of 2 float, or None
+        Scale and bias of the model's own score, where that is asked for.
     """
 
     cosines: torch.Tensor
     owner: tuple[int, ...]
     objects: int
     key: str = ""
+    sigmoid: tuple[float, float] | None = None
 
     @classmethod
     def join(
@@ -109,16 +112,21 @@ def _chosen(maps: torch.Tensor, places: Sequence[int]) -> torch.Tensor:
 
 
 def _shared(maps: torch.Tensor, candidates: Candidates, deciding: Deciding) -> torch.Tensor | None:
-    """Log-sum-exp of the competitors that are the same for every prompt: distractors, or all phrases."""
+    """Log-sum-exp of the competitors that are the same for every prompt: distractors, or all phrases; None if none."""
+    if candidates.sigmoid is not None:
+        return None
     first = 0 if deciding.competitors == "all" else candidates.objects
     rivals = _chosen(maps, [index for index, owner in enumerate(candidates.owner) if owner >= first])
     return torch.logsumexp(deciding.scale * rivals, dim=0) if len(rivals) else None
 
 
-def _score(own: torch.Tensor, shared: torch.Tensor | None, deciding: Deciding) -> torch.Tensor:
-    """Max over own phrases of softmax(scale * cosine) over the competitors: own (n, ...) -> (...); 0 without any."""
+def _score(own: torch.Tensor, shared: torch.Tensor | None, candidates: Candidates, deciding: Deciding) -> torch.Tensor:
+    """Max over own phrases of softmax or sigmoid, see `score_cells`: own (n, ...) -> (...); 0 without any."""
     if not len(own):
         return own.new_zeros(own.shape[1:])
+    if candidates.sigmoid is not None:
+        scale, bias = candidates.sigmoid
+        return torch.sigmoid(scale * own.amax(dim=0) + bias)
     scaled = deciding.scale * own
     best = scaled[0] if len(scaled) == 1 else scaled.amax(dim=0)
     if shared is not None and deciding.competitors == "all":
@@ -142,15 +150,18 @@ def score_cells(candidates: Candidates, deciding: Deciding) -> torch.Tensor:
     (P, h, w) float32 tensor
         ``score = max over own phrases of softmax(scale * cosine)`` in [0, 1]. With ``competitors="distractors"`` the
         softmax is over the own phrases and the distractors, so that a prompt's score does not depend on other prompts;
-        with ``"all"`` it is over all phrases of all prompts.
+        with ``"all"`` it is over all phrases of all prompts. Where candidates have a `sigmoid`, it is ``max over own
+        phrases of sigmoid(scale * cosine + bias)`` with that scale and bias, whatever else there is.
 
     References
     ----------
     ClearCLIP and SCLIP, released evaluation: softmax over all queries, the best synonym counts (``"all"``).
+    SigLIP (Zhai and others, 2023), Algorithm 1: the probability of a pair.
     """
     shared = _shared(candidates.cosines, candidates, deciding)
     scores = [
-        _score(candidates.of(prompt, candidates.cosines), shared, deciding) for prompt in range(candidates.objects)
+        _score(candidates.of(prompt, candidates.cosines), shared, candidates, deciding)
+        for prompt in range(candidates.objects)
     ]
     return torch.stack(scores) if scores else candidates.cosines.new_zeros((0, *candidates.cosines.shape[1:]))
 
@@ -212,13 +223,13 @@ def _pass(
         rows, maps = strip
         winner, best, second = _contest(maps, candidates, dropped, ranked)
         shared = _shared(maps, candidates, deciding)
-        score = _score(best[None], shared, deciding)  # right where the winner has one phrase, and all pixels at once
+        score = _score(best[None], shared, candidates, deciding)  # right where it has one phrase; all at once
         score.masked_fill_((winner < 0) | (winner >= candidates.objects), 0)
         for prompt in several:
             wins = winner == prompt
             if wins.any():
                 rival = None if shared is None else shared[wins]
-                score[wins] = _score(candidates.of(prompt, maps)[:, wins], rival, deciding)
+                score[wins] = _score(candidates.of(prompt, maps)[:, wins], rival, candidates, deciding)
         winner = torch.where(winner < candidates.objects, winner + 1, 0)
         margin = torch.ones_like(best)
         if ranked:
@@ -351,7 +362,7 @@ def overlap_steps(
             own = candidates.of(prompt, maps)
             if not len(own):
                 continue
-            keep = _score(own, shared, deciding) >= least
+            keep = _score(own, shared, candidates, deciding) >= least
             if deciding.lead and rivals:
                 keep &= torch.tanh(deciding.scale * (own.amax(0) - maps[rivals].amax(0)) / 2) >= deciding.lead
             mask = keep.cpu().numpy()

@@ -101,6 +101,12 @@ class Clip:
         """Whether there is a last block whose attention can be exchanged; a student has none."""
         return not isinstance(self.model.visual, Student)
 
+    @property
+    def sigmoid(self) -> tuple[float, float] | None:
+        """Scale and bias of the score that the model was trained with, SigLIP's; other models have none."""
+        bias = self.model.logit_bias
+        return None if bias is None or not self.has_variants else (float(self.model.logit_scale.exp()), float(bias))
+
     def work(self, grid: tuple[int, int]) -> float:
         """Floating point operations of a block, or of a student, on one window of a grid of patches, about."""
         if isinstance(self.model.visual, Student):
@@ -142,6 +148,8 @@ def load(model: Model, device: str = "cpu", progress: Progress | None = None) ->
     tokenizer = _tokenizer(source, model)
     clip = _build(source.config, source.weights.parent, model, dtype)
     state = read_state(source.weights)
+    if "logit_bias" not in state:
+        clip.logit_bias = None  # which some fine-tuned files leave out
     fill(clip, state, source.weights)
     if dtype != torch.float32:
         words = source.config["text_cfg"].get("hf_model_name")  # which stay precise: they are read once
@@ -218,6 +226,7 @@ def _build(config: dict[str, Any], folder: Path, model: Model, dtype: torch.dtyp
             vision_cfg=vision,
             text_cfg=text,
             quick_gelu=bool(config.get("quick_gelu")),
+            init_logit_bias=config.get("init_logit_bias"),
             cast_dtype=dtype if dtype != torch.float32 else None,
         )
     except OSError as error:

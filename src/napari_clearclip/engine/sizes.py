@@ -23,7 +23,8 @@ class Sizes:
 
     `depth` is the number of attention blocks that variants can take apart; a student has none. `has_residual` says
     whether the last of them has a residual connection and a feed-forward network, which a ResNet's pool has not;
-    `has_class` whether there is a class token, which SigLIP has not.
+    `has_class` whether there is a class token, which SigLIP has not; `has_sigmoid` whether there is a score of its own,
+    which SigLIP has.
     """
 
     patch: int
@@ -31,6 +32,7 @@ class Sizes:
     depth: int = 0
     has_residual: bool = True
     has_class: bool = True
+    has_sigmoid: bool = False
 
     @property
     def variants(self) -> bool:
@@ -56,7 +58,8 @@ class Sizes:
         if size < 128:
             usual = {"short_side": 3 * size, "window": size, "stride": max(size // 2 // patch * patch, 4)}
         tiling = Tiling(**{**usual, **recommended.get("tiling", {})})
-        return cls(patch, tiling, depth, has_residual, "siglip" not in str(vision.get("timm_model_name")))
+        has_class = "siglip" not in str(vision.get("timm_model_name"))
+        return cls(patch, tiling, depth, has_residual, has_class, config.get("init_logit_bias") is not None)
 
 
 # Blocks of timm's vision transformers, by the size in their name.

@@ -66,18 +66,20 @@ def _clean_state(content: Any, path: Path) -> dict[str, torch.Tensor]:
         state = {key.removeprefix("module."): value for key, value in state.items()}
     state = {key.removeprefix("text."): value for key, value in state.items()}
     state = {key: value for key, value in state.items() if not key.endswith("embeddings.position_ids")}
-    for extra in ("input_resolution", "context_length", "vocab_size", "attn_mask", "text.attn_mask", "logit_bias"):
+    for extra in ("input_resolution", "context_length", "vocab_size", "attn_mask", "text.attn_mask"):
         state.pop(extra, None)
-    if "logit_scale" in state:
-        state["logit_scale"] = state["logit_scale"].reshape(())
+    for number in ("logit_scale", "logit_bias"):
+        if number in state:
+            state[number] = state[number].reshape(())
     return state
 
 
 def fill(clip: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
-    """Copy the weights into the model; every one must be there and fit."""
+    """Copy the weights into the model; every one must be there and fit, but for the bias of a score that it has not."""
     wanted = clip.state_dict()
+    state = {name: value for name, value in state.items() if name in wanted or name != "logit_bias"}
     if any(name.startswith("text.") for name in wanted):  # a text tower of its own, whose prefix `read_state` took off
-        own = ("visual.", "logit_scale")
+        own = ("visual.", "logit_")
         state = {name if name.startswith(own) else f"text.{name}": value for name, value in state.items()}
     missing = [name for name in wanted if name not in state]
     surplus = [name for name in state if name not in wanted]

@@ -376,6 +376,13 @@ class Form(QWidget):
             for widget in (editor, self._layout.labelForField(editor)):
                 widget.setVisible(shown)
 
+    def set_lacking(self, name: str, choice: Any, lacking: str) -> None:
+        """Grey out a choice of a field that cannot be had, with the reason; an empty one offers it again."""
+        box: Any = self.editors[name].inner
+        at = box.findData(choice)
+        box.model().item(at).setEnabled(not lacking)
+        box.setItemData(at, lacking, Qt.ItemDataRole.ToolTipRole)
+
     def set_pixel(self, view: View | None) -> None:
         """Show lengths and areas in the unit in which a view measures its pixels; without one, in pixels."""
         unit = PIXELS if view is None or not view.scale else view.unit

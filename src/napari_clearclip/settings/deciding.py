@@ -124,8 +124,14 @@ class Refining(Value):
 class Deciding(Value):
     """How cosines become scores and scores become masks."""
 
+    score: Literal["softmax", "sigmoid"] = Field(
+        "softmax",
+        description="How cosines become scores: softmax, of prompts that compete; or sigmoid, each phrase by itself, "
+        "with the scale and bias that SigLIP has learned. Sigmoids are often small: thresholds must be lower then.",
+    )
     competitors: Literal["distractors", "all"] = Field(
         "distractors",
+        json_schema_extra={"read_with": {"score": ["softmax"]}},
         description="What a prompt competes with in the softmax: the distractors only, "
         "or all phrases of all prompts as in the papers.",
     )

@@ -111,6 +111,14 @@ def test_methods_for_comparison_stand_under_a_heading_and_what_a_model_cannot_do
     assert opened.segment.about_variant.text().endswith("the model has 6. Choose another variant.")
 
 
+def test_the_score_of_a_siglip_is_grey_where_the_model_has_none(opened: Opened) -> None:
+    box: Any = opened.segment.forms["deciding"].editors["score"].inner
+    for name, has in (("ViT-B-16/openai", False), ("ViT-B-16-SigLIP/webli", True), ("demo", False)):
+        opened.controller.update(opened.controller.settings.replace(model=Model.parse(name)))
+        assert box.model().item(box.findData("sigmoid")).isEnabled() is has
+        assert (box.itemData(box.findData("sigmoid"), Qt.ItemDataRole.ToolTipRole) == "") is has
+
+
 def test_an_own_row_is_custom_and_a_name_leads_back(opened: Opened) -> None:
     opened.segment.forms["attention"].editors["temperature"].inner.setValue(0.37)
     assert opened.segment.variants.currentText() == "Custom"

@@ -25,6 +25,7 @@ ABOUT_STUDENT = "A student (MaskCLIP+) has no attention that variants could chan
 ABOUT_CUSTOM = "Your own combination, set under Advanced. Choose a name to go back to a published method."
 _DRAWING = "Drag from one edge of a typical object to the other, or press Escape."
 NOISE = ("surgery", "denoise", "smooth", "smooth_axis")  # fields of `Comparing` that stand with what refines masks
+NO_SIGMOID = "Only a SigLIP has learned the scale and bias for it."
 DETAILS = (224, 336, 448, 672, 896)
 
 
@@ -165,6 +166,7 @@ class SegmentSection(Section):
             widget.setToolTip(ABOUT_CUSTOM if entry is None else _about(entry))
         sizes = sizes_of(settings.model)
         self._show_unmet(sizes)
+        self.forms["deciding"].set_lacking("score", "sigmoid", "" if sizes is None or sizes.has_sigmoid else NO_SIGMOID)
         has_variants = sizes is None or sizes.variants
         for widget in (self.variants, self.forms["attention"]):
             widget.setEnabled(has_variants)
