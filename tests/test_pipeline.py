@@ -536,7 +536,7 @@ def test_a_band_that_does_not_exist_is_said(settings: Settings, runtime: Runtime
 
 
 def test_words_cannot_be_read_without_a_model(settings: Settings, runtime: Runtime) -> None:
-    job = drain(Pipeline(runtime)._prepare(Picture(IMAGE, RGB), settings.replace(prompts=(WATER,)), RGB, Edits()))
+    job = drain(Pipeline(runtime).stages.prepare(Picture(IMAGE, RGB), settings.replace(prompts=(WATER,)), RGB, Edits()))
     with pytest.raises(ValueError, match="there is no phrase among the prompts, so that no model was loaded"):
         _ = job.clip
 
@@ -937,7 +937,7 @@ def test_with_one_window_surgery_is_by_hand(names: tuple[str, ...], settings: Se
     prompts = tuple(Prompt(id=name, phrase=name, threshold=0) for name in names)
     settings = settings.replace(prompts=prompts, tiling=Tiling(short_side=32, window=64, stride=64))
     pipeline = Pipeline(runtime)
-    job = drain(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
+    job = drain(pipeline.stages.prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
     pixels = windows.cut(job.image, job.view, job.frame, job.frame.boxes)
     features = encoder.project(job.clip, encoder.encode(job.clip, encoder.prepare(job.clip, pixels)), Attention())
     texts = embed(job.clip, names, ("{}",))
@@ -949,9 +949,9 @@ def test_with_one_window_surgery_is_by_hand(names: tuple[str, ...], settings: Se
         redundant = (patches * embed(job.clip, [""], ("{}",)))[:, None]
     expected = (products - redundant).sum(-1).T.reshape(len(names), *features.vectors.shape[1:3])
     settings = comparing(settings, surgery=True, templates=("{}",))
-    job = drain(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
-    vectors = drain(pipeline._vectors(job))
-    found = drain(pipeline._adjusted(job, vectors, drain(pipeline._cosines(job, vectors))))
+    job = drain(pipeline.stages.prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
+    vectors = drain(pipeline.stages.vectors(job))
+    found = drain(pipeline.stages.adjusted(job, vectors, drain(pipeline.stages.cosines(job, vectors))))
     for name, map_ in zip(names, expected, strict=True):
         torch.testing.assert_close(found[name].double(), map_, atol=1e-5, rtol=0)
 
@@ -967,8 +967,8 @@ def test_with_one_window_smoothing_is_the_papers(denoise: float, settings: Setti
     settings = comparing(deciding(settings, competitors="all"), smooth=1, denoise=denoise)
     pipeline = Pipeline(runtime)
     result = pipeline.run(IMAGE, settings, RGB)
-    job = drain(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
-    vectors = drain(pipeline._vectors(job))
+    job = drain(pipeline.stages.prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
+    vectors = drain(pipeline.stages.vectors(job))
     pixels = windows.cut(job.image, job.view, job.frame, job.frame.boxes)
     trunk = encoder.encode(job.clip, encoder.prepare(job.clip, pixels))
     features = encoder.project(job.clip, trunk, job.settings.attention, keys=True)

@@ -152,8 +152,8 @@ def test_masks_are_those_of_refined_maps(settings: Settings, runtime: Runtime) -
     """With everything by hand: upsampled, refined as a whole, and the best phrase of each prompt."""
     settings = settings.replace(prompts=(CAT.replace(threshold=0), DOG.replace(threshold=0), SKY))
     pipeline = Pipeline(runtime)
-    job = _finish(pipeline._prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
-    cosines = _finish(pipeline._cosines(job, _finish(pipeline._vectors(job))))
+    job = _finish(pipeline.stages.prepare(Picture(IMAGE, RGB), settings, RGB, Edits()))
+    cosines = _finish(pipeline.stages.cosines(job, _finish(pipeline.stages.vectors(job))))
     maps = torch.stack([cosines[phrase] for phrase in ("cat", "dog", "hound", "sky")])
     maps = torch.nn.functional.interpolate(maps[None], size=(40, 60), mode="bilinear", align_corners=False)[0]
     guide = (torch.from_numpy(IMAGE).permute(2, 0, 1) / 255 - torch.tensor(job.clip.mean)[:, None, None]) / (

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.cache import key_of
-from napari_clearclip.edits import View
+from napari_clearclip.edits import Edits, View
+from napari_clearclip.job import Picture
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Prompt, Settings, Tiling
 from napari_clearclip.study import Study
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from napari_clearclip.result import Segmentation
     from napari_clearclip.training.lessons import Lesson
     from napari_clearclip.training.student import Subject
+
+FloatArray = npt.NDArray[np.float32]
 
 LABELLING = "Labelling the images"
 
@@ -80,7 +83,7 @@ def material_steps(
             example.image, _questions(settings, [phrases[number] for number in numbers], study), example.view
         )
         result = yield from _counted(labelling, place, len(examples))
-        teaching = pipeline.teacher_steps(example.image, every, result.view, study.reads_vectors)
+        teaching = _teacher_steps(pipeline, example.image, every, result.view, study.reads_vectors)
         clip, texts, means = yield from _counted(teaching, place, len(examples))
         lessons.append(_lesson(example, result, settings, study, numbers, means))
     vectors = [texts[phrase] for phrase in phrases]
@@ -89,6 +92,19 @@ def material_steps(
     contents = [part for lesson in lessons for part in (lesson.image, lesson.pseudo, lesson.known)]
     key = key_of(phrases, every, clip.key, *contents)
     return Material(clip, phrases, subject, tuple(lessons), key)
+
+
+def _teacher_steps(
+    pipeline: Pipeline, image: Any, settings: Settings, view: View, dense: bool
+) -> Generator[Progress, None, tuple[Clip, dict[str, FloatArray], FloatArray | None]]:
+    """What a student learns from: the model, each phrase's unit vector (D,), and the image's own if wanted.
+
+    The image's vectors (h, w, D) are means over the windows that overlap at a cell.
+    """
+    stages = pipeline.stages
+    job = yield from stages.prepare(Picture(image, view), settings, view, Edits())
+    texts = yield from stages.vectors(job)
+    return job.clip, texts, (yield from stages.encoding.means(job)) if dense else None
 
 
 def _mend_steps(

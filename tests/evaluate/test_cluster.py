@@ -18,6 +18,7 @@ from napari_clearclip.evaluate.evaluation import Record, Sample, evaluate_steps
 from napari_clearclip.evaluate.methods import Method, method_of
 from napari_clearclip.evaluate.recipes import Recipe
 from napari_clearclip.evaluate.sources import source_of
+from napari_clearclip.looking import looking_steps
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Attention, Runtime, Settings
 from napari_clearclip.steps import drain
@@ -63,7 +64,7 @@ def test_workers_measure_what_one_process_does(tmp_path: Path) -> None:
 def width_of(sample: Sample, runtime: Runtime) -> int:
     """How many channels the model's tokens have."""
     case = sample.load()
-    looking = drain(Pipeline(runtime).looking_steps(case.image, case.settings, case.view))
+    looking = drain(looking_steps(Pipeline(runtime), case.image, case.settings, case.view))
     return looking.job.clip.tower.channels
 
 

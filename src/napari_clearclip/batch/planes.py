@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_clearclip.blocks import cutting_steps
 from napari_clearclip.edits import Edits, Plane, View
 from napari_clearclip.io.images import Picture
 from napari_clearclip.io.settings_file import SettingsFile
@@ -90,7 +91,7 @@ def parts_of(
         return ()
     planes = _looked_at(picture, wanted, bands)
     view, settings = planes[0]
-    rows = yield from pipeline.cutting_steps(picture.data, settings, view, -(-count // len(planes)))
+    rows = yield from cutting_steps(pipeline, picture.data, settings, view, -(-count // len(planes)))
     parts = tuple(Part(view, settings, part) for view, settings in planes for part in rows or (None,))
     return parts if len(parts) > 1 else ()
 

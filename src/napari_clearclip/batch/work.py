@@ -15,6 +15,7 @@ from napari_clearclip.batch.inputs import stamp
 from napari_clearclip.batch.outcome import Outcome, found_in, sentence
 from napari_clearclip.batch.planes import Block, Part, parts_of, picture_steps
 from napari_clearclip.batch.results import write_results
+from napari_clearclip.blocks import block_steps
 from napari_clearclip.cache import key_of
 from napari_clearclip.edits import Edits
 from napari_clearclip.io.images import read_image
@@ -183,7 +184,7 @@ def read_part(pipeline: Pipeline, task: Task, part: Part) -> Block:
     """
     picture = read_image(task.path, lazy=True)
     try:
-        return drain(pipeline.block_steps(picture.data, part.settings, part.view, part.rows))
+        return drain(block_steps(pipeline, picture.data, part.settings, part.view, part.rows))
     finally:
         pipeline.forget()
 

@@ -22,7 +22,7 @@ def show_info(clear: bool = False) -> int:
     from napari_clearclip.cache import cache_folder
     from napari_clearclip.engine.device import resolve_device
     from napari_clearclip.engine.model import cached_models
-    from napari_clearclip.pipeline import TEXTS
+    from napari_clearclip.stages import TEXTS
     from napari_clearclip.storing import Store
 
     device, reason = resolve_device("auto")

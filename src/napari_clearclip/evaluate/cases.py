@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,13 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip import domains
-from napari_clearclip.edits import View
+from napari_clearclip.edits import Edits, View
+from napari_clearclip.encoding import Cosines
 from napari_clearclip.evaluate.metrics import Labels
-from napari_clearclip.pipeline import Pipeline, See
+from napari_clearclip.job import Job, Picture
+from napari_clearclip.pipeline import Pipeline
+from napari_clearclip.progress import Progress
 from napari_clearclip.result import Segmentation
 from napari_clearclip.scenes import DISTRACTORS, Scene, vocabulary
 from napari_clearclip.settings import Model, Prompt, Settings
 from napari_clearclip.steps import drain
+
+See = Callable[[Job, dict[str, npt.NDArray[np.float32]]], Generator[Progress, None, Cosines]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,14 @@ class Case:
         """What is made of the image with some settings, by what `see` finds if that is given."""
         if see is None:
             return pipeline.run(self.image, settings, self.view)
-        return drain(pipeline.seen_steps(self.image, settings, self.view, see))
+        return drain(self._seen_steps(pipeline, settings, see))
+
+    def _seen_steps(self, pipeline: Pipeline, settings: Settings, see: See) -> Generator[Progress, None, Segmentation]:
+        """The same in steps, from the cosines on the cells that `see` makes of the job and its phrases' vectors."""
+        stages = pipeline.stages
+        job = yield from stages.prepare(Picture(self.image, self.view), settings, self.view, Edits())
+        cosines = yield from see(job, (yield from stages.vectors(job)))
+        return (yield from stages.segmentation(job, cosines))
 
     def predicted(self, pipeline: Pipeline, settings: Settings) -> Labels:
         """The class (H, W) that each pixel is given with some settings."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_clearclip.chains import CHAINS, Chain
+from napari_clearclip.evaluate.cases import See
 from napari_clearclip.evaluate.crops import by_crops
-from napari_clearclip.pipeline import See
 from napari_clearclip.settings import Attention, Settings
 
 # ClearCLIP's Table 1 (query-query attention with and without residual and feed-forward network), and other attentions.

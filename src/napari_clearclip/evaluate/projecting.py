@@ -13,6 +13,7 @@ from napari_clearclip.engine.windows import Frame
 from napari_clearclip.evaluate.cases import Case
 from napari_clearclip.evaluate.evaluation import Sample
 from napari_clearclip.evaluate.metrics import Labels
+from napari_clearclip.looking import looking_steps
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress, counted
 
@@ -46,7 +47,7 @@ def project_steps(
         yield Progress("Reading images", done, len(samples), "images")
         case = sample.load()
         settings = case.settings.replace(attention=variant("sclip"))
-        looking = yield from pipeline.looking_steps(case.image, settings, case.view)
+        looking = yield from looking_steps(pipeline, case.image, settings, case.view)
         for number in spread_windows(looking.job.frame):
             trunk = yield from looking.trunk(number)
             windows.append(Window(trunk, patch_classes(case, looking.job.frame, number)))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from napari_clearclip.edits import View
 from napari_clearclip.engine.variants import variant
+from napari_clearclip.looking import looking_steps
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Settings
@@ -95,7 +96,7 @@ def curves_steps(
     from napari_clearclip.engine.correct import spread_windows
     from napari_clearclip.engine.encoder import prepare
 
-    looking = yield from pipeline.looking_steps(image, settings, view)
+    looking = yield from looking_steps(pipeline, image, settings, view)
     clip = looking.job.clip
     if not clip.has_variants and other is None:
         raise ValueError("a student (MaskCLIP+) has no attention to look at; choose the model that it learned from")
@@ -150,7 +151,7 @@ def norms_steps(
     from napari_clearclip.engine.anatomy import feed_forward_angles, last_block, norms_of
     from napari_clearclip.engine.correct import spread_windows
 
-    looking = yield from pipeline.looking_steps(image, settings, view)
+    looking = yield from looking_steps(pipeline, image, settings, view)
     clip, numbers = looking.job.clip, spread_windows(looking.job.frame)
     found = {}
     for name in names:

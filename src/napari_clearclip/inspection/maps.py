@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from napari_clearclip.edits import View
 from napari_clearclip.engine.variants import VARIANTS, variant
+from napari_clearclip.looking import looking_steps
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Settings
@@ -68,7 +69,7 @@ def decompose_steps(
     from napari_clearclip.engine.stitching import Stitching
 
     domains.check_phrases(settings.model, [phrase])
-    looking = yield from pipeline.looking_steps(image, settings, view)
+    looking = yield from looking_steps(pipeline, image, settings, view)
     vector = (yield from looking.words([phrase]))[phrase]
     clip, frame, row = looking.job.clip, looking.job.frame, looking.job.settings.attention
     rows = {"x_sum": (1, 1), "x_res": (1, 0), "x_attn": (0, 1)}

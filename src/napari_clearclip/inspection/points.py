@@ -12,7 +12,7 @@ import numpy.typing as npt
 from napari_clearclip import domains
 from napari_clearclip.edits import View
 from napari_clearclip.evaluate.classes import NATURAL
-from napari_clearclip.looking import Looking
+from napari_clearclip.looking import Looking, looking_steps
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.progress import Progress
 from napari_clearclip.settings import Attention, Model, Settings
@@ -164,7 +164,7 @@ def attention_steps(
     """As `attention_map` for several variants, yielding how far it is."""
     from napari_clearclip.engine.inspection import attention_of
 
-    looking = yield from pipeline.looking_steps(image, settings, view)
+    looking = yield from looking_steps(pipeline, image, settings, view)
     place = Place.of(looking, point, window)
     found = []
     for row in rows:
@@ -230,7 +230,7 @@ def words_steps(
     """As `words_at`, with where the patch lies, yielding how far it is."""
     words = list(vocabulary or default_vocabulary(settings))
     domains.check_phrases(settings.model, words)
-    looking = yield from pipeline.looking_steps(image, settings, view)
+    looking = yield from looking_steps(pipeline, image, settings, view)
     place = Place.of(looking, point)
     features = yield from looking.features(place.window)
     vectors = yield from looking.words(words)
