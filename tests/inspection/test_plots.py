@@ -30,12 +30,15 @@ def test_curves_of_two_towers_are_beside_each_other(settings: Settings, pipeline
     ]
     np.testing.assert_array_equal(entropy.lines[2].get_ydata(), curves.entropy["x_sum"])
     np.testing.assert_array_equal(maximum.lines[0].get_ydata(), curves.maximum["x_res"])
+    maximum.figure.draw_without_rendering()
+    ticks = [float(tick.get_text()) for tick in maximum.get_yticklabels() if tick.get_text()]
+    assert sum(maximum.get_ylim()[0] <= tick <= maximum.get_ylim()[1] for tick in ticks) >= 2  # so that it can be read
     strongest = int(np.abs(curves.channels[-1]).argmax())
     np.testing.assert_array_equal(channels.lines[0].get_ydata(), curves.channels[:, strongest])
 
 
 def test_norms_and_angles_stand_beside_each_other(settings: Settings, pipeline: Pipeline) -> None:
-    found = last_block_norms(IMAGE, settings, ("qk", "clearclip"), RGB, pipeline)
+    found = last_block_norms(IMAGE, settings, ("qk", "sclip_clear", "clearclip"), RGB, pipeline)
     figure = plot_last_block(found)
     frobenius, lengths, angles = figure.axes
     heights = [patch.get_height() for patch in lengths.patches]
@@ -44,7 +47,11 @@ def test_norms_and_angles_stand_beside_each_other(settings: Settings, pipeline: 
         *(block.attended[1] for block in found.values()),
     ]
     assert [patch.get_height() for patch in angles.patches] == [block.angle for block in found.values()]
-    assert [tick.get_text() for tick in frobenius.get_xticklabels()] == ["Query-key only", "ClearCLIP"]
+    assert [tick.get_text() for tick in frobenius.get_xticklabels()] == [
+        "q-k",
+        "q-q + k-k (SCLIP)",
+        "ClearCLIP",
+    ]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["X_res", "X_attn"]
 
 

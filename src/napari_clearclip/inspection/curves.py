@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-KINDS = ("qk", "qq", "kk", "vv", "sclip_clear", "maskclip")  # of ClearCLIP's Figure 2
+# Variants of ClearCLIP's Figure 2, and what attends to what in each.
+KINDS = {
+    "qk": "q-k",
+    "qq": "q-q (ClearCLIP)",
+    "kk": "k-k",
+    "vv": "v-v",
+    "sclip_clear": "q-q + k-k (SCLIP)",
+    "maskclip": "own value (MaskCLIP)",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +132,7 @@ def curves_steps(
 def last_block_norms(
     image: Any,
     settings: Settings,
-    names: Sequence[str] = KINDS,
+    names: Sequence[str] = tuple(KINDS),
     view: View | None = None,
     pipeline: Pipeline | None = None,
 ) -> dict[str, LastBlock]:
@@ -145,7 +153,7 @@ def last_block_norms(
 
 
 def norms_steps(
-    pipeline: Pipeline, image: Any, settings: Settings, names: Sequence[str] = KINDS, view: View | None = None
+    pipeline: Pipeline, image: Any, settings: Settings, names: Sequence[str] = tuple(KINDS), view: View | None = None
 ) -> Generator[Progress, None, dict[str, LastBlock]]:
     """As `last_block_norms`, yielding how far it is."""
     from napari_clearclip.engine.anatomy import feed_forward_angles, last_block, norms_of

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clearclip.engine.variants import VARIANTS, variant_name
-from napari_clearclip.inspection.curves import Curves, LastBlock
+from napari_clearclip.inspection.curves import KINDS, Curves, LastBlock
 from napari_clearclip.inspection.maps import Comparison
 from napari_clearclip.inspection.points import AttentionMap
 
@@ -40,6 +40,8 @@ def new_figure(width: float, height: float) -> Figure:
 def plot_curves(towers: Mapping[str, Curves]) -> Figure:
     """Entropy, maximum and channel means by block, one tower beside the other (ClearCLIP, Figs. 4 and 5)."""
     figure = new_figure(9, 3.4)
+    from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
+
     left, middle, right = figure.subplots(1, 3)
     for at, (tower, curves) in enumerate(towers.items()):
         blocks = np.arange(1, len(curves.channels) + 1)
@@ -51,7 +53,7 @@ def plot_curves(towers: Mapping[str, Curves]) -> Figure:
         for place, channel in enumerate(order):
             label = f"{tower}, channel {channel}"
             right.plot(blocks, curves.channels[:, channel], color=f"C{at}", alpha=1 - 0.3 * place, label=label)
-    titles = ("Entropy", "Maximum", "Means of the strongest channels of X_res")
+    titles = ("Entropy", "Maximum", "Strongest channels of X_res, mean")
     for axes, title in zip((left, middle, right), titles, strict=True):
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("Block")
@@ -60,6 +62,12 @@ def plot_curves(towers: Mapping[str, Curves]) -> Figure:
     figure.legend(handles=left.lines, loc="outside lower center", ncols=3, fontsize=7)
     left.set_ylim(bottom=0)
     middle.set_yscale("symlog")
+    low, high = middle.get_ylim()
+    wide = high > 10 * low > 0  # on a short axis there may be no 1, 2 or 5
+    middle.yaxis.set_major_locator(
+        SymmetricalLogLocator(base=10, linthresh=2, subs=(1, 2, 5)) if wide else MaxNLocator(5)
+    )
+    middle.yaxis.set_major_formatter("{x:g}")
     return figure
 
 
@@ -76,7 +84,7 @@ def plot_last_block(found: Mapping[str, LastBlock]) -> Figure:
     axes[2].bar(places, [block.angle for block in blocks], 0.6, color="C2")
     axes[2].set_title("Angle of the FFN, degrees", fontsize=9)
     for one in axes:
-        one.set_xticks(places, [_title(name) for name in found], rotation=40, ha="right", fontsize=7)
+        one.set_xticks(places, [KINDS.get(name, _title(name)) for name in found], rotation=40, ha="right", fontsize=7)
         one.tick_params(axis="y", labelsize=8)
     return figure
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_clearclip.engine.sizes import Sizes
+from napari_clearclip.engine.variants import variant
 from napari_clearclip.gui.images.sources import KEY, is_source
 from napari_clearclip.gui.inspect.figures import FigureWindow
 from napari_clearclip.gui.inspect.shelf import is_inspection
@@ -297,6 +299,21 @@ def test_variants_that_the_model_cannot_compute_are_grey(opened: Opened, setting
     assert choice.itemData(at, 3) == "It reads the last 8 blocks, and the model has 3."  # the tool tip
     opened.panel.controller.update(settings.replace(model=Model(name="", pretrained=str(deep))))
     assert not greyed()
+
+
+def test_what_cannot_be_taken_apart_is_grey_and_says_why(opened: Opened, settings: Settings, deep: Path) -> None:
+    section = opened.section
+    buttons = section.parts_button, section.blocks_button, section.last_block_button, section.variants_button
+    settings = settings.replace(model=Model(name="", pretrained=str(deep)))
+    for name, enabled in (("sc_clip", [False, True, True, True]), ("clearclip", [True] * 4)):
+        opened.panel.controller.update(settings.replace(attention=variant(name)))
+        assert [button.isEnabled() for button in buttons] == enabled
+        assert section.parts_button.toolTip().startswith("What residual") is enabled[0]
+    section.show_sizes(Sizes(8, Tiling(), 1, has_residual=False), settings.attention)
+    assert [button.isEnabled() for button in buttons] == [False, True, True, True]
+    section.show_sizes(Sizes(8, Tiling()), settings.attention)  # a student's
+    assert [button.isEnabled() for button in buttons] == [False] * 4
+    assert section.blocks_button.toolTip().startswith("A student (MaskCLIP+) has no attention")
 
 
 def test_without_matplotlib_it_is_said_what_to_install(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:

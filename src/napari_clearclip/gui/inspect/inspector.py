@@ -86,7 +86,7 @@ class Inspector:
         section.variants_wanted.connect(self.show_variants)
         section.blocks_wanted.connect(self.show_blocks)
         section.last_block_wanted.connect(self.show_last_block)
-        section.show_sizes(sizes_of(controller.settings.model))
+        self._show_sizes(controller.settings)
         controller.changed.connect(self._on_changed)
         section.cancelled.connect(self.cancel)
         section.clear_wanted.connect(self.clear)
@@ -259,8 +259,12 @@ class Inspector:
         )
 
     def _on_changed(self, _: Any, old: State, new: State) -> None:
-        if old.settings.model != new.settings.model:
-            self._section.show_sizes(sizes_of(new.settings.model))
+        before, after = old.settings, new.settings
+        if (before.model, before.attention) != (after.model, after.attention):
+            self._show_sizes(after)
+
+    def _show_sizes(self, settings: Settings) -> None:
+        self._section.show_sizes(sizes_of(settings.model), settings.attention)
 
     def _show_figure(self, title: str, make: Callable[[], Figure]) -> None:
         try:

@@ -32,6 +32,9 @@ from napari_clearclip.settings import Attention
 ABOUT = "What the model does with the image. Nothing here changes masks or enters the session."
 CLICKING = "Click on the image; drag to move it. Escape puts the tool away."
 SHOWN = "The variant above"
+NO_BLOCKS = "A student (MaskCLIP+) has no attention to look at; choose the model that it learned from."
+NO_RESIDUAL = "The model's last block has no residual connection, so that there are no parts to tell apart."
+CALIBRATED = "The variant above changes what enters the last block, so that it cannot be taken apart; choose another."
 _ROWS = 6  # words that are seen without scrolling
 
 
@@ -137,6 +140,7 @@ class InspectSection(QWidget):
             button.setToolTip(tip)
             button.clicked.connect(lambda _, signal=signal: signal.emit())
             grid.addWidget(button, *divmod(place, 2))
+        self._tips = {button: tip for button, _, tip in choices}
         self.body.addLayout(grid)
         self.other = QLineEdit()
         self.other.setPlaceholderText("beside Blocks: vit_base_patch16_224.dino, …")
@@ -148,8 +152,14 @@ class InspectSection(QWidget):
         self.other.setAccessibleName("Model of timm's that is drawn beside the blocks")
         self.body.addWidget(self.other)
 
-    def show_sizes(self, sizes: Sizes | None) -> None:
-        """Grey out variants that a model cannot compute, and say why."""
+    def show_sizes(self, sizes: Sizes | None, row: Attention) -> None:
+        """Grey out variants that a model cannot compute, and what there is not to be seen of it, and say why."""
+        without = "" if sizes is None or sizes.variants else NO_BLOCKS
+        whole = CALIBRATED if row.calibrated else NO_RESIDUAL if sizes is not None and not sizes.has_residual else ""
+        for button, tip in self._tips.items():
+            lacking = without or (whole if button is self.parts_button else "")
+            button.setEnabled(not lacking)
+            button.setToolTip(lacking or tip)
         model: Any = self.variants.model()
         for at in range(self.variants.count()):
             row = self.variants.itemData(at)
