@@ -17,39 +17,7 @@ from napari_clearclip.progress import Preview
 from napari_clearclip.settings import Attention, Cleaning, Model, Prompt, Runtime, Tiling
 
 from ..conftest import Bench, CountingPipeline, in_line, looking, source
-
-
-class Heard:
-    """Everything that a controller has told."""
-
-    def __init__(self, controller: Controller) -> None:
-        self.results: list[Outcome] = []
-        self.errors: list[Exception] = []
-        self.busy: list[bool] = []
-        self.progress: list[Any] = []
-        self.changes: list[tuple[State, State]] = []
-        controller.result_changed.connect(self.results.append)
-        controller.failed.connect(self.errors.append)
-        controller.busy_changed.connect(self.busy.append)
-        controller.progress.connect(self.progress.append)
-        controller.changed.connect(lambda key, old, new: self.changes.append((old, new)))
-
-
-@pytest.fixture
-def controller(bench: Bench, pipeline: CountingPipeline) -> Controller:
-    controller = Controller(bench, lambda _: pipeline, State(looking()))
-    controller.look_at(source())
-    return controller
-
-
-@pytest.fixture
-def heard(controller: Controller) -> Heard:
-    return Heard(controller)
-
-
-def threshold(controller: Controller, value: float) -> None:
-    prompts = tuple(prompt.replace(threshold=value) for prompt in controller.settings.prompts)
-    controller.update(controller.settings.replace(prompts=prompts))
+from .conftest import Heard, threshold
 
 
 def test_run_tells_progress_and_result(controller: Controller, bench: Bench, heard: Heard) -> None:
@@ -736,75 +704,3 @@ def test_planes_that_are_left_are_counted(controller: Controller, bench: Bench) 
         left.append(controller.planes_left)
         bench.step()
     assert list(dict.fromkeys(left)) == [2, 1, 0]
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# Long runs
-
-
-@pytest.fixture
-def asked(controller: Controller, pipeline: CountingPipeline) -> list[Any]:
-    """What a controller has asked of whoever looks at it."""
-    pipeline.long = True
-    asked: list[Any] = []
-    controller.asked.connect(asked.append)
-    return asked
-
-
-def test_a_long_run_waits_for_an_answer_and_takes_the_disk_chosen_by_then(
-    controller: Controller, bench: Bench, pipeline: CountingPipeline, heard: Heard, asked: list[Any]
-) -> None:
-    controller.run()
-    bench.step(4)
-    assert [(notice.what, notice.disk, notice.most) for notice in asked] == [
-        ("3 windows are to be read", 10**9, controller.runtime.store_bytes)
-    ]
-    assert not pipeline.disks
-    assert heard.progress[-1].stage == "Waiting for your answer"
-    controller.runtime = controller.runtime.replace(store_bytes=7)
-    controller.go_on()
-    bench.drain()
-    assert asked[1:] == [None]
-    assert pipeline.disks == [7]
-    assert len(heard.results) == 1
-
-
-def test_what_was_agreed_to_is_not_asked_again(
-    controller: Controller, bench: Bench, pipeline: CountingPipeline, asked: list[Any]
-) -> None:
-    controller.run()
-    bench.step(2)
-    controller.go_on()
-    bench.drain()
-    threshold(controller, 0.9)
-    bench.drain()
-    assert len(pipeline.disks) == 2
-    assert len(asked) == 2
-    controller.update(controller.settings.replace(tiling=Tiling(short_side=1000)))  # other windows
-    controller.run()
-    bench.step(2)
-    assert asked[2].disk == 10**9
-    controller.cancel()
-    bench.drain()
-
-
-def test_a_long_run_that_is_refused_ends(
-    controller: Controller, bench: Bench, pipeline: CountingPipeline, heard: Heard, asked: list[Any]
-) -> None:
-    controller.run()
-    bench.step(2)
-    controller.cancel()
-    bench.drain()
-    assert asked[1:] == [None]
-    assert not pipeline.disks
-    assert not heard.results
-    assert not controller.busy
-
-
-def test_a_long_run_goes_on_where_nobody_is_asked(
-    controller: Controller, bench: Bench, pipeline: CountingPipeline, heard: Heard
-) -> None:
-    pipeline.long = True
-    controller.run()
-    bench.drain()
-    assert len(heard.results) == 1

@@ -28,8 +28,6 @@ class Agenda:
         By plane, the question that was cancelled or failed; it is not asked again by itself.
     known : dict
         By plane, what names the pixels that the result shown is of, until the image is looked at anew.
-    agreed : set
-        Planes, and what they are read with, of which the user knows how long that takes.
     """
 
     def __init__(self, histories: Histories) -> None:
@@ -39,7 +37,6 @@ class Agenda:
         self.shown: dict[Spot, Hashable] = {}
         self.given_up: dict[Spot, Hashable] = {}
         self.known: dict[Spot, str] = {}
-        self.agreed: set[tuple[Spot, Reading]] = set()
 
     def reading(self, spot: Spot) -> Reading | None:
         """What a plane is read with: as the run says that is going on, else as in its last run."""
@@ -73,7 +70,6 @@ class Agenda:
         if self.source is not None and self.source.key == key:
             self.source = None
         self.look_again(key)
-        self.agreed = {one for one in self.agreed if one[0][0] != key}
         for spots in (self.shown, self.given_up):
             for spot in [spot for spot in spots if spot[0] == key]:
                 del spots[spot]

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 from napari_clearclip.edits import Edits, Plane
 from napari_clearclip.gui.control.agenda import Agenda
+from napari_clearclip.gui.control.asking import Asking
+from napari_clearclip.gui.control.beside import Beside
 from napari_clearclip.gui.control.history import Histories, History, State
 from napari_clearclip.gui.control.jobs import Job, Outcome, Reading, Run, Source, Spot
 from napari_clearclip.gui.control.runner import Executor, OpenPipeline, Runner
 from napari_clearclip.progress import Notice, Progress
 from napari_clearclip.settings import Runtime, Settings
-
-if TYPE_CHECKING:
-    from napari_clearclip.pipeline import Pipeline
 
 
 class Controller:
@@ -48,8 +45,7 @@ class Controller:
     A plane that is looked at and run for the first time is previewed: `result_changed` carries outcomes with `preview`
     set, which enter nothing. When the run ends without a result, `withdrawn` tells the plane whose preview has to go.
 
-    A run that takes long waits once for `go_on`: `asked` carries what it takes, and None once nothing is waited for.
-    Without anyone who is told it goes on by itself.
+    A run that takes long waits until that is agreed to: see `asking`. What is done `beside` the jobs enters nothing.
     """
 
     changed = Signal(object, State, State)
@@ -57,7 +53,6 @@ class Controller:
     result_changed = Signal(Outcome)
     withdrawn = Signal(object)
     progress = Signal(object)
-    asked = Signal(object)
     failed = Signal(Exception)
     busy_changed = Signal(bool)
 
@@ -73,7 +68,9 @@ class Controller:
         self._agenda = Agenda(self._histories)
         self._runs = 0
         self._previewed: Spot | None = None
-        self._closed = self._asking = False
+        self._closed = False
+        self.asking = Asking()
+        self.beside = Beside(self._runner)
 
     # What stands
 
@@ -269,33 +266,12 @@ class Controller:
         for spot, asked in list(self._agenda.stale()):
             self._agenda.given_up[spot] = asked
 
-    def inspect(
-        self,
-        work: Callable[[Pipeline], Generator[Progress, None, Any]],
-        progress: Callable[[Progress], None],
-        finished: Callable[[Any], None],
-    ) -> Callable[[], None]:
-        """Do other work with the pipeline beside the jobs, entering nothing; what is returned stops it.
-
-        `finished` is called with what the work returns, with an error, or with None if it was stopped.
-        """
-        stop = threading.Event()
-        self._runner.inspect(work, stop, progress, finished)
-        return stop.set
-
-    def go_on(self) -> None:
-        """Let a long run go on that waits, with as much disk as the runtime says by now."""
-        job = self._runner.job
-        if job is not None:
-            self._agenda.agreed.add((job.spot, job.reading))
-            job.agreed.set()
-            self._answered()
-
     def forget(self, key: Hashable) -> None:
         """Drop all that belongs to an image that is gone; its running job is stopped."""
         if self._runner.job is not None and self._runner.job.source.key == key:
             self._runner.stop()
         self._agenda.forget(key)
+        self.asking.forget(key)
         self._histories.forget(key)
 
     @property
@@ -371,11 +347,7 @@ class Controller:
             self._previewed = job.spot
             self.result_changed.emit(progress)
         elif isinstance(progress, Notice):
-            if (job.spot, job.reading) in self._agenda.agreed or not len(self.asked):
-                job.agreed.set()
-            else:
-                self._asking = True
-                self.asked.emit(progress)
+            self.asking.ask(job, progress)
         else:
             run = self._agenda.run
             if run is not None and len(run.planes) > 1 and job.reading == run.reading:
@@ -385,7 +357,8 @@ class Controller:
 
     def _on_finished(self, job: Job, result: Outcome | Exception | None) -> None:
         """Tell the result unless it is late, then start the next job."""
-        self._answered()
+        if not self._closed:
+            self.asking.end()
         if not self._closed and not job.stop.is_set():
             if isinstance(result, Outcome):
                 self._accept(job, result)
@@ -395,12 +368,6 @@ class Controller:
         self._withdraw()
         if not self._closed and not self.busy:
             self.busy_changed.emit(False)
-
-    def _answered(self) -> None:
-        """Ask no longer whether a run may go on."""
-        if self._asking and not self._closed:
-            self._asking = False
-            self.asked.emit(None)
 
     def _withdraw(self) -> None:
         """Take back a preview that no result will replace."""

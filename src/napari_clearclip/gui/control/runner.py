@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,7 +52,7 @@ class Runner:
         self.runtime = Runtime()
         self.job: Job | None = None
         self.device: tuple[str, str] | None = None
-        self._executor = executor
+        self.executor = executor
         self._open_pipeline = open_pipeline or default_pipeline
         self._pipeline: tuple[Runtime, Pipeline] | None = None
         self._letting_go = False
@@ -71,33 +70,7 @@ class Runner:
     ) -> None:
         """Work on a job; a stopped one reports None, and previews are told as progress."""
         self.job = job
-        self._executor(self._work(job), partial(progress, job), partial(self._finish, job, finished))
-
-    def inspect(
-        self,
-        work: Callable[[Pipeline], Generator[Progress, None, Any]],
-        stop: threading.Event,
-        progress: Callable[[Progress], None],
-        finished: Callable[[Any], None],
-    ) -> None:
-        """Do other work with the pipeline: what comes out is what it returns, an error, or None if it was stopped."""
-        self._executor(self._inspected(work, stop), progress, finished)
-
-    def _inspected(
-        self, work: Callable[[Pipeline], Generator[Progress, None, Any]], stop: threading.Event
-    ) -> Generator[Progress, None, Any]:
-        try:
-            steps = work(self._opened())
-            try:
-                while not stop.is_set():
-                    yield next(steps)
-            except StopIteration as end:
-                return None if stop.is_set() else end.value
-            finally:
-                steps.close()
-        except Exception as error:  # the worker's boundary: whatever it is, the panel says it
-            return error
-        return None
+        self.executor(self._work(job), partial(progress, job), partial(self._finish, job, finished))
 
     def stop(self) -> None:
         """Let the worker leave its job; it says so when it has."""
@@ -122,7 +95,7 @@ class Runner:
     def _work(self, job: Job) -> Work:
         """The job's steps, in the worker: an error is returned, and None when it was stopped."""
         try:
-            pipeline = self._opened()
+            pipeline = self.opened()
             source = job.source
             bands = None if source.bands is None else source.bands.at(source.view.plane)
             steps = pipeline.steps(
@@ -159,7 +132,7 @@ class Runner:
             pipeline = self._pipeline[1]
             pipeline.runtime = pipeline.runtime.replace(store_bytes=self.runtime.store_bytes)
 
-    def _opened(self) -> Pipeline:
+    def opened(self) -> Pipeline:
         """The pipeline for the chosen device, as many cores and as much disk as are chosen by now."""
         light = {"threads": self.runtime.threads, "store_bytes": self.runtime.store_bytes}
         if self._pipeline is None or self._pipeline[0].replace(**light) != self.runtime:

@@ -286,7 +286,7 @@ class Inspector:
         self._asked += 1
         number = self._working = self._asked
         self._section.show_progress(Progress("Looking at the image"))
-        stop = self._controller.inspect(
+        stop = self._controller.beside.start(
             lambda pipeline: work(pipeline, source),
             lambda progress: self._section.show_progress(progress) if number == self._asked else None,
             partial(self._finish, number, source, show),

@@ -74,9 +74,9 @@ class Equipment:
         section.threads_chosen.connect(self._choose_threads)
         section.release_wanted.connect(self._release)
         section.machine.button.toggled.connect(self._show_disk)
-        question.agreed.connect(controller.go_on)
+        question.agreed.connect(controller.asking.agree)
         question.refused.connect(controller.cancel)
-        controller.asked.connect(self._ask)
+        controller.asking.asked.connect(self._ask)
         for part in (section.disk, question.disk):
             part.chosen.connect(self._choose_disk)
             part.clear_wanted.connect(self._clear_disk)
