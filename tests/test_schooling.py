@@ -129,7 +129,7 @@ def test_in_the_transductive_setting_clip_labels_only_the_rest(pipeline: Pipelin
     labels = np.zeros((48, 64), int)
     labels[:10] = 1
     examples = [example(labels=labels), example(1)]
-    study = STUDY.replace(guided=0.5)
+    study = STUDY.replace(transductive=True)
     assert labelling.unlabelled_phrases(settings, examples, STUDY) == (0, 1, 2, 3)
     assert labelling.unlabelled_phrases(settings, examples, study) == (2, 3)
     material = drained(labelling.material_steps(pipeline, examples, settings, study))
@@ -141,11 +141,18 @@ def test_in_the_transductive_setting_clip_labels_only_the_rest(pipeline: Pipelin
     assert second.known is None
 
 
+def test_only_a_student_that_knows_something_labels_for_itself_unless_it_is_told_to() -> None:
+    assert [Study.of(name, transductive=True).guided for name in ("small", "deeplab50", "deeplab101")] == [1, 0.1, 0.1]
+    assert [Study.of(name).guided for name in ("small", "deeplab50")] == [1, 1]
+    assert Study.of("small", transductive=True, guided=0.3).guided == 0.3
+    assert Study.of("deeplab50", transductive=True, guided=0.9).guided == 0.9
+
+
 def test_something_must_be_left_to_label(settings: Settings) -> None:
     labels = np.repeat([1, 2], 2)[None]
     only = settings.replace(prompts=settings.objects)
     with pytest.raises(ValueError, match="every prompt is labelled"):
-        labelling.unlabelled_phrases(only, [example(labels=labels)], STUDY.replace(guided=0.5))
+        labelling.unlabelled_phrases(only, [example(labels=labels)], STUDY.replace(transductive=True))
 
 
 @pytest.mark.parametrize(

@@ -168,17 +168,17 @@ def _questions(settings: Settings, phrases: Sequence[str], study: Study) -> Sett
 def unlabelled_phrases(settings: Settings, examples: Sequence[Example], study: Study) -> tuple[int, ...]:
     """The numbers of the phrases that pseudo-labels may be of.
 
-    Without annotation, or with a few accepted masks, that is all of them; in the transductive setting (``guided`` below
-    1) those of prompts of which the user labelled nothing anywhere.
+    Without annotation, or with a few accepted masks, that is all of them; in the transductive setting those of prompts
+    of which the user labelled nothing anywhere.
     """
     given = {int(value) for example in examples if example.labels is not None for value in np.unique(example.labels)}
     prompts = (*settings.objects, *settings.distractors)
     owners = [owner for owner, prompt in enumerate(prompts) for _ in prompt.words]
-    if study.guided == 1:
+    if not study.transductive:
         return tuple(range(len(owners)))
     found = tuple(number for number, owner in enumerate(owners) if owner + 1 not in given)
     if not found:
-        raise ValueError("every prompt is labelled, so there is nothing for CLIP to label; use guided = 1")
+        raise ValueError("every prompt is labelled, so there is nothing for CLIP to label; use transductive = false")
     return found
 
 

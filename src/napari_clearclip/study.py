@@ -38,6 +38,7 @@ _SMALL: dict[str, Any] = {
     "distortion": 0.2,
     "loss_step": 2,
 }
+_PAPER_TRANSDUCTIVE: dict[str, Any] = {"guided": 0.1}
 _RECOMMENDED: dict[Architecture, dict[str, Any]] = {"small": _SMALL, "deeplab50": _PAPER, "deeplab101": _PAPER}
 
 
@@ -83,12 +84,17 @@ class Study(Value):
         description="Share of each distractor's pseudo-labels that is left out, those whose vectors are least like it: "
         "among them is what no phrase names; 0 = none.",
     )
+    transductive: bool = Field(
+        False,
+        description="What the user labelled of a prompt is all there is of it: pseudo-labels are only of the prompts "
+        "of which nothing is labelled.",
+    )
     guided: float = Field(
         1.0,
         ge=0,
         le=1,
-        description="Share of the steps in which CLIP gives the pseudo-labels; in the rest the student gives its own. "
-        "1 = without any annotation, 0.1 = the paper's transductive setting, where some classes are labelled.",
+        description="Share of the steps in which CLIP gives the pseudo-labels; in the rest the student gives its own "
+        "(self-training). 1 = none, 0.1 = the paper's transductive setting, from a network that knows ImageNet.",
     )
     background: bool = Field(
         False, description="What labels leave empty is background, with a vector that is learned, and not unlabelled."
@@ -141,8 +147,14 @@ class Study(Value):
 
     @classmethod
     def of(cls, architecture: Architecture, **fields: Any) -> Study:
-        """The study that is recommended for an architecture, with some fields changed: DeepLab's is the paper's."""
-        return cls.model_validate({**_RECOMMENDED[architecture], **fields, "architecture": architecture})
+        """The study that is recommended for an architecture, with some fields changed: DeepLab's is the paper's.
+
+        A small student, which starts from nothing, does not label for itself in the transductive setting either.
+        """
+        recommended = _RECOMMENDED[architecture]
+        if fields.get("transductive") and architecture != "small":
+            recommended = {**recommended, **_PAPER_TRANSDUCTIVE}
+        return cls.model_validate({**recommended, **fields, "architecture": architecture})
 
     @property
     def reads_vectors(self) -> bool:

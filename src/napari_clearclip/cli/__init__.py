@@ -307,8 +307,8 @@ def _train(
         bool,
         typer.Option(
             "--transductive",
-            help="The labelled prompts are labelled completely: CLIP labels only the others, for a tenth of the steps, "
-            "then the student goes on by itself.",
+            help="The labelled prompts are labelled completely: CLIP labels only the others. A DeepLab student "
+            "goes on by itself after a tenth of the steps, as in the paper.",
         ),
     ] = False,
     model: ModelOption = None,

@@ -80,7 +80,7 @@ def study_of(wishes: Wishes) -> Study:
         If the file cannot be read or a value is not allowed.
     """
     given: dict[str, object] = {"architecture": wishes.student, "iterations": wishes.iterations, "seed": wishes.seed}
-    given |= {"guided": 0.1} if wishes.transductive else {}
+    given |= {"transductive": True} if wishes.transductive else {}
     if wishes.transductive and wishes.labels is None:
         raise UsageError("--transductive needs --labels: a folder of labels of some of the prompts")
     if wishes.minutes is not None and wishes.minutes <= 0:
