@@ -217,7 +217,7 @@ class Masks:
             return
         from scipy.ndimage import find_objects
 
-        values = np.where(mask[whole], self.instances[whole], -1)
+        values = np.where(mask[whole], self.instances[whole], np.int64(-1))
         numbers, places = np.unique(values, return_inverse=True)  # without gaps: numbers may be in the millions
         numbers = numbers[numbers >= 0]
         places = places.reshape(values.shape) + (1 if values.min() >= 0 else 0)  # 0 is outside of the mask
