@@ -63,7 +63,7 @@ def plot_curves(towers: Mapping[str, Curves]) -> Figure:
     left.set_ylim(bottom=0)
     middle.set_yscale("symlog")
     low, high = middle.get_ylim()
-    wide = high > 10 * low > 0  # on a short axis there may be no 1, 2 or 5
+    wide = high > max(10 * low, 4)  # on a short axis there may be no 1, 2 or 5
     middle.yaxis.set_major_locator(
         SymmetricalLogLocator(base=10, linthresh=2, subs=(1, 2, 5)) if wide else MaxNLocator(5)
     )
