@@ -166,13 +166,13 @@ class Loader:
 
 
 class Fetcher:
-    """Downloads the weights of models, one at a time."""
+    """Downloads models, one at a time."""
 
     def __init__(self) -> None:
         self._background: Background[None] = Background()
 
     def steps(self, model: Model) -> Generator[Progress, None, None]:
-        """Bring a model's weights onto this machine, yielding while they are downloaded.
+        """Bring all that a model needs onto this machine, yielding while it is downloaded.
 
         Raises
         ------
@@ -181,9 +181,9 @@ class Fetcher:
         """
 
         def work(report: Report) -> None:
-            from napari_clearclip.engine.sources import find
+            from napari_clearclip.engine.model import download
 
-            find(model, report)
+            download(model, report)
 
         yield from self._background.steps(model, work, "the model")
         self._background.forget()  # the file may be gone when it is asked for again

@@ -345,6 +345,13 @@ def test_a_phrase_of_unknown_words_is_refused(run, photo, bundled):
     assert "this model knows no word of 'unicorn'" in result.stderr
 
 
+def test_a_model_whose_words_need_a_library_is_refused_before_anything_is_done(run, photo, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    result = run("segment", photo, "-p", "cat", "--model", "ViT-B-16-SigLIP/webli", code=2)
+    assert 'pip install "napari-clearclip[words]"' in result.stderr
+    assert list(Path().iterdir()) == [photo]
+
+
 def test_a_cached_model_goes_before_the_demo(run, photo, tiny, monkeypatch):
     from napari_clearclip.settings import Model
 

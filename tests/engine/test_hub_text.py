@@ -19,10 +19,13 @@ from napari_clearclip.engine.decide import Candidates, score_cells
 from napari_clearclip.engine.encoder import embed_images, encode, prepare, project
 from napari_clearclip.engine.model import ModelError, load
 from napari_clearclip.engine.sizes import sizes_of
+from napari_clearclip.engine.sources import check_published
 from napari_clearclip.engine.text import embed, embed_tokens
 from napari_clearclip.engine.variants import unmet, variant
+from napari_clearclip.loading import Fetcher
 from napari_clearclip.pipeline import Pipeline
 from napari_clearclip.settings import Comparing, Deciding, Model, Prompt, Runtime, Settings, Tiling
+from napari_clearclip.steps import drain
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "cat", "dog", "red", "photo", "of", ".")
 VISION = {"timm_model_name": "vit_base_patch16_siglip_224", "timm_model_pretrained": False, "timm_pool": "map"}
@@ -204,6 +207,26 @@ def test_the_scores_of_an_image_are_sigmoids_of_its_cosines(
         pipeline.run(image, settings.replace(model=Model(name="", pretrained=str(tiny))), view)
 
 
+def test_a_download_brings_the_tokenizer_too(
+    hub_server: Any, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, path = make("siglip")
+    model = Model(name="hf-hub:me/mine")
+    hub_server.offer("me/mine", "open_clip_config.json", json.dumps(SIGLIP).encode())
+    hub_server.offer("me/mine", "open_clip_model.safetensors", path.read_bytes())
+    for file in path.parent.glob("*token*"):
+        hub_server.offer("nobody/siglip", file.name, file.read_bytes())
+    hub_server.go.set()
+    assert sizes_of(model) is None
+    drain(Fetcher().steps(model))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    clip = load(model)
+    assert clip.tokenizer.tokens("a cat")[:3] == [4, 5, 3]
+    sizes = sizes_of(model)
+    assert sizes is not None
+    assert (sizes.has_class, sizes.has_sigmoid) == (False, True)
+
+
 def test_a_siglip_without_a_bias_in_its_file_is_loaded_without_a_score_of_its_own(make: Callable[..., Any]) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -261,9 +284,11 @@ def test_without_the_library_nothing_is_downloaded(hub_server: Any, monkeypatch:
     lacking = {entry.model.name for entry in catalogue() if entry.lacking}
     assert {name.partition("-SigLIP")[0] for name in lacking} > {"ViT-B-16", "ViT-SO400M-14"}
     assert all("SigLIP" in name or "BiomedCLIP" in name for name in lacking)
-    for model in (siglip, Model(name="hf-hub:me/mine")):
+    for refuse in (load, check_published):
         with pytest.raises(ModelError, match=r'pip install "napari-clearclip\[words\]"'):
-            load(model)
+            refuse(siglip)
+    with pytest.raises(ModelError, match=r'pip install "napari-clearclip\[words\]"'):
+        load(Model(name="hf-hub:me/mine"))
     assert not [path for _, path in hub_server.asked if path.endswith(".safetensors")]
 
 

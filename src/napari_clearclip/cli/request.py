@@ -162,9 +162,12 @@ def _checked(model: Model) -> Model:
     if model.pretrained and path.exists():
         return model.replace(pretrained=str(path.resolve()))
     from napari_clearclip.engine.model import load, published_models
+    from napari_clearclip.engine.sources import check_published
 
-    if model not in published_models():
-        with options():
+    with options():
+        if model in published_models():
+            check_published(model)
+        else:
             load(model)
     return model
 

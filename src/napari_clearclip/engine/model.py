@@ -168,6 +168,17 @@ def load(model: Model, device: str = "cpu", progress: Progress | None = None) ->
     )
 
 
+def download(model: Model, progress: Progress | None = None) -> None:
+    """Bring all that a model needs onto this machine: its weights, and the tokenizer of its words.
+
+    Raises
+    ------
+    ModelError
+        If they cannot be had.
+    """
+    _tokenizer(find(model, progress), model)
+
+
 def find_card(model: Model) -> Card | None:
     """The card of a student; None for any other model."""
     if model.name or not model.pretrained:

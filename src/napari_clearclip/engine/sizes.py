@@ -100,9 +100,15 @@ def _read(path: Path, changed: float) -> dict[str, Any]:
 
 
 def _configurations(model: Model) -> list[Path]:
-    """Where a model's configuration may be: bundled, in open_clip, beside its weights."""
+    """Where a model's configuration may be: bundled, in the hub's cache, in open_clip, beside its weights."""
     if model.name == "demo":
         return [domains.demo_folder() / "demo.json"]
+    if model.name.startswith("hf-hub:"):
+        from huggingface_hub import try_to_load_from_cache
+
+        repository = model.name.removeprefix("hf-hub:").strip("/")
+        found = try_to_load_from_cache(repository, "open_clip_config.json") if repository.count("/") == 1 else None
+        return [Path(found)] if isinstance(found, str) else []
     if model.name:
         spec = find_spec("open_clip")
         folder = Path(spec.origin).parent if spec is not None and spec.origin else Path()

@@ -116,10 +116,22 @@ def is_own_text(text: dict[str, Any]) -> bool:
 
 def _find_published(model: Model, progress: Progress | None) -> Source:
     """A tag of open_clip's list."""
-    config, published = published_config(model)
-    check_library(config["text_cfg"], str(model))
+    config, published = check_published(model)
     repository, names = hub_files(published)
     return Source(config, fetch(repository, names, progress), only(published, "mean", "std"), {})
+
+
+def check_published(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
+    """As `published_config`, of a model that can be used here; nothing is downloaded.
+
+    Raises
+    ------
+    ModelError
+        As `published_config`, or if a library is missing that its words need.
+    """
+    config, published = published_config(model)
+    check_library(config["text_cfg"], str(model))
+    return config, published
 
 
 def published_config(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
