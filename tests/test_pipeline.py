@@ -308,6 +308,13 @@ def test_what_the_models_own_score_runs(
     assert set(calls) == MASKS
     assert not np.array_equal(sigmoid.scores.values, first.scores.values)
     calls.clear()
+    for change in ({"scale": 7}, {"competitors": "all"}):  # which it does not read
+        same = pipeline.run(IMAGE, deciding(settings, score="sigmoid", **change), RGB)
+        assert np.array_equal(same.labels, sigmoid.labels)
+        assert not calls
+    pipeline.run(IMAGE, deciding(settings, score="sigmoid", lead=0.3), RGB)
+    assert set(calls) == {"threshold"}
+    calls.clear()
     pipeline.run(IMAGE, settings, RGB)
     assert not calls
 

@@ -94,8 +94,7 @@ class Masking:
             values = score_cells(candidates, deciding).numpy()
             return values if job.valid is None else values * valid_cells(job.valid, job.frame.cells)
 
-        read = deciding.score, deciding.competitors, deciding.scale
-        worded = self._cache.made(("scores", candidates.key, *read), make)
+        worded = self._cache.made(("scores", candidates.key, deciding.scoring), make)
         values, pixels, ranges = list(worded), {}, {}
         for place, prompt, index in _indices(job):
             values.insert(place, (yield from self._measuring.cells(job, index)))
@@ -221,8 +220,9 @@ class Masking:
         from napari_clearclip.engine.decide import assign_steps
 
         deciding = job.settings.deciding
-        read = (job.settings.refining.key, deciding.score, deciding.competitors, deciding.scale, deciding.area)
-        key = key_of("assignment", candidates.key, job.frame, *read)
+        key = key_of(
+            "assignment", candidates.key, job.frame, job.settings.refining.key, deciding.scoring, deciding.area
+        )
         assignment: Assignment | None = self._cache.get(key)
         if assignment is None:
             strips, state = self._strips(job, candidates)

@@ -158,7 +158,8 @@ def naive_labels(
     for row, col in np.ndindex(*labels.shape):
         order = np.argsort(-best[:, row, col], kind="stable")
         winner = order[0]
-        first, second = (np.exp(deciding.scale * best[i, row, col]) for i in order[:2])
+        scale = deciding.scale if fine.sigmoid is None else fine.sigmoid[0]
+        first, second = (np.exp(scale * best[i, row, col]) for i in order[:2])
         if (
             winner < fine.objects
             and scores[winner, row, col] >= thresholds[winner]
@@ -171,7 +172,7 @@ def naive_labels(
 
 @pytest.mark.parametrize("lead", [0.0, 0.3])
 @pytest.mark.parametrize("competitors", ["distractors", "all"])
-@pytest.mark.parametrize("sigmoid", [None, (15.0, -3.2)], ids=["softmax", "sigmoid"])
+@pytest.mark.parametrize("sigmoid", [None, (20.0, -4.0)], ids=["softmax", "sigmoid"])
 def test_labels_are_the_naive_ones(
     sigmoid: tuple[float, float] | None, competitors: Any, lead: float, candidates: Candidates
 ) -> None:

@@ -135,6 +135,12 @@ def _score(own: torch.Tensor, shared: torch.Tensor | None, candidates: Candidate
     return torch.exp(best - (total if shared is None else torch.logaddexp(total, shared)))
 
 
+def _lead(difference: torch.Tensor, candidates: Candidates, deciding: Deciding) -> torch.Tensor:
+    """The lead of one over another by the difference of their cosines, see `Assignment`."""
+    scale = deciding.scale if candidates.sigmoid is None else candidates.sigmoid[0]
+    return torch.tanh(scale * difference / 2)
+
+
 def score_cells(candidates: Candidates, deciding: Deciding) -> torch.Tensor:
     """Scores of the object prompts on the cells.
 
@@ -233,7 +239,7 @@ def _pass(
         winner = torch.where(winner < candidates.objects, winner + 1, 0)
         margin = torch.ones_like(best)
         if ranked:
-            margin = torch.where(second < -1.5, margin, torch.tanh(deciding.scale * (best - second) / 2))
+            margin = torch.where(second < -1.5, margin, _lead(best - second, candidates, deciding))
         yield rows, Assignment(winner.to(torch.uint8).cpu().numpy(), score.cpu().numpy(), margin.cpu().numpy())
 
 
@@ -364,7 +370,7 @@ def overlap_steps(
                 continue
             keep = _score(own, shared, candidates, deciding) >= least
             if deciding.lead and rivals:
-                keep &= torch.tanh(deciding.scale * (own.amax(0) - maps[rivals].amax(0)) / 2) >= deciding.lead
+                keep &= _lead(own.amax(0) - maps[rivals].amax(0), candidates, deciding) >= deciding.lead
             mask = keep.cpu().numpy()
             bits[prompt, rows] = np.packbits(mask if valid is None else mask & valid[rows], axis=-1)
     return bits

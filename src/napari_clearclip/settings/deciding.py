@@ -135,7 +135,13 @@ class Deciding(Value):
         description="What a prompt competes with in the softmax: the distractors only, "
         "or all phrases of all prompts as in the papers.",
     )
-    scale: float = Field(50.0, gt=0, le=1000, description="Factor on the cosines before the softmax.")
+    scale: float = Field(
+        50.0,
+        gt=0,
+        le=1000,
+        json_schema_extra={"read_with": {"score": ["softmax"]}},
+        description="Factor on the cosines before the softmax.",
+    )
     exclusive: bool = Field(True, description="Each pixel belongs to at most one prompt.")
     lead: float = Field(
         0.0, ge=0, le=1, description="Smallest lead over the second best: tanh(scale * difference of cosines / 2)."
@@ -148,3 +154,8 @@ class Deciding(Value):
         description="Prompts that win at most this share of the labelled area are dropped (SCLIP). "
         "Masks that may overlap are not touched by it.",
     )
+
+    @property
+    def scoring(self) -> tuple[object, ...]:
+        """All that scores are made by; the model's own knows nothing of competitors and has its own scale."""
+        return ("sigmoid",) if self.score == "sigmoid" else ("softmax", self.competitors, self.scale)
