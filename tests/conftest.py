@@ -151,6 +151,14 @@ def tiny(architectures: dict[str, dict[str, Any]], save_model: Callable[..., Pat
 
 
 @pytest.fixture(scope="session")
+def resnet(save_model: Callable[..., Path]) -> Path:
+    """Weights of a model whose image tower is a ResNet."""
+    vision = {"layers": [1, 1, 1, 1], "width": 8, "image_size": 64}
+    config = {"embed_dim": 24, "vision_cfg": vision, "text_cfg": TEXT}
+    return save_model("resnet", config, random_weights(config)[1])
+
+
+@pytest.fixture(scope="session")
 def deep(architectures: dict[str, dict[str, Any]], save_model: Callable[..., Path]) -> Path:
     """As `tiny`, and as deep as a ViT-B-16."""
     config = architectures["patch8"]
