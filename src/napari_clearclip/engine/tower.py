@@ -87,8 +87,8 @@ def normed_share(norm: Any, part: torch.Tensor, whole: torch.Tensor) -> torch.Te
 
 
 def split_heads(flat: torch.Tensor, heads: int) -> torch.Tensor:
-    """(B, L, M * d) as (B, M, L, d)."""
-    return flat.reshape(*flat.shape[:2], heads, -1).transpose(1, 2)
+    """(B, L, M * d) as (B, M, L, d), a copy in that order: a softmax saves twice the time that it takes."""
+    return flat.reshape(*flat.shape[:2], heads, -1).transpose(1, 2).contiguous()
 
 
 def join_heads(split: torch.Tensor) -> torch.Tensor:
