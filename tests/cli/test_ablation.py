@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,17 @@ def test_workers_find_what_one_process_does(root: Path, tmp_path: Path) -> None:
         assert (tmp_path / "many" / file).read_bytes() == (tmp_path / "one" / file).read_bytes()
     lines = [(tmp_path / name / "record.jsonl").read_text().splitlines() for name in ("one", "many")]
     assert sorted(lines[0]) == sorted(lines[1])
+
+
+def test_a_missing_library_for_workers_is_told_before_anything_is_done(
+    run: Callable[..., Any], bundled: None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "napari_clearclip.batch.cluster", raising=False)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    for command in (("ablation", "scenes-shapes"), ("evaluate", "scenes-shapes")):
+        told = run(*command, "--model", "demo", "--scheduler", "local:1", code=2).stderr
+        assert 'a cluster needs dask.distributed: pip install "napari-clearclip[cluster]"' in told
+    assert not list(folder.iterdir())
 
 
 @pytest.mark.parametrize(

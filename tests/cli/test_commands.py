@@ -39,6 +39,14 @@ def test_help_is_instant_and_loads_nothing_heavy(arguments):
     assert result.returncode == 0, result.stderr
 
 
+def test_a_missing_library_is_told_in_a_sentence(run, monkeypatch):
+    def lack(*_):
+        raise ImportError('this needs more: pip install "napari-clearclip[more]"')
+
+    monkeypatch.setattr("napari_clearclip.cli.info.show_info", lack)
+    assert run("info", code=1).stderr == 'Error: this needs more: pip install "napari-clearclip[more]"\n'
+
+
 def test_version(run):
     assert run("--version").stdout.strip() == f"napari-clearclip {__version__}"
 

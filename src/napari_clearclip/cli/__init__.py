@@ -124,7 +124,7 @@ def _told(command: Callable[P, int]) -> Callable[P, None]:
         except UsageError as error:
             tell(f"Error: {sentence(error)}")
             code = USAGE
-        except (ValueError, TypeError, OSError, MemoryError, RuntimeError) as error:
+        except (ValueError, TypeError, OSError, MemoryError, RuntimeError, ImportError) as error:
             tell(f"Error: {sentence(error)}")
             code = FAILED
         raise typer.Exit(code)
