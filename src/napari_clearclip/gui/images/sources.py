@@ -74,7 +74,8 @@ def index_at(layer: Image, point: Sequence[float]) -> tuple[int, ...]:
 
 def pixel_of(layer: Image) -> dict[str, Any]:
     """Height and width of a pixel of the array that is read, and their unit, as `View` holds them; {} if unknown."""
-    rows, cols = (f"{unit:~}" for unit in layer.units[-2:])
+    # pint writes the prefix as a Greek letter from 0.26 on; the files of microscopes have the micro sign.
+    rows, cols = (f"{unit:~}".replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}") for unit in layer.units[-2:])
     if rows != cols:
         return {}
     corner = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))
