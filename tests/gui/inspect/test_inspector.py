@@ -98,6 +98,14 @@ def test_a_click_shows_where_the_patch_looks_and_what_it_is_like(clicked: Opened
     assert not clicked.named("Query-key").visible
 
 
+def test_the_class_token_is_told_of_only_where_something_goes_to_it(clicked: Opened, settings: Settings) -> None:
+    assert "% of the attention goes to the class token." in clicked.section.about.text()
+    clicked.panel.controller.update(settings.replace(attention=variant("maskclip")))  # each patch its own value
+    clicked.inspector.look_at((35, 20))
+    clicked.bench.drain()
+    assert clicked.section.about.text() == "From window 4 of 6, and 1 more window holds it."
+
+
 def test_the_map_lies_on_its_window_and_plane(clicked: Opened) -> None:
     layer = clicked.named("ClearCLIP")
     assert layer.data.shape == (1, 4, 4)
@@ -311,6 +319,9 @@ def test_what_cannot_be_taken_apart_is_grey_and_says_why(opened: Opened, setting
         assert section.parts_button.toolTip().startswith("What residual") is enabled[0]
     section.show_sizes(Sizes(8, Tiling(), 1, has_residual=False), settings.attention)
     assert [button.isEnabled() for button in buttons] == [False, True, True, True]
+    section.show_sizes(Sizes(8, Tiling(), 12, has_class=False), settings.attention)  # a SigLIP's
+    assert [button.isEnabled() for button in buttons] == [False, True, True, True]
+    assert section.parts_button.toolTip().startswith("This model pools by an attention of its own")
     section.show_sizes(Sizes(8, Tiling()), settings.attention)  # a student's
     assert [button.isEnabled() for button in buttons] == [False] * 4
     assert section.blocks_button.toolTip().startswith("A student (MaskCLIP+) has no attention")

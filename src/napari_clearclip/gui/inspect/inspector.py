@@ -171,8 +171,10 @@ class Inspector:
         self._maps = source, maps
         self._section.show_heads(len(maps[0].heads))
         self._section.show_words(words)
-        share = maps[0].rest.mean() / max(maps[0].rest.mean() + maps[0].mean.sum(), 1e-12)
-        self._section.say(f"From {place}. {100 * share:.0f} % of the attention goes to the class token.")
+        rest = maps[0].rest.mean()
+        share = 100 * rest / max(rest + maps[0].mean.sum(), 1e-12)
+        token = f" {share:.0f} % of the attention goes to the class token." if rest else ""
+        self._section.say(f"From {place}.{token}")
         self._show_maps()
 
     def _show_maps(self) -> None:

@@ -34,6 +34,7 @@ CLICKING = "Click on the image; drag to move it. Escape puts the tool away."
 SHOWN = "The variant above"
 NO_BLOCKS = "A student (MaskCLIP+) has no attention to look at; choose the model that it learned from."
 NO_RESIDUAL = "The model's last block has no residual connection, so that there are no parts to tell apart."
+POOLED = "This model pools by an attention of its own after its last block, which cannot be split into parts."
 CALIBRATED = "The variant above changes what enters the last block, so that it cannot be taken apart; choose another."
 _ROWS = 6  # words that are seen without scrolling
 
@@ -155,9 +156,8 @@ class InspectSection(QWidget):
     def show_sizes(self, sizes: Sizes | None, row: Attention) -> None:
         """Grey out variants that a model cannot compute, and what there is not to be seen of it, and say why."""
         without = "" if sizes is None or sizes.variants else NO_BLOCKS
-        whole = CALIBRATED if row.calibrated else NO_RESIDUAL if sizes is not None and not sizes.has_residual else ""
         for button, tip in self._tips.items():
-            lacking = without or (whole if button is self.parts_button else "")
+            lacking = without or (_whole(sizes, row) if button is self.parts_button else "")
             button.setEnabled(not lacking)
             button.setToolTip(lacking or tip)
         model: Any = self.variants.model()
@@ -238,3 +238,12 @@ class InspectSection(QWidget):
         """Show a sentence about the point, or none."""
         self.about.setText(text)
         self.about.setVisible(bool(text))
+
+
+def _whole(sizes: Sizes | None, row: Attention) -> str:
+    """Why the last block of a model cannot be taken apart, in a sentence; empty if it can."""
+    if row.calibrated:
+        return CALIBRATED
+    if sizes is not None and not sizes.has_residual:
+        return NO_RESIDUAL
+    return POOLED if sizes is not None and not sizes.has_class else ""
