@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -454,6 +455,19 @@ def test_cached_models_are_listed_once(local: Path, registered: None, hub: Calla
     assert cached_models() == ()
     hub("somebody/quick", "weights.safetensors", local)
     assert cached_models() == (Model(name="ViT-Tiny", pretrained="quick"),)
+
+
+def test_a_cached_model_that_cannot_be_used_is_not_taken_by_itself(
+    local: Path, hub: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub("timm/ViT-B-16-SigLIP", "open_clip_model.safetensors", local)
+    hub("microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224", "open_clip_pytorch_model.bin", local)
+    assert [model.name for model in cached_models()] == [
+        "ViT-B-16-SigLIP",
+        "hf-hub:microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224",
+    ]
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    assert cached_models() == ()
 
 
 def test_a_hub_repository_from_the_cache(

@@ -81,7 +81,8 @@ def title_of(model: Model) -> str:
     """A model as it is called in the panel."""
     if is_file(model):
         return model.pretrained.replace("\\", "/").rpartition("/")[2]
-    return next((row["name"] for row in _read()["chosen"] if "name" in row and row["model"] == str(model)), str(model))
+    names = {row["model"]: row["name"] for row in _read()["described"] if "name" in row}
+    return names.get(str(model), str(model))
 
 
 def is_file(model: Model) -> bool:
@@ -101,14 +102,14 @@ def entries(current: Model, published: Iterable[Published] | None) -> tuple[Entr
     """
     known = {} if published is None else {entry.model: entry for entry in published}
     demo = Entry("demo", "trying things out", DEMO_ABOUT, "At hand", "bundled", Model())
-    rows = {Model.parse(row["model"]): row for row in _read()["chosen"]}
-    recommended = tuple(
-        _recommended(model, row, known.get(model)) for model, row in rows.items() if published is None or model in known
+    rows = {Model.parse(row["model"]): row for row in _read()["described"]}
+    described = tuple(
+        _described(model, row, known.get(model)) for model, row in rows.items() if published is None or model in known
     )
     by_hand = tuple(_by_hand(row) for row in _read()["aerial"])
     others = tuple(_other(entry) for model, entry in known.items() if model not in rows)
-    chosen = () if current in {Model(), *known, *(entry.model for entry in recommended)} else (_own(current),)
-    return (demo, *chosen, *recommended, *by_hand, *others)
+    chosen = () if current in {Model(), *known, *(entry.model for entry in described)} else (_own(current),)
+    return (demo, *chosen, *described, *by_hand, *others)
 
 
 def entry_of(model: Model, published: Iterable[Published] | None) -> Entry:
@@ -121,7 +122,7 @@ def state_text(entry: Entry) -> str:
     return " · ".join(part for part in (entry.size_text and f"about {entry.size_text}", entry.state) if part)
 
 
-def _recommended(model: Model, row: dict[str, Any], found: Published | None) -> Entry:
+def _described(model: Model, row: dict[str, Any], found: Published | None) -> Entry:
     size = row["megabytes"] * 1_000_000
     about, lacking = row["about"], "" if found is None else found.lacking
     return Entry(title_of(model), row["good_for"], about, row["group"], _state(found), model, size, lacking)
