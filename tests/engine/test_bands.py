@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from skimage.filters import threshold_otsu
 
@@ -259,6 +259,7 @@ def test_otsu_on_pixels_is_that_of_scikit_image() -> None:
     cells=st.tuples(st.integers(1, 45), st.integers(1, 45)),
     some=st.booleans(),
 )
+@example(height=1, width=27, cells=(1, 26), some=False)  # a pixel's middle lies on an edge
 @settings(deadline=None)
 def test_cells_are_means_of_the_pixels_in_them(height: int, width: int, cells: tuple[int, int], some: bool) -> None:
     rng = np.random.default_rng(height * 100 + width)

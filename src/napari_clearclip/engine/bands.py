@@ -241,5 +241,5 @@ def mean_cells(levels: Levels, cells: tuple[int, int], valid: Mask | None = None
 
 def _firsts(pixels: int, cells: int) -> npt.NDArray[np.intp]:
     """The first pixel whose middle lies in each cell along a side."""
-    edges = np.ceil(np.arange(cells) * (pixels / cells) - 0.5).astype(np.intp)
+    edges = -(-(2 * pixels * np.arange(cells) - cells) // (2 * cells))  # in whole numbers: a middle may lie on an edge
     return np.asarray(np.clip(edges, 0, pixels - 1), np.intp)
