@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -232,3 +234,24 @@ def test_an_error_reaches_the_one_who_waits_and_is_not_kept(tiny: Path, tmp_path
     shutil.copy(tiny, tmp_path / "later.safetensors")
     shutil.copy(tiny.with_suffix(".json"), tmp_path / "later.json")
     assert loaded(loader, model)[0].patch == 8
+
+
+ENDING = """
+import sys, threading, time
+from pathlib import Path
+from napari_clearclip.loading import Background
+
+def work(report):
+    threading.main_thread().join()  # as if the window is closed while a file is read
+    time.sleep(0.3)
+    Path(sys.argv[1]).write_text("read")
+
+steps = Background().steps("key", work, "model")
+next(steps)
+steps.close()
+"""
+
+
+def test_what_is_read_comes_to_its_end_before_the_process_does(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", ENDING, str(tmp_path / "done")], check=True)
+    assert (tmp_path / "done").read_text() == "read"

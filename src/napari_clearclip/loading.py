@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import Future
@@ -23,6 +25,9 @@ Report = Callable[[int, int], None]
 
 _POLL_SECONDS = 0.1
 _PACE_SECONDS = 5.0
+_LAST_SECONDS = 10.0  # a server may not answer at all
+
+_threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 class _Thread(Generic[T]):
@@ -37,7 +42,9 @@ class _Thread(Generic[T]):
         self._waiting = 0
         self.future: Future[T] = Future()
         self._seen: deque[tuple[float, int]] = deque()
-        threading.Thread(target=self._run, args=(work,), name="clearclip-load", daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(work,), name="clearclip-load", daemon=True)
+        _threads.add(thread)
+        thread.start()
 
     def _run(self, work: Callable[[Report], T]) -> None:
         try:
@@ -79,6 +86,13 @@ class _Thread(Generic[T]):
                 self.left.clear()
             else:
                 self.left.set()
+
+
+@atexit.register
+def _finish() -> None:
+    """Let what is being read come to its end: torch aborts a process that ends while it is at work in a thread."""
+    for thread in list(_threads):
+        thread.join(_LAST_SECONDS)
 
 
 class Background(Generic[T]):

@@ -89,7 +89,7 @@ class Walk:
         self._note = ""
         self._to: int | None = None
         self._unwritten = False
-        self._timer = QTimer()
+        self._timer = QTimer(section)
         self._timer.setSingleShot(True)
         self._timer.setInterval(round(1000 * DELAY))
         self._timer.timeout.connect(self._keep_up)
