@@ -187,14 +187,14 @@ def test_what_one_image_ends_with_and_what_all_do() -> None:
         _failed(task, KeyError("a mistake of ours"))
 
 
-@pytest.mark.parametrize(("text", "count"), [("local:3", 3), ("tcp://10.0.0.1:8786", None)])
+@pytest.mark.parametrize(("text", "count"), [("local:3", 3), ("tcp://10.0.0.1:8786", None), ("node7:8786", None)])
 def test_schedulers(text: str, count: int | None) -> None:
     assert check_scheduler(text) == count
 
 
-@pytest.mark.parametrize("text", ["local", "local:", "local:0", "local:many"])
-def test_a_number_of_workers_is_needed(text: str) -> None:
-    with pytest.raises(ValueError, match="give local:N with a number of workers"):
+@pytest.mark.parametrize("text", ["local", "local:", "local:0", "local:many", "node7", "tcp://node7", "udp://node7:1"])
+def test_a_number_of_workers_or_a_host_and_its_port_is_needed(text: str) -> None:
+    with pytest.raises(ValueError, match="give local:N with a number of workers, or a scheduler's address as tcp://"):
         check_scheduler(text)
 
 

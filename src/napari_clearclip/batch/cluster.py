@@ -21,6 +21,7 @@ from napari_clearclip.steps import drain
 
 try:
     from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
+    from distributed.comm import get_address_host_port
 except ImportError as error:
     raise ImportError('a cluster needs dask.distributed: pip install "napari-clearclip[cluster]"') from error
 
@@ -63,14 +64,17 @@ def check_scheduler(text: str) -> int | None:
     Raises
     ------
     ValueError
-        If N is no number from 1 on.
+        If N is no number from 1 on, or the address has no host and port.
     """
     kind, _, number = text.partition(":")
+    if kind == "local" and number.isdecimal() and int(number):
+        return int(number)
     if kind != "local":
-        return None
-    if not number.isdecimal() or not int(number):
-        raise ValueError(f"--scheduler is {text!r}; give local:N with a number of workers, or a scheduler's address")
-    return int(number)
+        with suppress(ValueError):
+            get_address_host_port(text)
+            return None
+    wanted = "give local:N with a number of workers, or a scheduler's address as tcp://HOST:8786"
+    raise ValueError(f"--scheduler is {text!r}; {wanted}")
 
 
 @contextmanager
