@@ -248,7 +248,7 @@ def _pickle(path):
     [
         (_missing, "does not exist"),
         (_empty, r"is empty \(0 bytes\)"),
-        (_text, "cannot be read as an image: "),
+        (_text, "cannot be read as an image: its content is of no known format; save it as TIFF or PNG"),
         (_cut_png, "cannot be read as an image: "),
         (_cut_tiff, "cannot be read as an image: "),
         (_tiff_without_pages, "cannot be read as an image: "),

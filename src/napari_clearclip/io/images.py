@@ -179,6 +179,10 @@ def _read_other(path: Path) -> Picture:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of large images; the user asked for this one
+        try:
+            imageio.imopen(path, "r").close()
+        except OSError as error:  # which says what imageio is made of
+            raise ValueError("its content is of no known format; save it as TIFF or PNG") from error
         stored = str(imageio.immeta(path).get("mode", ""))
         foreign = stored in ("CMYK", "YCbCr", "LAB", "HSV")
         data = np.asarray(imageio.imread(path, mode="RGB") if foreign else imageio.imread(path))
