@@ -21,6 +21,33 @@ LOSSES: dict[Trait, str] = {
 }
 
 
+class LossError(ValueError):
+    """A format cannot hold some masks, and what it would lose was not given up.
+
+    Parameters
+    ----------
+    form : Format
+        The format.
+    refused : frozenset of Trait
+        What it would lose.
+    others : tuple of str
+        Names of formats that hold everything.
+
+    Attributes
+    ----------
+    reason : str
+        The sentence without what to do about it.
+    titles : tuple of str
+        Those of `others` that are made of masks, as a list shows them.
+    """
+
+    def __init__(self, form: Format, refused: frozenset[Trait], others: tuple[str, ...]) -> None:
+        self.reason = f"{form.title} cannot hold {' and '.join(LOSSES[trait] for trait in sorted(refused))}"
+        self.titles = tuple(FORMATS[name].title for name in others if FORMATS[name].content == "masks")
+        instead = f"use {' or '.join(others)}, or" if others else "export it differently, or"
+        super().__init__(f"{self.reason}; {instead} allow it to be left out ({', '.join(sorted(refused))})")
+
+
 @dataclass(frozen=True)
 class Format:
     """A format.
@@ -174,18 +201,13 @@ def fitted(masks: Masks, name: str, give_up: Collection[str] = ()) -> Masks:
 
     Raises
     ------
-    ValueError
+    LossError
         If it cannot hold something that was not given up.
     """
     form = FORMATS[_known(name)]
     lost = traits_of(masks, frozenset(TRAITS) - form.holds) - form.holds
     if refused := lost - frozenset(give_up):
-        others = [key for key, other in FORMATS.items() if lost <= other.holds]
-        instead = f"use {' or '.join(others)}, or" if others else "export it differently, or"
-        what = " and ".join(LOSSES[trait] for trait in sorted(refused))
-        raise ValueError(
-            f"{form.title} cannot hold {what}; {instead} allow it to be left out ({', '.join(sorted(refused))})"
-        )
+        raise LossError(form, refused, tuple(key for key, other in FORMATS.items() if lost <= other.holds))
     return without(masks, lost)
 
 

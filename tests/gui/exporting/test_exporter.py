@@ -122,7 +122,9 @@ def test_a_geotiff_gives_its_place_to_what_is_exported(
     with npe2pm.tmp_plugin(manifest=PluginManifest.from_distribution("napari")):
         (it.image,) = it.viewer.open(source, plugin="napari")
     it.run()
-    assert "cannot hold a coordinate system" in it.export(tmp_path / "a.png", "png")
+    said = it.export(tmp_path / "a.png", "png")
+    assert said.startswith("Not exported: Indexed PNG cannot hold a coordinate system. Choose Labels as TIFF, ")
+    assert said.endswith(f"; or check “{it.panel.exports.leave_out.text()}”.")
     assert not (tmp_path / "a.png").exists()
     it.panel.exports.leave_out.setChecked(True)
     it.export(tmp_path / "a.png", "png")

@@ -15,12 +15,12 @@ from napari_clearclip.gui.control.controller import Controller
 from napari_clearclip.gui.control.errand import Errand
 from napari_clearclip.gui.control.runner import Executor
 from napari_clearclip.gui.exporting.importing import accepted, copied, fitting
-from napari_clearclip.gui.exporting.section import ExportSection
+from napari_clearclip.gui.exporting.section import LEAVE_OUT, ExportSection
 from napari_clearclip.gui.images.gallery import Images
 from napari_clearclip.gui.images.sources import key_of
 from napari_clearclip.gui.layers.results import Results
 from napari_clearclip.io.files import slug
-from napari_clearclip.io.formats import FORMATS, read, write
+from napari_clearclip.io.formats import FORMATS, LossError, read, write
 from napari_clearclip.io.images import lies_where
 from napari_clearclip.io.masks import TRAITS, Masks
 
@@ -143,6 +143,9 @@ class Exporter:
     def _written(self, result: Any) -> None:
         if isinstance(result, Path):
             self.said.emit(f"The masks were written to {result}.")
+        elif isinstance(result, LossError):
+            other = f"Choose {', '.join(result.titles)}; or check" if result.titles else "Check"
+            self.said.emit(f"Not exported: {result.reason}. {other} “{LEAVE_OUT}”.")
         elif result is not None:
             self.said.emit(f"Not exported: {result}")
 

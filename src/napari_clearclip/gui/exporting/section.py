@@ -15,7 +15,7 @@ _SOURCES = {
     "Masks from a folder (YOLO, PNG, OME-Zarr)…": "folder",
     "The selected Labels layer": "layer",
 }
-_LEAVE_OUT = "Leave out what the format cannot hold"
+LEAVE_OUT = "Leave out what the format cannot hold"
 
 
 class ExportSection(Section):
@@ -32,7 +32,7 @@ class ExportSection(Section):
             self.formats.addItem(form.title, name)
             self.formats.setItemData(self.formats.count() - 1, form.about, Qt.ItemDataRole.ToolTipRole)
         self.about = hint()
-        self.leave_out = QCheckBox(_LEAVE_OUT)
+        self.leave_out = QCheckBox(LEAVE_OUT)
         self.leave_out.setToolTip("Without this an export that would lose something is refused, and says what it is.")
         self.button = QPushButton("Export…")
         self.button.setToolTip("Write the masks of all prompts of this image, of every plane that was run")
