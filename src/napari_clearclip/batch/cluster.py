@@ -21,7 +21,7 @@ from napari_clearclip.steps import drain
 
 try:
     from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
-    from distributed.comm import get_address_host_port
+    from distributed.comm.addressing import get_address_host_port
 except ImportError as error:
     raise ImportError('a cluster needs dask.distributed: pip install "napari-clearclip[cluster]"') from error
 
