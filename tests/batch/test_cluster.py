@@ -13,7 +13,7 @@ import tifffile
 import zarr
 from distributed import Client, LocalCluster
 
-from napari_clearclip.batch.cluster import Engine, _failed, check_scheduler, work_on
+from napari_clearclip.batch.cluster import Engine, _failed, check_scheduler, client_of, work_on
 from napari_clearclip.batch.work import Task, Wish, cut, work_through
 from napari_clearclip.engine.model import ModelError
 from napari_clearclip.io.settings_file import SettingsFile
@@ -205,3 +205,9 @@ def test_an_engine_travels_without_its_pipeline() -> None:
     engine.setup(None)  # type: ignore[arg-type]
     copy = pickle.loads(pickle.dumps(engine))
     assert copy.__dict__ == {"_runtime": Runtime(threads=1)}
+
+
+@pytest.mark.filterwarnings("error:Port")
+def test_two_runs_on_one_machine_do_not_warn_of_each_other() -> None:
+    with client_of("local:1") as first, client_of("local:1") as second:
+        assert first.submit(sum, (1, 2)).result() == second.submit(sum, (1, 2)).result() == 3

@@ -91,8 +91,9 @@ def client_of(scheduler: str) -> Iterator[Client]:
         with Client(scheduler, timeout="30s") as client:
             yield client
         return
+    served = {"dashboard_address": "127.0.0.1:0"}  # or dask warns of the port of another run on this machine
     with (
-        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None, scheduler_kwargs=served) as cluster,
         Client(cluster) as client,
     ):
         yield client
