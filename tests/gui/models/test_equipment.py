@@ -245,6 +245,16 @@ def test_finding_a_model_opens_and_closes_the_groups(room: Room) -> None:
     assert not published.isExpanded()
 
 
+def test_where_no_model_is_found_it_says_what_to_do(room: Room) -> None:
+    room.ask()
+    dialog = room.open()
+    QTest.keyClicks(dialog.filter, "nucleus")
+    assert shown(dialog) == []
+    assert dialog.about.text() == "No model matches “nucleus”: try part of a name, or press Local file…"
+    dialog.filter.clear()
+    assert dialog.about.text() == "Select a model to read about it."
+
+
 def test_what_is_at_hand_is_used_with_enter(room: Room) -> None:
     room.controller.update(Settings(model=Model.parse(B16)))
     room.ask()

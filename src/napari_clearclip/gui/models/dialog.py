@@ -167,16 +167,25 @@ class ModelDialog(QDialog):
             if self.tree.currentItem() in items and self.tree.currentItem().isHidden():
                 self.tree.setCurrentItem(None)
             group.setExpanded(bool(text.strip()) or not group.text(0).startswith(_FOLDED))
+        if self.entry is None and self._path is None:
+            self._look()
 
     def _look(self) -> None:
         """Say of the selected model what it is and what using it means."""
         self._path = None
         self.asking.hide()
         entry = self.entry
-        said, button = ("Select a model to read about it.", "Use") if entry is None else self._offer(entry)
+        said, button = (self._nothing(), "Use") if entry is None else self._offer(entry)
         self.about.setText(said)
         self.use_button.setText(button)
         self.use_button.setEnabled(entry is not None and entry.state != "looking …" and not entry.lacking)
+
+    def _nothing(self) -> str:
+        """What to do while no model is selected."""
+        groups = [self.tree.topLevelItem(at) for at in range(self.tree.topLevelItemCount())]
+        if groups and all(group.isHidden() for group in groups):
+            return f"No model matches “{self.filter.text().strip()}”: try part of a name, or press Local file…"
+        return "Select a model to read about it."
 
     def _offer(self, entry: Entry) -> tuple[str, str]:
         """What a model is, and the words on the button."""
