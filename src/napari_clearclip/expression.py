@@ -201,7 +201,7 @@ def _where(text: str, error: SyntaxError) -> str:
     """What the parser stumbled over, in a few words."""
     if "never closed" in error.msg:
         return "a parenthesis is not closed"
-    at = (error.offset or 1) - 1
+    at = (error.offset or len(text) + 1) - 1  # 0 is the end, where there is nothing to point at
     rest = text[at : at + 20]
     return f"mend it at {rest!r}" if rest else "its end is missing"
 
