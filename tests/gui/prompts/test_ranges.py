@@ -62,9 +62,9 @@ def test_what_the_image_has_is_shown_beside_what_is_automatic(desk: Desk) -> Non
     run = "Press Run to see which values this image has."
     assert shown(desk, "heat") == ["auto", "auto", run]
     assert shown(desk, "NDVI") == ["-1", "1", run]
-    has = "This image has 12.5 to 4012.5, with 0.1 % beyond either end. The threshold is 812.5."
+    has = "This image has 12.5 to 4012.5, with 0.1\u00a0% beyond either end. The threshold is 812.5."
     assert shown(desk, "heat", {"heat": (12.5, 4012.5)}) == ["12.5", "4012.5", has]
-    has = "This image has -0.1235 to 0.5, with 0.1 % beyond either end. The threshold is 0.2."
+    has = "This image has -0.1235 to 0.5, with 0.1\u00a0% beyond either end. The threshold is 0.2."
     assert shown(desk, "NDVI", {"NDVI": (-0.123456, 0.5)}) == ["-1", "1", has]
     assert shown(desk, "heat", {"heat": None})[2] == "No pixel of this image has a value."
 

@@ -123,7 +123,7 @@ def _about(prompt: Prompt, automatic: Index | None, ranges: Ranges) -> str:
     if (measured := ranges[prompt.id]) is None:
         return "No pixel of this image has a value."
     low, high = measured
-    said = f"This image has {written(low)} to {written(high)}, with 0.1 % beyond either end."
+    said = f"This image has {written(low)} to {written(high)}, with 0.1\u00a0% beyond either end."
     if automatic is None or automatic.low is None or automatic.high is None:
         return said
     least = automatic.low + prompt.threshold * (automatic.high - automatic.low)
