@@ -198,6 +198,12 @@ def test_a_number_of_workers_or_a_host_and_its_port_is_needed(text: str) -> None
         check_scheduler(text)
 
 
+def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_clearclip.batch.cluster._PATIENCE", 1)
+    with pytest.raises(OSError, match="no scheduler answers at tcp:.*:9 within 1 seconds; check host"):
+        client_of("tcp://127.0.0.1:9").__enter__()
+
+
 def test_an_engine_travels_without_its_pipeline() -> None:
     import pickle
 

@@ -27,6 +27,7 @@ except ImportError as error:
 
 _PLUGIN = "napari-clearclip"
 _RETRIES = 2
+_PATIENCE = 30  # seconds
 _PARTS = 4  # for each worker, so that none waits long for the others
 
 
@@ -84,11 +85,11 @@ def client_of(scheduler: str) -> Iterator[Client]:
     Raises
     ------
     OSError
-        If there is no scheduler at the address.
+        If no scheduler answers at the address.
     """
     count = check_scheduler(scheduler)
     if count is None:
-        with Client(scheduler, timeout="30s") as client:
+        with _connected(scheduler) as client:
             yield client
         return
     served = {"dashboard_address": "127.0.0.1:0"}  # or dask warns of the port of another run on this machine
@@ -97,6 +98,16 @@ def client_of(scheduler: str) -> Iterator[Client]:
         Client(cluster) as client,
     ):
         yield client
+
+
+def _connected(address: str) -> Client:
+    try:
+        return Client(address, timeout=f"{_PATIENCE}s")
+    except OSError as error:
+        raise OSError(
+            f"no scheduler answers at {address} within {_PATIENCE} seconds; check host and port, or start one there "
+            "with: dask scheduler"
+        ) from error
 
 
 def equip(client: Client, runtime: Runtime) -> None:
