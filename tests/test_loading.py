@@ -252,6 +252,31 @@ steps.close()
 """
 
 
+LEAVING = """
+import sys, threading
+from pathlib import Path
+from napari_clearclip.loading import Background
+from napari_clearclip.progress import Cancelled
+
+def work(report):
+    threading.main_thread().join()
+    while True:  # bytes come and come
+        try:
+            report(1, 2)
+        except Cancelled:
+            Path(sys.argv[1]).write_text("left")
+            raise
+
+steps = Background().steps("key", work, "model")
+next(steps)  # and nobody closes them, as when the window's loop has ended
+"""
+
+
+def test_a_download_is_left_when_the_process_ends(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", LEAVING, str(tmp_path / "done")], check=True)
+    assert (tmp_path / "done").read_text() == "left"
+
+
 def test_what_is_read_comes_to_its_end_before_the_process_does(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", ENDING, str(tmp_path / "done")], check=True)
     assert (tmp_path / "done").read_text() == "read"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from napari_clearclip.progress import Cancelled, Progress
 
@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.1
 _PACE_SECONDS = 5.0
 _LAST_SECONDS = 10.0  # a server may not answer at all
 
-_threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+_at_work: weakref.WeakSet[_Thread[Any]] = weakref.WeakSet()
 
 
 class _Thread(Generic[T]):
@@ -42,9 +42,9 @@ class _Thread(Generic[T]):
         self._waiting = 0
         self.future: Future[T] = Future()
         self._seen: deque[tuple[float, int]] = deque()
-        thread = threading.Thread(target=self._run, args=(work,), name="clearclip-load", daemon=True)
-        _threads.add(thread)
-        thread.start()
+        self.thread = threading.Thread(target=self._run, args=(work,), name="clearclip-load", daemon=True)
+        _at_work.add(self)
+        self.thread.start()
 
     def _run(self, work: Callable[[Report], T]) -> None:
         try:
@@ -90,9 +90,10 @@ class _Thread(Generic[T]):
 
 @atexit.register
 def _finish() -> None:
-    """Let what is being read come to its end: torch aborts a process that ends while it is at work in a thread."""
-    for thread in list(_threads):
-        thread.join(_LAST_SECONDS)
+    """Leave downloads, and let what is read come to its end: torch aborts a process that ends under its thread."""
+    for work in list(_at_work):
+        work.left.set()
+        work.thread.join(_LAST_SECONDS)
 
 
 class Background(Generic[T]):
